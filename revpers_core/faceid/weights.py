@@ -1,0 +1,110 @@
+"""From an adapter's file (or a loaded IPADAPTER dict) to a validated record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+EMBEDDING = 512
+TOKENS = 4
+PROJECTIONS = ("to_q", "to_k", "to_v", "to_out")
+
+
+@dataclass(frozen=True)
+class FaceIDWeights:
+    """IP-Adapter-FaceID for SDXL, checked against its own form.
+
+    image_proj: ``proj.0`` 512 -> hidden, ``proj.2`` hidden -> 4 C, LayerNorm ``norm`` over C.
+    ip_adapter: ``N.to_{q,k,v,out}_lora.{down,up}.weight`` for every N, ``N.to_{k,v}_ip.weight`` for odd N.
+    """
+
+    image_proj: Mapping[str, Tensor]
+    ip_adapter: Mapping[str, Tensor]
+
+    def __post_init__(self):
+        _require(self.image_proj, ("proj.0.weight", "proj.0.bias", "proj.2.weight", "proj.2.bias", "norm.weight"))
+        entry = self.image_proj["proj.0.weight"].shape[1]
+        if entry != EMBEDDING:
+            raise ValueError(f"a FaceID adapter takes {EMBEDDING}-d identities, this one {entry}-d: load {WANTED}")
+        if self.image_proj["proj.2.weight"].shape[0] != TOKENS * self.context:
+            raise ValueError(f"expected {TOKENS} identity tokens: load {WANTED}, not the Plus or Portrait variants")
+        for slot in range(self.slots):
+            _require(self.ip_adapter, (f"{2 * slot + 1}.to_k_ip.weight", f"{2 * slot + 1}.to_v_ip.weight"))
+            _require(
+                self.ip_adapter,
+                [
+                    f"{n}.{p}_lora.{d}.weight"
+                    for n in (2 * slot, 2 * slot + 1)
+                    for p in PROJECTIONS
+                    for d in ("down", "up")
+                ],
+            )
+
+    @property
+    def context(self) -> int:
+        """Width C of an identity token: the UNet's cross-attention width (SDXL 2048, SD 1.5 768)."""
+        return self.image_proj["norm.weight"].shape[0]
+
+    @property
+    def slots(self) -> int:
+        """Number of transformer blocks the adapter is made for (SDXL 70)."""
+        return 1 + max(int(key.split(".")[0]) for key in self.ip_adapter) // 2
+
+    def identity_projections(self, slot: int) -> tuple[Tensor, Tensor]:
+        """(to_k, to_v) weights, each (inner, C), of the slot's identity attention."""
+        n = 2 * slot + 1
+        return self.ip_adapter[f"{n}.to_k_ip.weight"], self.ip_adapter[f"{n}.to_v_ip.weight"]
+
+    def lora(self, slot: int, attention: int, projection: str) -> tuple[Tensor, Tensor]:
+        """(down (rank, in), up (out, rank)) of attention 1 or 2 of the slot; applied at strength 1."""
+        stem = f"{2 * slot + attention - 1}.{projection}_lora"
+        return self.ip_adapter[f"{stem}.down.weight"], self.ip_adapter[f"{stem}.up.weight"]
+
+    def check_fits(self, slots: int, context: int) -> None:
+        """Raise ValueError unless the adapter is made for a UNet of that many slots and that context width."""
+        if (self.slots, self.context) != (slots, context):
+            raise ValueError(
+                f"this adapter is made for {self.slots} attention blocks of context {self.context}, "
+                f"the model has {slots} of {context}: use a FaceID adapter and a checkpoint of the same family "
+                f"(for SDXL {WANTED})"
+            )
+
+
+WANTED = "ip-adapter-faceid_sdxl.bin (h94/IP-Adapter-FaceID)"
+
+
+def load(path: str | Path) -> FaceIDWeights:
+    """Read a ``.bin`` (torch pickle of plain tensors, opened with weights_only) or flattened ``.safetensors``.
+
+    Raises ValueError, naming the file, when it is not a FaceID adapter.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        flat = load_file(path)
+        state = {part: _strip(flat, part + ".") for part in ("image_proj", "ip_adapter")}
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        return from_state(state)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+
+
+def from_state(state: Mapping[str, Mapping[str, Tensor]]) -> FaceIDWeights:
+    """From the two dicts ``image_proj`` and ``ip_adapter``, as the file and other packs' IPADAPTER socket hold them."""
+    if not state.get("image_proj") or not state.get("ip_adapter"):
+        raise ValueError(f"this is not an IP-Adapter file (no image_proj and ip_adapter inside): load {WANTED}")
+    return FaceIDWeights(state["image_proj"], state["ip_adapter"])
+
+
+def _strip(flat: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in flat.items() if key.startswith(prefix)}
+
+
+def _require(tensors: Mapping[str, Tensor], keys: list[str] | tuple[str, ...]) -> None:
+    missing = [key for key in keys if key not in tensors]
+    if missing:
+        raise ValueError(f"this is not a FaceID adapter with its LoRA (no {missing[0]!r}): load {WANTED}")

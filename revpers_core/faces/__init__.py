@@ -1,0 +1,1 @@
+"""Faces in pixels: where they are, how they are cut out and recognised."""

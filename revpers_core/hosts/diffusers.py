@@ -1,0 +1,127 @@
+"""The diffusers host: SDXL's parts behind the core's ports, in one pipeline object."""
+
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionXLPipeline
+from torch import Tensor
+
+from .. import anonymize as main
+from ..faceid import weights as faceid
+from ..faceid.weights import FaceIDWeights
+from ..faces import recognise
+from ..faces.recognise import FaceModel
+from ..schedule import sdxl_sigmas
+from ..trajectory import Branches, OnStep, Trajectory
+from ..types import Identity, Plan
+from .diffusers_unet import Adapted, Conditions, unet_branches
+
+SDXL_CONFIG = Path(__file__).parent / "sdxl"
+"""Configuration and tokenizers of SDXL base 1.0, so that loading its single file downloads nothing."""
+
+
+class ReversePersonalizationPipeline:
+    """SDXL, a FaceID adapter and a recogniser, in one object with one verb: ``anonymize``.
+
+    Files are local; nothing is downloaded. Sizes are multiples of 8.
+    """
+
+    def __init__(
+        self, sdxl: StableDiffusionXLPipeline, adapter: FaceIDWeights, face_model: FaceModel, strength: float = 1.0
+    ):
+        self.sdxl, self.face_model = sdxl, face_model
+        self.adapted = Adapted.inject(sdxl.unet, adapter, strength)
+        sdxl.vae.to(torch.float32)  # SDXL's VAE overflows in float16
+        scheduler = sdxl.scheduler.config
+        self.levels = sdxl_sigmas(scheduler.beta_start, scheduler.beta_end, scheduler.num_train_timesteps)
+        self.v_prediction = scheduler.prediction_type == "v_prediction"
+        self.unet_evaluations = 0
+
+    @classmethod
+    def from_single_file(
+        cls,
+        checkpoint: str | Path,
+        adapter: str | Path,
+        face_model: str | Path,
+        *,
+        config: str | Path = SDXL_CONFIG,
+        dtype: torch.dtype = torch.float32,
+        device: str = "cpu",
+        strength: float = 1.0,
+    ) -> "ReversePersonalizationPipeline":
+        """From ``sd_xl_base_1.0.safetensors`` (or another SDXL checkpoint), an adapter file and a recogniser (ONNX)."""
+        sdxl = StableDiffusionXLPipeline.from_single_file(
+            str(checkpoint), config=str(config), local_files_only=True, torch_dtype=dtype
+        )
+        return cls(sdxl.to(device), faceid.load(adapter), recognise.load(face_model), strength)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        adapter: str | Path,
+        face_model: str | Path,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: str = "cpu",
+        strength: float = 1.0,
+    ) -> "ReversePersonalizationPipeline":
+        """The same from a local diffusers folder."""
+        sdxl = StableDiffusionXLPipeline.from_pretrained(str(folder), local_files_only=True, torch_dtype=dtype)
+        return cls(sdxl.to(device), faceid.load(adapter), recognise.load(face_model), strength)
+
+    def anonymize(self, image: Tensor, plan: Plan | None = None, on_step: OnStep | None = None) -> main.Anonymized:
+        """Aligned square crops (B, 3, S, S) in [0, 1], one face each, made into somebody else."""
+        with torch.inference_mode():
+            return main.anonymize(image, self, plan or Plan(), on_step)
+
+    def redo(self, path: Trajectory, who: Identity, plan: Plan) -> Tensor:
+        """Another guidance, identity or attribute along the same trajectory: half the work."""
+        with torch.inference_mode():
+            return main.redo(path, who, self, plan)
+
+    def embed(self, image: Tensor) -> Identity:
+        return self.face_model.embed(image)
+
+    def encode(self, image: Tensor) -> Tensor:
+        if image.shape[-1] % 8 or image.shape[-2] % 8:
+            raise ValueError(f"image sides must be multiples of 8, got {image.shape[-1]} x {image.shape[-2]}")
+        vae = self.sdxl.vae
+        latents = vae.encode((image * 2 - 1).to(vae.device, vae.dtype)).latent_dist.mode()
+        return latents * vae.config.scaling_factor
+
+    def decode(self, latents: Tensor) -> Tensor:
+        vae = self.sdxl.vae
+        pixels = vae.decode((latents / vae.config.scaling_factor).to(vae.device, vae.dtype), return_dict=False)[0]
+        return (pixels / 2 + 0.5).clamp(0, 1).cpu()
+
+    def sigma(self, timestep: int) -> float:
+        return self.levels[timestep]
+
+    def branches(self, identity: Identity, latents: Tensor, prompt: str = "") -> Branches:
+        conditions = self.conditions(identity, latents, prompt)
+        network = unet_branches(self.sdxl.unet, conditions, self.levels, self.v_prediction)
+
+        def counted(x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+            self.unet_evaluations += 2 * x.shape[0]
+            return network(x, sigma)
+
+        return counted
+
+    def conditions(self, identity: Identity, latents: Tensor, prompt: str) -> Conditions:
+        empty, pooled_empty = self._encode_text("")
+        said, pooled_said = self._encode_text(prompt) if prompt else (empty * 0, pooled_empty * 0)
+        height, width = (side * 8 for side in latents.shape[-2:])
+        nobody = Identity(identity.embedding[:1] * 0)
+        return Conditions(
+            torch.cat([said, empty]),
+            torch.cat([pooled_said, pooled_empty]),
+            torch.tensor([[height, width, 0, 0, height, width]] * 2, dtype=torch.float32),
+            (self.adapted.tokens(nobody), self.adapted.tokens(identity)),
+        )
+
+    def _encode_text(self, prompt: str) -> tuple[Tensor, Tensor]:
+        embeds, _, pooled, _ = self.sdxl.encode_prompt(
+            prompt, device=self.sdxl.unet.device, num_images_per_prompt=1, do_classifier_free_guidance=False
+        )
+        return embeds, pooled

@@ -1,0 +1,164 @@
+"""SDXL's UNet as diffusers builds it, seen by the core: the adapter's attention, both branches, one x0 prediction."""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from ..faceid.attention import FaceIDModules, IdentityKV, add_identity, rows
+from ..faceid.layout import Depths, Slot, slots
+from ..faceid.weights import PROJECTIONS, FaceIDWeights
+from ..trajectory import Branches, alpha, to_state
+from ..types import Identity
+
+
+class FaceIDProcessor(nn.Module):
+    """Attention with the adapter's LoRA and, in cross-attention, its identity tokens.
+
+    The tokens travel with the call (``cross_attention_kwargs={"identity_tokens": (rows, 4, C)}``): the UNet keeps none.
+    """
+
+    def __init__(self, lora: dict[str, tuple[Tensor, Tensor]], kv: IdentityKV | None, scale: float):
+        super().__init__()
+        self.lora = nn.ModuleDict({name: _Lora(*pair) for name, pair in lora.items()})
+        self.kv, self.scale = kv, scale
+
+    def __call__(
+        self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None, *, identity_tokens=None
+    ):
+        if attention_mask is not None:
+            raise ValueError("attention masks are not part of SDXL and not supported")
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        q = self._project("to_q", attn.to_q, hidden_states)
+        k, v = self._project("to_k", attn.to_k, context), self._project("to_v", attn.to_v, context)
+
+        def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            q, k, v = (t.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for t in (q, k, v))
+            return scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+        out = attend(q, k, v)
+        if self.kv is not None and identity_tokens is not None:
+            out = add_identity(out, attend, q, self.kv(identity_tokens), self.scale)
+        return self._project("to_out", attn.to_out[0], out)
+
+    def _project(self, name: str, layer: nn.Module, x: Tensor) -> Tensor:
+        return layer(x) + self.lora[name](x) if name in self.lora else layer(x)
+
+
+class _Lora(nn.Module):
+    def __init__(self, down: Tensor, up: Tensor):
+        super().__init__()
+        self.down, self.up = nn.Parameter(down, requires_grad=False), nn.Parameter(up, requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.down.T @ self.up.T
+
+
+def unet_slots(unet: Any) -> tuple[Slot, ...]:
+    """The slot table of a diffusers UNet2DConditionModel."""
+    config = unet.config
+    levels = len(config.block_out_channels)
+    layers = (
+        config.layers_per_block if isinstance(config.layers_per_block, list) else [config.layers_per_block] * levels
+    )
+    depth = config.transformer_layers_per_block
+    depth = list(depth) if isinstance(depth, (list, tuple)) else [depth] * levels
+    down = tuple(
+        (depth[i] if "CrossAttn" in kind else 0,) * layers[i] for i, kind in enumerate(config.down_block_types)
+    )
+    up = tuple(
+        (depth[::-1][i] if "CrossAttn" in kind else 0,) * (layers[::-1][i] + 1)
+        for i, kind in enumerate(config.up_block_types)
+    )
+    return slots(Depths(down, depth[-1], up))
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A UNet with the adapter in it; ``eject`` gives the UNet back as it was."""
+
+    unet: Any
+    modules: FaceIDModules
+    before: dict[str, Any]
+
+    @classmethod
+    def inject(cls, unet: Any, weights: FaceIDWeights, scale: float = 1.0, lora: bool = True) -> "Adapted":
+        """Give every attention of the UNet the adapter's processor. lora=False leaves the file's LoRA out (parity)."""
+        table = unet_slots(unet)
+        weights.check_fits(len(table), unet.config.cross_attention_dim)
+        before = dict(unet.attn_processors)
+        modules = FaceIDModules(weights)
+        modules.load_state_dict(FaceIDModules.state(weights))
+        modules.to(unet.device, unet.dtype).requires_grad_(False)
+        for slot in table:
+            block = unet.get_submodule(slot.diffusers)
+            for attention, kv in ((1, None), (2, modules.kv[slot.number])):
+                pairs = {p: weights.lora(slot.number, attention, p) for p in PROJECTIONS} if lora else {}
+                processor = FaceIDProcessor(pairs, kv, scale).to(unet.device, unet.dtype)
+                getattr(block, f"attn{attention}").set_processor(processor)
+        return cls(unet, modules, before)
+
+    def eject(self) -> Any:
+        self.unet.set_attn_processor(self.before)
+        return self.unet
+
+    def tokens(self, identity: Identity) -> Tensor:
+        """Identity tokens (B, 4, C)."""
+        layer = self.modules.image_proj.norm.weight
+        return self.modules.image_proj(identity.embedding.to(layer))
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a UNet is told, row 0 unconditional, row 1 conditional.
+
+    embeds: (2, 77, C). pooled: (2, P). time_ids: (2, 6). tokens: two of (B or 1, 4, C).
+    """
+
+    embeds: Tensor
+    pooled: Tensor
+    time_ids: Tensor
+    tokens: tuple[Tensor, Tensor]
+
+
+def unet_branches(unet: Any, conditions: Conditions, levels: list[float], v_prediction: bool = False) -> Branches:
+    """The core's view of a UNet: both branches in one call. ``levels``: sigma of every training timestep.
+
+    Predictions come in float32, or float64 where the network computes in it.
+    """
+    dtype = torch.promote_types(unet.dtype, torch.float32)
+
+    def branches(x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        batch = x.shape[0]
+        fed = (x * alpha(sigma)).to(unet.device, unet.dtype)
+        c = conditions
+        raw = unet(
+            torch.cat([fed, fed]),
+            timestep_of(sigma, levels),
+            encoder_hidden_states=c.embeds.to(fed).repeat_interleave(batch, 0),
+            added_cond_kwargs={
+                "text_embeds": c.pooled.to(fed).repeat_interleave(batch, 0),
+                "time_ids": c.time_ids.to(fed).repeat_interleave(batch, 0),
+            },
+            cross_attention_kwargs={"identity_tokens": rows(c.tokens, batch).to(fed)},
+            return_dict=False,
+        )[0]
+        x, raw = to_state(x), to_state(raw)
+        x0 = x0_prediction(torch.cat([x, x]).to(raw.device), raw, sigma, v_prediction).to(dtype)
+        return x0[:batch], x0[batch:]
+
+    return branches
+
+
+def x0_prediction(x: Tensor, raw: Tensor, sigma: float, v_prediction: bool) -> Tensor:
+    """The network's raw output (noise, or v: arXiv:2202.00512) as a prediction of x0, in sigma space."""
+    return x * alpha(sigma) ** 2 - raw * (sigma * alpha(sigma)) if v_prediction else x - sigma * raw
+
+
+def timestep_of(sigma: float, levels: list[float]) -> int:
+    """The training timestep whose level is nearest to ``sigma``."""
+    i = bisect_left(levels, sigma)
+    return min((j for j in (i - 1, i) if 0 <= j < len(levels)), key=lambda j: abs(levels[j] - sigma))

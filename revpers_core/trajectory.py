@@ -1,0 +1,182 @@
+"""Edit-friendly inversion (arXiv:2304.06140) and replay: the method's core, blind to what network predicts.
+
+The inversion draws every state of the photo's trajectory with noise of its own and keeps both branches' predictions
+there. Neither depends on guidance, so the noise maps of *any* guidance follow from them by algebra alone.
+The state is float64 where the device has it: predictions are rounded to the network's precision in both phases alike,
+and a null replay gives the photo back to about 1e-16 (float32 states drift by 1e-3).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .solver import Past, step
+
+Branches = Callable[[Tensor, float], tuple[Tensor, Tensor]]
+"""(x, sigma) -> the (uncond, cond) predictions of x0; x is (B, 4, h, w) in the state's dtype."""
+Predict = Callable[[Tensor, float], Tensor]
+"""(x, sigma) -> the guided prediction of x0."""
+Guide = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+"""(uncond, cond, x, sigma) -> the guided prediction of x0."""
+OnStep = Callable[[int, Tensor, Tensor], None]
+"""Told (step, x0 prediction, state) after every step: progress, previews, interrupt (by raising)."""
+
+
+@dataclass(frozen=True)
+class Quirks:
+    """Where the paper's code departs from its maths (for parity tests only)."""
+
+    stale_history: bool = False
+    """The first replay step extrapolates from the inversion's last prediction."""
+    short_runs_end_first_order: bool = False
+    """Below 15 steps the replay's last step is of first order; the inversion's is not."""
+
+
+EXACT = Quirks()
+REFERENCE = Quirks(stale_history=True, short_runs_end_first_order=True)
+
+
+class SeededNoise(Sequence[Tensor]):
+    """Independent standard normal noise per step, drawn when asked for; an item's depends on (seed, its index) only.
+
+    shape: (B, C, h, w). indices: the items' places in the whole batch, 0...B-1 unless given. Yields float32 on CPU.
+    """
+
+    def __init__(self, steps: int, shape: Sequence[int], seed: int, indices: Sequence[int] | None = None):
+        self.steps, self.shape, self.seed = steps, tuple(shape), seed
+        self.indices = tuple(range(self.shape[0])) if indices is None else tuple(indices)
+        if len(self.indices) != self.shape[0]:
+            raise ValueError(f"expected {self.shape[0]} batch indices, got {len(self.indices)}")
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, k: int) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if not 0 <= k < self.steps:
+            raise IndexError(k)
+        return torch.stack([torch.randn(self.shape[1:], generator=self._generator(i, k)) for i in self.indices])
+
+    def _generator(self, index: int, k: int) -> torch.Generator:
+        (state,) = np.random.SeedSequence([self.seed, index, k]).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(state) >> 1)
+
+
+class Trajectory(NamedTuple):
+    """A photo's inversion. It restores the original exactly: keep it as private as the photo.
+
+    x0: (B, 4, h, w) clean latents in the model's scale. sigmas: N + 1 falling levels. noise: N draws of x0's shape.
+    uncond, cond: N predictions of x0 each, in the network's output dtype. A NamedTuple of lists of tensors, since that
+    is what ComfyUI's cache can weigh.
+    """
+
+    x0: Tensor
+    sigmas: tuple[float, ...]
+    noise: Sequence[Tensor]
+    uncond: list[Tensor]
+    cond: list[Tensor]
+
+    @property
+    def steps(self) -> int:
+        return len(self.sigmas) - 1
+
+    def state(self, k: int, device: torch.device | None = None) -> Tensor:
+        """The state before step k; for k = N the clean latent, taken as the noisy one at the last level."""
+        x0 = to_state(self.x0, device)
+        if k == self.steps:
+            return x0 / alpha(self.sigmas[k])
+        return x0 + self.sigmas[k] * self.noise[k].to(x0)
+
+
+def alpha(sigma: float) -> float:
+    """Scale of the variance-preserving coordinates at ``sigma``: x_vp = alpha * x."""
+    return 1 / sqrt(1 + sigma**2)
+
+
+def to_state(x: Tensor, device: torch.device | None = None) -> Tensor:
+    """``x`` in the state's precision: float64, on the CPU where the device has none (MPS)."""
+    device = x.device if device is None else device
+    return x.to("cpu" if device.type == "mps" else device, torch.float64)
+
+
+def invert(
+    branches: Branches,
+    x0: Tensor,
+    sigmas: tuple[float, ...],
+    noise: Sequence[Tensor],
+    *,
+    keep_on: torch.device | str | None = None,
+    on_step: OnStep | None = None,
+) -> Trajectory:
+    """Invert clean latents x0 (B, 4, h, w): 2 N evaluations per item, none of which depends on guidance.
+
+    ``branches`` must be under the null identity. ``keep_on``: where the predictions are kept (default: where they were
+    made). Raises ValueError when x0 is not finite or the noise does not fit.
+    """
+    if not torch.isfinite(x0).all():
+        raise ValueError("the latent holds NaN or infinite values: encode the image with a VAE in float32 or bfloat16")
+    if len(noise) != len(sigmas) - 1 or tuple(noise[0].shape) != tuple(x0.shape):
+        raise ValueError(
+            f"expected {len(sigmas) - 1} noises of shape {tuple(x0.shape)}, "
+            f"got {len(noise)} of shape {tuple(noise[0].shape)}"
+        )
+    path = Trajectory(x0, sigmas, noise, [], [])
+    for k, sigma in enumerate(sigmas[:-1]):
+        x = path.state(k)
+        uncond, cond = branches(x, sigma)
+        path.uncond.append(uncond.to(keep_on) if keep_on is not None else uncond)
+        path.cond.append(cond.to(keep_on) if keep_on is not None else cond)
+        if on_step:
+            on_step(k, cond, x)
+    return path
+
+
+def noise_maps(path: Trajectory, guide: Guide, device: torch.device | None = None) -> Iterator[Tensor]:
+    """The N maps (B, 4, h, w) that carry the trajectory under ``guide``; no network is called."""
+    past = None
+    for k in range(path.steps):
+        x, prediction = path.state(k, device), _recorded(path, k, guide, device)
+        law = step(x, prediction.x0, prediction.sigma, path.sigmas[k + 1], past)
+        yield (path.state(k + 1, device) - law.mean) / law.std
+        past = prediction
+
+
+def replay(
+    predict: Predict,
+    path: Trajectory,
+    guide: Guide,
+    *,
+    mask: Callable[[float], Tensor] | None = None,
+    quirks: Quirks = EXACT,
+    device: torch.device | None = None,
+    on_step: OnStep | None = None,
+) -> Tensor:
+    """Sample again along the trajectory's noise; returns clean latents (B, 4, h, w) in the state's precision.
+
+    ``predict`` and ``guide`` must stand for the same guidance. ``mask(sigma)``: (B or 1, 1, h, w) in [0, 1], where the
+    photo may change; elsewhere its own trajectory is put back before every step and at the end.
+    """
+    past = _recorded(path, path.steps - 1, guide, device) if quirks.stale_history else None
+    x = path.state(0, device)
+    for k, z in enumerate(noise_maps(path, guide, device)):
+        sigma, sigma_next = path.sigmas[k], path.sigmas[k + 1]
+        if quirks.short_runs_end_first_order and path.steps < 15 and k == path.steps - 1:
+            past = None
+        prediction = Past(to_state(predict(x, sigma), device), sigma)
+        law = step(x, prediction.x0, sigma, sigma_next, past)
+        x, past = law.mean + law.std * z, prediction
+        if mask is not None:
+            x = torch.lerp(path.state(k + 1, device), x, mask(sigma_next).to(x))
+        if on_step:
+            on_step(k, prediction.x0, x)
+    return x * alpha(path.sigmas[-1])
+
+
+def _recorded(path: Trajectory, k: int, guide: Guide, device: torch.device | None) -> Past:
+    x = path.state(k, device)
+    uncond, cond = path.uncond[k].to(x.device), path.cond[k].to(x.device)
+    return Past(to_state(guide(uncond, cond, x, path.sigmas[k]), x.device), path.sigmas[k])

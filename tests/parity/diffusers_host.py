@@ -1,0 +1,54 @@
+"""The golden cases through the diffusers host."""
+
+from pathlib import Path
+
+import torch
+from diffusers import UNet2DConditionModel
+from run import Case, Outcome
+
+from revpers_core.faceid import weights as faceid
+from revpers_core.guidance import of_network, of_recorded
+from revpers_core.hosts.diffusers_unet import Adapted, Conditions, unet_branches
+from revpers_core.schedule import sdxl_sigmas, sigmas
+from revpers_core.trajectory import REFERENCE, Branches, Trajectory, alpha, invert, noise_maps, replay
+from revpers_core.types import Identity
+
+
+class DiffusersHost:
+    def __init__(self, golden: Path, dtype: str):
+        self.dtype = getattr(torch, dtype)
+        self.unet = UNet2DConditionModel.from_pretrained(golden / "tiny_sdxl" / "unet").to(self.dtype)
+        self.weights = faceid.load(golden / "faceid_adapter.safetensors")
+        self.levels = sdxl_sigmas()
+
+    def __call__(self, case: Case) -> Outcome:
+        settings = case.settings
+        adapted = Adapted.inject(self.unet, self.weights, settings["ip"], settings["lora"])
+        try:
+            with torch.inference_mode():
+                return self.run(case, adapted)
+        finally:
+            adapted.eject()
+
+    def run(self, case: Case, adapted: Adapted) -> Outcome:
+        guidance, x0 = case.settings["cfg"], case.golden("x0")
+        run_sigmas = sigmas(case.tensors["timesteps"].tolist(), self.levels.__getitem__)
+        noise = list(case.tensors["noise"].flip(0)[:, None])
+        null = self.branches(case, adapted, "inv")
+        path = invert(null, x0, run_sigmas, noise)
+        combine = of_recorded(guidance)
+        predict = of_network(self.branches(case, adapted, "gen"), guidance)
+        return Outcome(
+            init=path.state(0) * alpha(run_sigmas[0]),
+            zs=torch.cat(list(noise_maps(path, combine))),
+            final=replay(predict, path, combine, quirks=REFERENCE),
+            null_reset=self.null_replay(null, path, guidance),
+        )
+
+    def branches(self, case: Case, adapted: Adapted, phase: str) -> Branches:
+        uncond, cond = (adapted.tokens(Identity(row[None])) for row in case.identity(phase))
+        conditions = Conditions(*case.words(phase), case.time_ids(phase), (uncond, cond))
+        return unet_branches(adapted.unet, conditions, self.levels, case.settings["pred"] == "v_prediction")
+
+    def null_replay(self, null: Branches, path: Trajectory, guidance: float) -> torch.Tensor:
+        return replay(of_network(null, guidance), path, of_recorded(guidance))

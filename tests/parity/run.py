@@ -1,0 +1,143 @@
+"""Parity with the paper's own code: one JSON line a case, exit 1 over the tolerances, 2 where a mode is unsupported.
+
+python tests/parity/run.py --golden DIR --cases DIR/cases --host diffusers|comfyui --dtype float32|float64
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Protocol
+
+HERE = Path(__file__).resolve().parent
+FINAL = {"float32": 3e-4, "float64": 1e-9}
+FINAL_MEDIAN = {"float32": 3e-5, "float64": 1e-9}
+NULL_RESET = {"float32": 1e-6, "float64": 1e-10}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One golden run. Tensors come by kind: ``f32``, or ``f64t`` (network and tables in float64)."""
+
+    settings: dict[str, Any]
+    tensors: dict[str, Any]
+    text: dict[str, Any]
+    kind: str
+
+    def golden(self, name: str) -> Any:
+        return self.tensors[f"{name}.{self.kind}"]
+
+    def words(self, phase: str) -> tuple[Any, Any]:
+        """(embeds (2, 77, C), pooled (2, P)) of a phase, "inv" or "gen"; row 0 unconditional."""
+        stem, kind = self.settings[f"text_{phase}"], self.kind[:3]
+        return self.text[f"{stem}.embeds.{kind}"], self.text[f"{stem}.pooled.{kind}"]
+
+    def identity(self, phase: str) -> Any:
+        """(2, 512), row 0 unconditional."""
+        return self.tensors[f"id_embeds.{phase}"].flatten(1)
+
+    def time_ids(self, phase: str) -> Any:
+        return self.tensors[f"time_ids.{phase}"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A host's tensors for one case: the first state, the maps, the result in parity mode, and our null replay."""
+
+    init: Any
+    zs: Any
+    final: Any
+    null_reset: Any
+
+
+class Host(Protocol):
+    def __call__(self, case: Case) -> Outcome: ...
+
+
+def read_cases(golden: Path, folder: Path, kind: str) -> list[Case]:
+    from safetensors.torch import load_file
+
+    text = load_file(golden / "text.safetensors")
+    names = sorted(folder.glob("*.json"))
+    return [Case(json.loads(n.read_text()), load_file(n.with_suffix(".safetensors")), text, kind) for n in names]
+
+
+def relative(ours: Any, theirs: Any) -> float:
+    """max |difference| / max |reference|; infinite where ours is not finite."""
+    difference = ((ours.double().cpu() - theirs.double()).abs().max() / theirs.double().abs().max()).item()
+    return difference if difference == difference else float("inf")
+
+
+def measure(case: Case, host: Host) -> dict[str, Any]:
+    ours = host(case)
+    row = {
+        name: relative(getattr(ours, name).reshape(case.golden(name).shape), case.golden(name))
+        for name in ("init", "zs", "final")
+    }
+    row["null_reset"] = relative(ours.null_reset, case.golden("x0"))
+    return {"case": case.settings["name"], **row}
+
+
+def verdict(rows: list[dict[str, Any]], dtype: str) -> list[str]:
+    """What is over the tolerances, in words; nothing when all is well."""
+    wrong = [f"{r['case']}: final {r['final']:.1e}" for r in rows if not r["final"] <= FINAL[dtype]]
+    wrong += [
+        f"{r['case']}: null_reset {r['null_reset']:.1e}" for r in rows if not r["null_reset"] <= NULL_RESET[dtype]
+    ]
+    if not rows:
+        return ["no cases found"]
+    middle = median(r["final"] for r in rows)
+    return wrong + ([f"median final {middle:.1e}"] if not middle <= FINAL_MEDIAN[dtype] else [])
+
+
+def in_prepared_host() -> int:
+    """Run this again in the first prepared ComfyUI's environment."""
+    sys.path.insert(0, str(HERE.parent / "host"))
+    from prepare import prepared
+
+    found = prepared()
+    if not found:
+        print("NOT TESTED: no prepared ComfyUI (set COMFYUI_PATHS and run: make host)", file=sys.stderr)
+        return 2
+    root, python = found[0]
+    return subprocess.run(
+        [python, __file__, *sys.argv[1:]], env={**os.environ, "REVPERS_COMFYUI": str(root)}, check=False
+    ).returncode
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--golden", type=Path, default=HERE / "golden")
+    parser.add_argument("--cases", type=Path)
+    parser.add_argument("--host", choices=("diffusers", "comfyui"), default="diffusers")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    args = parser.parse_args()
+    if args.host == "comfyui" and args.dtype == "float64":
+        print("unsupported: ComfyUI computes in float32", file=sys.stderr)
+        return 2
+    if args.host == "comfyui" and "REVPERS_COMFYUI" not in os.environ:
+        return in_prepared_host()
+    sys.path.insert(0, str(HERE))
+    if args.host == "comfyui":
+        from comfyui_host import ComfyUIHost as host
+    else:
+        from diffusers_host import DiffusersHost as host
+    cases = read_cases(
+        args.golden, args.cases or args.golden / "cases", {"float32": "f32", "float64": "f64t"}[args.dtype]
+    )
+    run, rows = host(args.golden, args.dtype), []
+    for case in cases:
+        rows.append(measure(case, run))
+        print(json.dumps(rows[-1]), flush=True)
+    wrong = verdict(rows, args.dtype)
+    for line in wrong:
+        print(f"over the tolerance: {line}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
