@@ -13,6 +13,9 @@ from ..identity import scaled
 from ..types import Identity, NoFaceError
 from .geometry import face_of_aligned
 
+RECOGNISERS = ("w600k", "glintr100")
+"""How the recognisers of insightface's packs are called: tried before the other files."""
+
 
 @dataclass(frozen=True)
 class FaceModel:
@@ -69,3 +72,17 @@ def load(path: str | Path, providers: Sequence[str] = ("CPUExecutionProvider",),
             f"{inputs[0].shape} -> {outputs[0].shape}): load w600k_r50.onnx (buffalo_l) or one like it"
         )
     return FaceModel(session, path.stem, **form)
+
+
+def load_first(paths: Sequence[Path]) -> FaceModel:
+    """The recogniser among a model pack's files (insightface packs hold detectors and landmark nets too).
+
+    Raises ValueError when none of them is one.
+    """
+    for path in sorted(paths, key=lambda path: not path.name.startswith(RECOGNISERS)):
+        try:
+            return load(path)
+        except ValueError:
+            continue
+    names = ", ".join(path.name for path in paths)
+    raise ValueError(f"no ArcFace recogniser among {names}: load the buffalo_l or antelopev2 pack")

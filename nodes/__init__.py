@@ -1,0 +1,29 @@
+"""The nodes: thin boxes over ``revpers_core``."""
+
+import os
+
+import folder_paths
+from comfy_api.latest import ComfyExtension, io
+
+from .anonymize import AttributePrompt, NegativeIDGuidanceSampler, NullIDInvertDPMPP
+from .faces import FaceIDEmbed
+from .loaders import LoadFaceIDAdapter, LoadFaceModel, LoadPocket
+
+
+class ReversePersonalization(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [
+            LoadFaceIDAdapter,
+            LoadFaceModel,
+            LoadPocket,
+            FaceIDEmbed,
+            AttributePrompt,
+            NullIDInvertDPMPP,
+            NegativeIDGuidanceSampler,
+        ]
+
+
+async def comfy_entrypoint() -> ComfyExtension:
+    for folder in ("ipadapter", "insightface"):  # the community's folders, which ComfyUI does not know by itself
+        folder_paths.add_model_folder_path(folder, os.path.join(folder_paths.models_dir, folder))
+    return ReversePersonalization()

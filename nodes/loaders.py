@@ -1,0 +1,115 @@
+"""Loader nodes."""
+
+from pathlib import Path
+
+import folder_paths
+from comfy_api.latest import io
+
+from ..revpers_core.faceid import weights as faceid
+from ..revpers_core.faces import recognise
+from ..revpers_core.hosts import comfy_pocket
+from ..revpers_core.hosts.comfy import Adapter
+from . import sockets
+
+ADAPTER_SOURCE = (
+    "Put ip-adapter-faceid_sdxl.bin (huggingface.co/h94/IP-Adapter-FaceID, about 1 GB, non-commercial) "
+    "into models/ipadapter."
+)
+FACE_MODEL_SOURCE = (
+    "Unpack buffalo_l.zip (github.com/deepinsight/insightface/releases/tag/v0.7, 280 MB, non-commercial) "
+    "into models/insightface/models/buffalo_l."
+)
+
+
+class LoadFaceIDAdapter(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersLoadFaceIDAdapter",
+            "Load FaceID Adapter",
+            "loaders",
+            description="Loads IP-Adapter-FaceID for SDXL, with the LoRA inside its file. " + ADAPTER_SOURCE,
+            inputs=[
+                io.Combo.Input(
+                    "adapter_name",
+                    options=folder_paths.get_filename_list("ipadapter"),
+                    tooltip="A FaceID adapter for SDXL, .bin or .safetensors. " + ADAPTER_SOURCE,
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="How strongly the model listens to the identity, 0 to 2. The paper's value is 1.",
+                ),
+            ],
+            outputs=[sockets.Adapter.Output("adapter", tooltip="To the inversion and to the sampler.")],
+        )
+
+    @classmethod
+    def execute(cls, adapter_name: str, strength: float) -> io.NodeOutput:
+        path = folder_paths.get_full_path_or_raise("ipadapter", adapter_name)
+        return io.NodeOutput(Adapter.of(faceid.load(path), strength))
+
+
+class LoadFaceModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersLoadFaceModel",
+            "Load Face Recognition Model",
+            "loaders",
+            description="Loads the network that tells who someone is. " + FACE_MODEL_SOURCE,
+            inputs=[
+                io.Combo.Input(
+                    "face_model",
+                    options=list(_face_models()),
+                    tooltip="A model pack or a single ArcFace-form .onnx file. " + FACE_MODEL_SOURCE,
+                ),
+            ],
+            outputs=[sockets.FaceModel.Output("face_model", tooltip="To 'Who Is It'.")],
+        )
+
+    @classmethod
+    def execute(cls, face_model: str) -> io.NodeOutput:
+        files = _face_models().get(face_model)
+        if not files:
+            raise ValueError(f"face_model '{face_model}' is not there. {FACE_MODEL_SOURCE}")
+        return io.NodeOutput(recognise.load_first(files))
+
+
+class LoadPocket(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersLoadPocket",
+            "Load Pocket Model (demo)",
+            "loaders",
+            description=(
+                "A miniature SDXL for 128 x 128 pixel faces that comes with the pack, with adapter and face model. It "
+                "shows how everything works, in seconds and without a download; it does not anonymize real photos."
+            ),
+            inputs=[],
+            outputs=[
+                io.Model.Output("model"),
+                io.Clip.Output("clip"),
+                io.Vae.Output("vae"),
+                sockets.Adapter.Output("adapter"),
+                sockets.FaceModel.Output("face_model"),
+            ],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput(*comfy_pocket.load())
+
+
+def _face_models() -> dict[str, list[Path]]:
+    """Name -> .onnx files: packs by their folder's name (models/insightface/models/<pack>), lone files by their own."""
+    found: dict[str, list[Path]] = {}
+    for root in map(Path, folder_paths.get_folder_paths("insightface")):
+        for path in sorted(root.rglob("*.onnx")):
+            lone = path.parent in (root, root / "models")
+            found.setdefault(path.name if lone else path.parent.name, []).append(path)
+    return found

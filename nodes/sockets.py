@@ -1,0 +1,27 @@
+"""The pack's socket types, and schemas that older ComfyUI versions accept too."""
+
+from dataclasses import fields
+from typing import Any
+
+from comfy_api.latest import io
+
+CATEGORY = "ReversePersonalization"
+
+Adapter = io.Custom("REVPERS_ADAPTER")
+"""revpers_core.hosts.comfy.Adapter"""
+FaceModel = io.Custom("REVPERS_FACE_MODEL")
+"""revpers_core.faces.recognise.FaceModel"""
+Identity = io.Custom("REVPERS_IDENTITY")
+"""revpers_core.types.Identity"""
+Trajectory = io.Custom("REVPERS_TRAJECTORY")
+"""revpers_core.hosts.comfy.ComfyTrajectory"""
+
+ALIASES = ["anonymize", "face", "privacy", "de-identify", "FaceID", "reverse personalization"]
+
+
+def schema(node_id: str, name: str, room: str = "", **rest: Any) -> io.Schema:
+    """A node's schema in the pack's category; ``search_aliases`` only where ComfyUI knows them (not in 0.3.64)."""
+    known = {field.name for field in fields(io.Schema)}
+    category = f"{CATEGORY}/{room}" if room else CATEGORY
+    asked = {"node_id": node_id, "display_name": name, "category": category, "search_aliases": ALIASES, **rest}
+    return io.Schema(**{key: value for key, value in asked.items() if key in known})

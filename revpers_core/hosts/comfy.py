@@ -1,0 +1,378 @@
+"""The ComfyUI host: inversion and replay inside its own guider and sampler, the adapter on a cloned ModelPatcher.
+
+Going through ``CFGGuider.sample`` keeps what other packs and stock nodes do to a model working: LoRAs, ControlNets,
+attention patches, custom CFG functions, masks, memory management, previews, progress and interrupt.
+"""
+
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import comfy.lora
+import comfy.model_base
+import comfy.model_management
+import comfy.model_patcher
+import comfy.model_sampling
+import comfy.ops
+import comfy.samplers
+import comfy.utils
+import torch
+from comfy.ldm.modules.attention import optimized_attention
+from torch import Tensor
+
+from .. import trajectory as core
+from ..anonymize import finite
+from ..faceid.attention import FaceIDModules, add_identity, rows
+from ..faceid.layout import Depths, Slot, slots
+from ..faceid.weights import PROJECTIONS, FaceIDWeights
+from ..identity import nobody
+from ..schedule import sigmas, timesteps
+from ..trajectory import SeededNoise
+from ..types import Identity
+
+TOKENS = "revpers_identity_tokens"
+"""Where a call's identity tokens travel: transformer_options[TOKENS] = (cond, uncond), each (B or 1, 4, C)."""
+COND, UNCOND = 0, 1
+"""ComfyUI's numbers for the branches in ``cond_or_uncond``."""
+
+Conditioning = list[Any]
+Callback = Callable[[int, Tensor, Tensor, int], None]
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A FaceID adapter whose weights ComfyUI moves between devices.
+
+    strength: weight of the identity's attention, 1 as in the paper. uuid: changes with the weights.
+    """
+
+    weights: FaceIDWeights
+    patcher: Any
+    strength: float
+    uuid: uuid.UUID
+
+    @classmethod
+    def of(cls, weights: FaceIDWeights, strength: float = 1.0) -> "Adapter":
+        module = FaceIDModules(weights, comfy.ops.manual_cast)
+        module.load_state_dict(FaceIDModules.state(weights), assign=True)
+        patcher_class = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+        patcher = patcher_class(
+            module.eval().requires_grad_(False),
+            load_device=comfy.model_management.get_torch_device(),
+            offload_device=comfy.model_management.unet_offload_device(),
+        )
+        return cls(weights, patcher, strength, uuid.uuid4())
+
+    def tokens(self, identity: Identity, device: torch.device) -> Tensor:
+        """Identity tokens (B, 4, C) float32; the adapter must be loaded, as it is while sampling."""
+        return self.patcher.model.image_proj(identity.embedding.to(device, torch.float32))
+
+
+class ComfyTrajectory(NamedTuple):
+    """A photo's inversion with what the replay needs to be true to it. It restores the photo: treat it as the photo.
+
+    path: on the CPU. latent: the LATENT that was inverted. positive: encoded "". weights: of the model with its
+    patches and the adapter, under which the inversion was made.
+    """
+
+    path: core.Trajectory
+    latent: dict[str, Any]
+    positive: Conditioning
+    weights: uuid.UUID
+
+
+class IdentityAttention:
+    """An attn2 patch: whatever attended here before, plus the adapter's attention to the call's identity tokens."""
+
+    def __init__(self, adapter: Adapter, slot: Slot, before: Callable[..., Tensor] | None):
+        self.adapter, self.slot, self.before = adapter, slot, before
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
+        def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            return optimized_attention(
+                q,
+                k,
+                v,
+                extra_options["n_heads"],
+                attn_precision=extra_options["attn_precision"],
+                transformer_options=extra_options,
+            )
+
+        text = self.before(q, k, v, extra_options) if self.before else attend(q, k, v)
+        branches = extra_options["cond_or_uncond"]
+        tokens = rows([extra_options[TOKENS][branch] for branch in branches], len(q) // len(branches))
+        kv = self.adapter.patcher.model.kv[self.slot.number]
+        return add_identity(text, attend, q, kv(tokens.to(q)), self.adapter.strength)
+
+    def models(self) -> list[Any]:
+        return [self.adapter.patcher]
+
+
+def unet_depths(config: dict[str, Any]) -> Depths:
+    """Depths of a ComfyUI UNet config, which lists blocks flat: the down path forwards, the up path backwards."""
+    residuals = config["num_res_blocks"]
+    down, up = list(config["transformer_depth"]), list(config["transformer_depth_output"])
+    return Depths(
+        tuple(tuple(down.pop(0) for _ in range(n)) for n in residuals),
+        config["transformer_depth_middle"],
+        tuple(tuple(up.pop() for _ in range(n + 1)) for n in reversed(residuals)),
+    )
+
+
+def adapt(model: Any, adapter: Adapter) -> Any:
+    """A clone of the ModelPatcher with the adapter's LoRA and identity attention; the given one stays untouched.
+
+    Raises ValueError unless the model is SDXL and the adapter is made for it.
+    """
+    base = model.model
+    if not isinstance(base, comfy.model_base.SDXL):
+        raise ValueError(
+            f"the model is {type(base).__name__}, but the method needs SDXL: "
+            "load an SDXL checkpoint (such as sd_xl_base_1.0.safetensors)"
+        )
+    config = base.model_config.unet_config
+    table = slots(unet_depths(config))
+    adapter.weights.check_fits(len(table), config["context_dim"])
+    adapted = model.clone()
+    lora, keys = _lora(adapter.weights, table)
+    adapted.add_patches(comfy.lora.load_lora(lora, keys), 1.0)
+    # The same model, patches and adapter always are the same weights: ComfyUI need not load them again in between.
+    adapted.patches_uuid = uuid.uuid5(model.patches_uuid, str(adapter.uuid))
+    there = model.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
+    for slot in table:
+        before = there.get(slot.block, there.get(slot.block[:2]))
+        adapted.set_model_attn2_replace(IdentityAttention(adapter, slot, before), *slot.block)
+    return adapted
+
+
+def _lora(weights: FaceIDWeights, table: tuple[Slot, ...]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The LoRA inside the file in the form that ComfyUI loads, and the model's keys it belongs to."""
+    lora: dict[str, Tensor] = {}
+    keys: dict[str, str] = {}
+    for slot in table:
+        for attention in (1, 2):
+            for projection in PROJECTIONS:
+                stem = f"{slot.ldm}.attn{attention}.{projection}"
+                down, up = weights.lora(slot.number, attention, projection)
+                lora |= {f"{stem}.lora_down.weight": down, f"{stem}.lora_up.weight": up}
+                layer = f"{stem}.0" if projection == "to_out" else stem
+                keys[stem] = f"diffusion_model.{layer}.weight"
+    return lora, keys
+
+
+@dataclass(frozen=True)
+class Network:
+    """The guider in mid-run, under one identity: the core's view of the model."""
+
+    guider: Any
+    model_options: dict[str, Any]
+    seed: int | None
+
+    @classmethod
+    def under(cls, identity: Identity, guider: Any, extra_args: dict[str, Any], adapter: Adapter) -> "Network":
+        device = guider.model_patcher.load_device
+        tokens = (adapter.tokens(identity, device), adapter.tokens(nobody(1), device))
+        return cls(guider, extra_args["model_options"], extra_args.get("seed"))._carrying(tokens)
+
+    def _carrying(self, tokens: tuple[Tensor, Tensor]) -> "Network":
+        transformer_options = {**self.model_options.get("transformer_options", {}), TOKENS: tokens}
+        return replace(self, model_options={**self.model_options, "transformer_options": transformer_options})
+
+    @property
+    def _conds(self) -> list[Any]:
+        return [self.guider.conds["positive"], self.guider.conds["negative"]]
+
+    def branches(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """Both predictions before any guidance; every other pack's patch on the model is in force."""
+        x, level = _fed(x, sigma)
+        out = comfy.samplers.calc_cond_batch(self.guider.inner_model, self._conds, x, level, self.model_options)
+        return out[UNCOND], out[COND]
+
+    def predict(self, x: Tensor, sigma: float) -> Tensor:
+        """The guided prediction as ComfyUI makes it."""
+        x, level = _fed(x, sigma)
+        return self.guider(x, level, model_options=self.model_options, seed=self.seed)
+
+    def guide(self, uncond: Tensor, cond: Tensor, x: Tensor, sigma: float) -> Tensor:
+        """Guidance on kept predictions, through the same custom CFG functions that ``predict`` meets."""
+        x, level = _fed(x, sigma)
+        conds, model, options = self._conds, self.guider.inner_model, self.model_options
+        out = [cond, uncond]
+        for function in options.get("sampler_pre_cfg_function", []):
+            out = function(
+                {
+                    "conds": conds,
+                    "conds_out": out,
+                    "cond_scale": self.guider.cfg,
+                    "timestep": level,
+                    "input": x,
+                    "sigma": level,
+                    "model": model,
+                    "model_options": options,
+                }
+            )
+        return comfy.samplers.cfg_function(
+            model, out[COND], out[UNCOND], self.guider.cfg, x, level, options, cond=conds[COND], uncond=conds[UNCOND]
+        )
+
+
+def _fed(x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    x = x.float()
+    return x, x.new_full((len(x),), sigma)
+
+
+def levels(model: Any, steps: int, skip: float) -> tuple[float, ...]:
+    """The run's sigmas by the model's own noise schedule. Raises ValueError for models without one (flow models)."""
+    sampling = model.get_model_object("model_sampling")
+    if not isinstance(sampling, (comfy.model_sampling.EPS, comfy.model_sampling.V_PREDICTION)):
+        raise ValueError(f"the model's sampling {type(sampling).__name__} is not supported: it must predict noise or v")
+    return sigmas(timesteps(steps, skip), lambda t: float(sampling.sigma(torch.tensor([float(t)]))))
+
+
+def zeroed(conditioning: Conditioning) -> Conditioning:
+    """The same conditioning without a word: zero tensors, as SDXL takes an empty unconditional prompt."""
+    return [
+        [torch.zeros_like(embeds), {**rest, "pooled_output": torch.zeros_like(rest["pooled_output"])}]
+        for embeds, rest in conditioning
+    ]
+
+
+def invert(
+    model: Any,
+    adapter: Adapter,
+    positive: Conditioning,
+    latent: dict[str, Any],
+    sigmas: tuple[float, ...],
+    seed: int,
+    callback: Callback | None = None,
+) -> ComfyTrajectory:
+    """Invert a LATENT under the null identity. ``positive``: encoded ""; its zeroed self is the other branch."""
+    samples = latent["samples"]
+    if samples.ndim != 4 or samples.shape[1] != 4:
+        raise ValueError(f"expected an SDXL latent (B, 4, h, w), got {tuple(samples.shape)}: encode it with SDXL's VAE")
+    noise = SeededNoise(len(sigmas) - 1, samples.shape, seed, latent.get("batch_index"))
+    run = Run(adapt(model, adapter), adapter, positive, zeroed(positive))
+    return ComfyTrajectory(run.invert(samples, sigmas, noise, callback), latent, positive, run.adapted.patches_uuid)
+
+
+def replay(
+    model: Any,
+    adapter: Adapter,
+    identity: Identity,
+    trajectory: ComfyTrajectory,
+    attribute: Conditioning,
+    guidance: float,
+    callback: Callback | None = None,
+) -> dict[str, Any]:
+    """The LATENT of somebody else. A noise_mask of the inverted LATENT confines the change.
+
+    Raises ValueError when model or adapter are not those of the inversion, identities and latents differ in number, or
+    the result is not finite.
+    """
+    batch, faces = len(trajectory.path.x0), len(identity.embedding)
+    if faces not in (1, batch):
+        raise ValueError(f"the trajectory holds {batch} images, the identity {faces} faces: embed the same images")
+    run = Run(adapt(model, adapter), adapter, trajectory.positive, attribute)
+    if run.adapted.patches_uuid != trajectory.weights:
+        raise ValueError(
+            "the trajectory was made with another model, LoRA or adapter: "
+            "connect the same model and adapter to the inversion and to the sampler"
+        )
+    samples = run.replay(trajectory.path, trajectory.latent, identity, guidance, callback=callback)
+    return {**trajectory.latent, "samples": finite(samples)}
+
+
+@dataclass(frozen=True)
+class Run:
+    """An adapted model with its two conditionings: positive (encoded "") and negative (attribute words or zeros)."""
+
+    adapted: Any
+    adapter: Adapter
+    positive: Conditioning
+    negative: Conditioning
+
+    def invert(
+        self, samples: Tensor, sigmas: tuple[float, ...], noise: Sequence[Tensor], callback: Callback | None = None
+    ) -> core.Trajectory:
+        """Invert latents (B, 4, h, w) under the null identity; the trajectory is kept on the CPU."""
+        made: list[core.Trajectory] = []
+
+        def body(sampler: Any, extra_args: dict[str, Any], on_step: core.OnStep) -> Tensor:
+            network = Network.under(nobody(1), sampler.inner_model, extra_args, self.adapter)
+            x0 = sampler.latent_image
+            path = core.invert(network.branches, x0, sigmas, noise, keep_on="cpu", on_step=on_step)
+            made.append(path._replace(x0=x0.cpu()))
+            return x0
+
+        self._sample(body, samples, None, sigmas, 1.0, callback)
+        return made[0]
+
+    def replay(
+        self,
+        path: core.Trajectory,
+        latent: dict[str, Any],
+        identity: Identity,
+        guidance: float,
+        quirks: core.Quirks = core.EXACT,
+        callback: Callback | None = None,
+    ) -> Tensor:
+        """Latents (B, 4, h, w) of the identity's replay, in ComfyUI's scale."""
+
+        def body(sampler: Any, extra_args: dict[str, Any], on_step: core.OnStep) -> Tensor:
+            guider, confine = sampler.inner_model, _mask(sampler, extra_args)
+            null = Network.under(nobody(1), guider, extra_args, self.adapter)
+            theirs = Network.under(identity, guider, extra_args, self.adapter)
+            device = sampler.latent_image.device
+            return core.replay(
+                theirs.predict, path, null.guide, mask=confine, quirks=quirks, device=device, on_step=on_step
+            )
+
+        return self._sample(body, latent["samples"], latent.get("noise_mask"), path.sigmas, guidance, callback)
+
+    def _sample(
+        self,
+        body: Callable[[Any, dict[str, Any], core.OnStep], Tensor],
+        samples: Tensor,
+        mask: Tensor | None,
+        sigmas: tuple[float, ...],
+        guidance: float,
+        callback: Callback | None,
+    ) -> Tensor:
+        """Run ``body`` where ComfyUI runs samplers: conditionings prepared, weights loaded, cleaned up after."""
+
+        def sampler_function(
+            sampler: Any, x: Tensor, levels: Tensor, extra_args: Any = None, callback: Any = None, **_: Any
+        ):
+            def on_step(k: int, x0: Tensor, x: Tensor) -> None:
+                if callback is not None:
+                    callback(
+                        {"i": k, "denoised": x0.float(), "x": x.float(), "sigma": sigmas[k], "sigma_hat": sigmas[k]}
+                    )
+
+            return body(sampler, extra_args, on_step).float()
+
+        guider = comfy.samplers.CFGGuider(self.adapted)
+        guider.set_conds(self.positive, self.negative)
+        guider.set_cfg(guidance)
+        return guider.sample(
+            torch.zeros_like(samples),
+            samples,
+            comfy.samplers.KSAMPLER(sampler_function),
+            torch.tensor(sigmas),
+            denoise_mask=mask,
+            callback=callback,
+            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+        )
+
+
+def _mask(sampler: Any, extra_args: dict[str, Any]) -> Callable[[float], Tensor] | None:
+    """Where the picture may change at a level: the LATENT's mask, through a denoise mask function where one is set."""
+    mask = extra_args.get("denoise_mask")
+    if mask is None:
+        return None
+    function = extra_args["model_options"].get("denoise_mask_function")
+    if function is None:
+        return lambda sigma: mask
+    options = {"model": sampler.inner_model, "sigmas": sampler.sigmas}
+    return lambda sigma: function(mask.new_full((len(mask),), sigma), mask, extra_options=options)
