@@ -7,7 +7,10 @@ from comfy_api.latest import ComfyExtension, io
 
 from .anonymize import AttributePrompt, NegativeIDGuidanceSampler, NullIDInvertDPMPP
 from .faces import FaceIDEmbed
-from .loaders import LoadFaceIDAdapter, LoadFaceModel, LoadPocket
+from .loaders import LoadFaceIDAdapter, LoadFaceModel, LoadPocket, PocketFace
+
+FOLDERS = {"ipadapter": {".bin", ".safetensors"}, "insightface": {".onnx"}}
+"""The community's model folders, which ComfyUI does not know by itself."""
 
 
 class ReversePersonalization(ComfyExtension):
@@ -16,6 +19,7 @@ class ReversePersonalization(ComfyExtension):
             LoadFaceIDAdapter,
             LoadFaceModel,
             LoadPocket,
+            PocketFace,
             FaceIDEmbed,
             AttributePrompt,
             NullIDInvertDPMPP,
@@ -24,6 +28,7 @@ class ReversePersonalization(ComfyExtension):
 
 
 async def comfy_entrypoint() -> ComfyExtension:
-    for folder in ("ipadapter", "insightface"):  # the community's folders, which ComfyUI does not know by itself
+    for folder, extensions in FOLDERS.items():
         folder_paths.add_model_folder_path(folder, os.path.join(folder_paths.models_dir, folder))
+        folder_paths.folder_names_and_paths[folder][1].update(extensions)
     return ReversePersonalization()

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import folder_paths
 from comfy_api.latest import io
+from einops import rearrange
 
 from ..revpers_core.faceid import weights as faceid
 from ..revpers_core.faces import recognise
-from ..revpers_core.hosts import comfy_pocket
 from ..revpers_core.hosts.comfy import Adapter
 from . import sockets
 
@@ -63,7 +63,7 @@ class LoadFaceModel(io.ComfyNode):
             description="Loads the network that tells who someone is. " + FACE_MODEL_SOURCE,
             inputs=[
                 io.Combo.Input(
-                    "face_model",
+                    "model_name",
                     options=list(_face_models()),
                     tooltip="A model pack or a single ArcFace-form .onnx file. " + FACE_MODEL_SOURCE,
                 ),
@@ -72,10 +72,10 @@ class LoadFaceModel(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, face_model: str) -> io.NodeOutput:
-        files = _face_models().get(face_model)
+    def execute(cls, model_name: str) -> io.NodeOutput:
+        files = _face_models().get(model_name)
         if not files:
-            raise ValueError(f"face_model '{face_model}' is not there. {FACE_MODEL_SOURCE}")
+            raise ValueError(f"model_name '{model_name}' is not there. {FACE_MODEL_SOURCE}")
         return io.NodeOutput(recognise.load_first(files))
 
 
@@ -102,7 +102,31 @@ class LoadPocket(io.ComfyNode):
 
     @classmethod
     def execute(cls) -> io.NodeOutput:
+        from ..revpers_core.hosts import comfy_pocket  # subclasses ComfyUI's model classes: only who asks pays
+
         return io.NodeOutput(*comfy_pocket.load())
+
+
+class PocketFace(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersPocketFace",
+            "Pocket Face (demo picture)",
+            "loaders",
+            description="Renders a face of the pocket model's world: nobody real. For trying things out.",
+            inputs=[
+                io.Int.Input("person", default=0, min=0, max=9999, tooltip="Whose face: 0 to 9999."),
+                io.Int.Input("photo", default=0, min=0, max=9999, tooltip="Another photo of the same person: 0 to 9999."),
+            ],
+            outputs=[io.Image.Output("image", tooltip="128 x 128 pixels, an aligned crop.")],
+        )
+
+    @classmethod
+    def execute(cls, person: int, photo: int) -> io.NodeOutput:
+        from ..revpers_core.pocket import held_out_face
+
+        return io.NodeOutput(rearrange(held_out_face(person, photo), "c h w -> 1 h w c"))
 
 
 def _face_models() -> dict[str, list[Path]]:

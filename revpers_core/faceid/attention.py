@@ -47,6 +47,11 @@ class FaceIDModules(nn.Module):
         self.image_proj = ImageProjection(hidden, weights.context, ops)
         self.kv = nn.ModuleList(IdentityKV(weights.context, width, ops) for width in inner)
 
+    def tokens(self, embedding: Tensor) -> Tensor:
+        """Identity tokens (B, 4, C) of embeddings (B, 512), one by one: rounding must not depend on the batch, or a
+        null replay would drift from the inversion's single nobody."""
+        return torch.cat([self.image_proj(one) for one in embedding.split(1)])
+
     @staticmethod
     def state(weights: FaceIDWeights) -> dict[str, Tensor]:
         """The record's tensors under this module's names."""

@@ -66,7 +66,7 @@ class Adapter:
 
     def tokens(self, identity: Identity, device: torch.device) -> Tensor:
         """Identity tokens (B, 4, C) float32; the adapter must be loaded, as it is while sampling."""
-        return self.patcher.model.image_proj(identity.embedding.to(device, torch.float32))
+        return self.patcher.model.tokens(identity.embedding.to(device, torch.float32))
 
 
 class ComfyTrajectory(NamedTuple):

@@ -108,7 +108,7 @@ class Adapted:
     def tokens(self, identity: Identity) -> Tensor:
         """Identity tokens (B, 4, C)."""
         layer = self.modules.image_proj.norm.weight
-        return self.modules.image_proj(identity.embedding.to(layer))
+        return self.modules.tokens(identity.embedding.to(layer))
 
 
 @dataclass(frozen=True)

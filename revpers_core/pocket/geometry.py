@@ -21,8 +21,8 @@ SQUEEZE = 0.3
 PROFILE = (
     (-90, 0.330, 0.33, 0.330), (-75, 0.392, 0.33, 0.330), (-60, 0.480, 0.335, 0.330), (-50, 0.462, 0.328, 0.335),
     (-40, 0.405, 0.316, 0.345), (-30, 0.362, 0.302, 0.360), (-20, 0.336, 0.292, 0.375), (-8, 0.313, 0.288, 0.385),
-    (5, 0.304, 0.290, 0.395), (17, 0.338, 0.297, 0.405), (30, 0.374, 0.316, 0.415), (45, 0.402, 0.348, 0.420),
-    (60, 0.415, 0.385, 0.420), (75, 0.420, 0.412, 0.420), (90, 0.422, 0.422, 0.420),
+    (5, 0.304, 0.292, 0.395), (17, 0.338, 0.303, 0.405), (30, 0.374, 0.328, 0.415), (45, 0.402, 0.366, 0.420),
+    (60, 0.412, 0.398, 0.420), (75, 0.415, 0.412, 0.420), (90, 0.415, 0.415, 0.415),
 )  # fmt: skip
 
 
@@ -55,6 +55,12 @@ def lookup(maps: Tensor, u: Tensor, v: Tensor) -> Tensor:
     return F.grid_sample(maps, grid[:, None], padding_mode="border", align_corners=True)[:, :, 0]
 
 
+def unit(p: Tensor) -> Tensor:
+    """Scale vectors (B, 3, ...) to length one; by hand, as a norm across planes is slow in torch."""
+    x, y, z = p.unbind(1)
+    return p * torch.rsqrt(x * x + y * y + z * z + 1e-12)[:, None]
+
+
 def skull(stretch: Tensor, power: Tensor) -> Tensor:
     """Radius map (B, MAP, MAP) of the bare skull.
 
@@ -74,6 +80,11 @@ def skull(stretch: Tensor, power: Tensor) -> Tensor:
     k = elevation.long().clamp(0, 179)
     weights = torch.lerp(basis[k], basis[k + 1], (elevation - k)[:, None])
     front, side, back = (table[:, 1:].T * stretch @ weights.T).unbind(1)
+    # At the poles all outlines meet in one round point, or the crown would be dented.
+    pole = torch.sigmoid((elevation - 90).abs() * 0.4 - 31)
+    mean = (front + side + back) / 3
+    front, side, back = (torch.lerp(outline, mean, pole) for outline in (front, side, back))
+    power = 2 + (power - 2) * (1 - pole) * (1 - d[1].flatten() ** 2).clamp_min(0)
     flat = (d[0] ** 2 + d[2] ** 2).sqrt().clamp_min(1e-4)
     cos, sin = (d[2] / flat).flatten(), (d[0] / flat).flatten().abs()
     ahead = torch.where(cos > 0, front, back)
@@ -86,9 +97,99 @@ def bumps(x: Tensor, y: Tensor, z: Tensor, sx: Tensor, sy: Tensor, height: Tenso
     _, u, v = stereographic(torch.stack((x, y, z), 1))
     w = 1 / (torch.stack((x, y, z)).norm(dim=0) + z).clamp_min(0.1)
     a = axis(x.device)
-    gu = torch.exp(-(((a - u[..., None]) / (sx * w)[..., None]) ** 2) / 2)
-    gv = torch.exp(-(((a - v[..., None]) / (sy * w)[..., None]) ** 2) / 2)
+    gu = torch.exp((-(((a - u[..., None]) / (sx * w)[..., None]) ** 2) / 2).clamp_min(-30))
+    gv = torch.exp((-(((a - v[..., None]) / (sy * w)[..., None]) ** 2) / 2).clamp_min(-30))
     return gv.mT @ (gu * height[..., None])
+
+
+def head(t: dict[str, Tensor], dents: Tensor) -> Tensor:
+    """Radius map (B, MAP, MAP) of a head with its expression, without hair.
+
+    t: named traits, each (B, 1); dents: (B, 2 * K) heights of K mirrored bumps over the face, then K that make its sides differ.
+    """
+    device = dents.device
+    one = torch.ones_like(t["jaw"])
+    angles = torch.tensor([row[0] for row in PROFILE], device=device, dtype=torch.float32)
+    low = torch.sigmoid((-angles - 18) / 10)
+    jaw = torch.sigmoid((-angles - 22) / 6) * torch.sigmoid((angles + 62) / 6)
+    crown = torch.sigmoid((angles - 30) / 12)
+    chin = torch.sigmoid((-angles - 42) / 5) * torch.sigmoid((angles + 78) / 5)
+    up = t["skull_h"] - 1
+    front = (
+        1
+        + low * (t["face_long"] - 1)
+        + chin * (0.035 * t["chin"] + 1.1 * t["drop"])
+        + crown * (up + 0.02 * t["forehead"])
+    )
+    side = t["skull_w"] + jaw * (0.055 * t["jaw"] + 0.045 * t["fat"]) + crown * up - 0.02 * (1 - t["man"])
+    back = 1 + crown * up
+    r = skull(torch.stack((front, side, back), 1), t["square"].clamp(1.9, 3.2))
+
+    rows: list[tuple[Tensor, ...]] = []
+
+    def add(
+        x: Tensor | float,
+        y: Tensor | float,
+        sx: Tensor | float,
+        sy: Tensor | float,
+        height: Tensor | float,
+        deep: float = 0,
+    ) -> None:
+        # deep: the z of the centre; 0 asks for a point on an average face.
+        x, y = x * one, y * one
+        depth = deep * one if deep else 0.315 * (1 - (x / 0.31) ** 2).clamp_min(0.05).sqrt()
+        rows.append((x, y, depth, sx * one, sy * one, height * one))
+
+    def pair(x: Tensor | float, *rest: Tensor | float, deep: float = 0) -> None:
+        y, sx, sy, height = rest
+        add(x, y, sx, sy, height, deep)
+        add(-x, y, sx, sy, height, deep)
+
+    man, smile, drop = t["man"], t["smile"], t["drop"]
+    ey, ny, my = t["eye_y"], t["nose_y"], t["mouth_y"]
+    # Nose: ridge from between the eyes down to the tip, then wings and the hollow of the philtrum's root.
+    length = ey - ny
+    for k, height in ((0.2, 0.35), (0.45, 0.8), (0.7, 1.0)):
+        add(
+            0,
+            ey - k * length,
+            t["nose_thin"] * (0.8 + 0.4 * k),
+            0.26 * length,
+            t["nose_ridge"] * height * 0.75 + t["nose_hook"] * (k == 0.45),
+        )
+    add(0, ny + 0.004 + t["nose_up"], t["nose_thin"] + 0.004, 0.024, t["nose_tip"] - 0.012)
+    pair(t["nose_wide"].clamp_min(0.026), ny - 0.008, 0.016, 0.017, t["nose_wing"].clamp_min(0.012))
+    add(0, ny - 0.035, 0.03, 0.013, -0.014)
+    # Eyes: socket, ball, brow ridge.
+    pair(t["eye_x"] * 0.97, ey + 0.012, 0.052, 0.034, -t["eye_deep"].clamp_min(0.008))
+    pair(t["eye_x"], ey, 0.036, 0.026, t["eye_ball"])
+    add(0, ey + 0.01, 0.03, 0.03, -0.008)
+    pair(0.085, t["brow_y"] - 0.004, 0.055, 0.02, 0.008 + 0.010 * man)
+    pair(t["eye_x"], ey - 0.052, 0.04, 0.014, -0.006 * t["old"] - 0.002)
+    # Cheeks, mouth, chin, jaw.
+    pair(0.185, ey - 0.075, 0.055, 0.04, 0.010 + 0.010 * t["cheek"] + 0.004 * smile)
+    pair(0.165, my + 0.055, 0.06, 0.06, 0.012 * t["fat"] - 0.008 * t["old"] - 0.004 * t["cheek"])
+    pair(0.125, ny - 0.01, 0.04, 0.035, 0.014 * smile.clamp_min(0))
+    pair(t["half"] + 0.016, my + t["bend"], 0.016, 0.02, -0.007 - 0.004 * smile)
+    add(0, my + 0.6 * t["lip_up"], 0.6 * t["half"], t["lip_up"] + 0.004, t["lip_puff"] + 0.004)
+    add(0, my - 0.75 * drop - 0.6 * t["lip_low"], 0.55 * t["half"], t["lip_low"], t["lip_puff"] + 0.006)
+    add(0, my - 0.055 - drop, 0.06, 0.018, -0.012)
+    add(0, -0.355 - drop, t["chin_w"].clamp_min(0.03), 0.035, 0.014 + 0.012 * t["chin"])
+    add(0, -0.37 - drop, 0.008, 0.025, -0.008 * (t["cleft"] - 0.5).clamp_min(0))
+    pair(0.205, -0.22, 0.05, 0.05, 0.016 * t["jaw"], deep=0.1)
+    pair(0.14, -0.31, 0.05, 0.035, 0.012 * t["fat"] + 0.012 * t["old"])
+    pair(0.22, 0.14, 0.06, 0.07, -0.008 + 0.012 * t["temple"], deep=0.2)
+    add(0, 0.25, 0.12, 0.06, 0.014 * t["forehead"])
+    # Ears, well behind the cheek.
+    pair(0.29, t["ear_y"], 0.035, 0.05, t["ear"].clamp_min(0.015), deep=-0.035)
+    pair(0.285, t["ear_y"] - 0.005, 0.014, 0.03, -0.014, deep=0.0)
+    # Random people: mirrored bumps on a fixed lattice, a little of them one-sided.
+    even, odd = dents.chunk(2, 1)
+    for i in range(even.shape[1]):
+        x, y = 0.04 + 0.042 * (i % 6), 0.24 - 0.27 * (i // 6) + 0.05 * (i % 2)
+        add(x, y, 0.05, 0.06, even[:, i : i + 1] + 0.2 * odd[:, i : i + 1])
+        add(-x, y, 0.05, 0.06, even[:, i : i + 1] - 0.2 * odd[:, i : i + 1])
+    return r + bumps(*(torch.cat(column, 1) for column in zip(*rows, strict=True)))
 
 
 def relief(radius: Tensor) -> Tensor:
@@ -98,8 +199,9 @@ def relief(radius: Tensor) -> Tensor:
     normal = torch.linalg.cross(q[:, :, 1:-1, 2:] - q[:, :, 1:-1, :-2], q[:, :, 2:, 1:-1] - q[:, :, :-2, 1:-1], dim=1)
     wide = radius[:, None]
     for _ in range(2):
-        wide = F.avg_pool2d(wide, 7, 1, 3, count_include_pad=False)
-    return torch.cat((F.normalize(normal, dim=1), wide - radius[:, None]), 1)
+        wide = F.avg_pool2d(wide, (1, 7), 1, (0, 3), count_include_pad=False)
+        wide = F.avg_pool2d(wide, (7, 1), 1, (3, 0), count_include_pad=False)
+    return torch.cat((unit(normal), wide - radius[:, None]), 1)
 
 
 def rotation(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:

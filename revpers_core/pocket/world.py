@@ -32,16 +32,16 @@ SCENE = FACTORS + (
 
 # Identity beyond attributes: mean and spread of each trait (head units where a length), then plain random bumps of the skull.
 TRAITS: dict[str, tuple[float, float]] = {
-    "eye_x": (0.123, 0.008), "eye_y": (0.031, 0.006), "eye_w": (0.057, 0.0055), "eye_h": (0.036, 0.006), "eye_tilt": (0.06, 0.11),
+    "eye_x": (0.123, 0.008), "eye_y": (0.031, 0.006), "eye_w": (0.062, 0.0055), "eye_h": (0.045, 0.006), "eye_tilt": (0.06, 0.11),
     "eye_skew": (0.0, 0.16), "eye_deep": (0.026, 0.009), "eye_ball": (0.020, 0.006), "iris": (0.0235, 0.0014), "iris_hue": (0.0, 1.0),
-    "iris_value": (0.0, 1.0), "crease": (0.5, 0.35), "brow_y": (0.092, 0.009), "brow_arch": (0.012, 0.009), "brow_tilt": (0.0, 0.12),
+    "iris_value": (0.0, 1.0), "crease": (0.5, 0.35), "brow_y": (0.092, 0.009), "brow_arch": (0.012, 0.009), "brow_tilt": (-0.06, 0.12),
     "brow_thick": (0.0115, 0.0035), "brow_long": (0.072, 0.007), "brow_dark": (0.75, 0.18), "brow_gap": (0.0, 0.010),
-    "nose_y": (-0.113, 0.014), "nose_tip": (0.083, 0.017), "nose_wide": (0.042, 0.008), "nose_wing": (0.030, 0.010),
+    "nose_y": (-0.113, 0.014), "nose_tip": (0.076, 0.015), "nose_wide": (0.042, 0.008), "nose_wing": (0.030, 0.010),
     "nose_ridge": (0.046, 0.014), "nose_thin": (0.026, 0.004), "nose_hook": (0.0, 0.009), "nose_up": (0.0, 0.008),
-    "mouth_y": (-0.223, 0.011), "mouth_w": (0.100, 0.011), "lip_up": (0.020, 0.006), "lip_low": (0.025, 0.007), "lip_bow": (0.3, 0.16),
+    "mouth_y": (-0.223, 0.011), "mouth_w": (0.107, 0.011), "lip_up": (0.023, 0.006), "lip_low": (0.029, 0.007), "lip_bow": (0.3, 0.16),
     "lip_red": (0.5, 0.22), "lip_puff": (0.012, 0.005), "mouth_bend": (0.0, 0.007), "jaw": (0.0, 1.0), "chin": (0.0, 1.0),
     "chin_w": (0.055, 0.014), "cleft": (0.0, 1.0), "cheek": (0.0, 1.0), "fat": (0.0, 1.0), "temple": (0.0, 1.0), "forehead": (0.0, 1.0),
-    "skull_w": (1.0, 0.045), "skull_h": (1.0, 0.035), "face_long": (1.0, 0.045), "square": (2.35, 0.28), "ear": (0.045, 0.018),
+    "skull_w": (1.0, 0.045), "skull_h": (1.0, 0.035), "face_long": (1.0, 0.045), "square": (2.35, 0.28), "ear": (0.060, 0.018),
     "ear_y": (-0.02, 0.018), "blush": (0.4, 0.25), "freckle": (-0.3, 0.8), "blotch": (0.5, 0.3), "beard": (0.0, 1.0),
     "beard_cut": (0.0, 1.0), "tone_red": (0.0, 1.0), "tone_yellow": (0.0, 1.0), "asym": (0.0, 0.010), "bags": (0.3, 0.25),
     "mole1_x": (0.0, 0.13), "mole1_y": (-0.12, 0.16), "mole1_size": (-0.002, 0.006), "mole2_x": (0.0, 0.13), "mole2_y": (-0.12, 0.16),
@@ -117,7 +117,9 @@ def _unit(z: Tensor) -> Tensor:
 def attributes(faces: Faces) -> Tensor:
     """(B, 3) int64: indices into AGES, SEXES and SKINS."""
     u = _unit(faces.identity[:, :3].double())
-    return (u * torch.tensor([3.0, 2.0, 5.0], device=u.device)).long().clamp_max(torch.tensor([2, 1, 4], device=u.device))
+    return (
+        (u * torch.tensor([3.0, 2.0, 5.0], device=u.device)).long().clamp_max(torch.tensor([2, 1, 4], device=u.device))
+    )
 
 
 def edited(faces: Faces, **values: float | Tensor) -> Faces:
@@ -143,7 +145,9 @@ def _style(faces: Faces) -> tuple[Tensor, Tensor]:
     )  # fmt: skip
     chance = odds[sex * 3 + age].cumsum(1)
     style = (scene["style"][:, None] * chance[:, -1:] >= chance).sum(1).clamp_max(len(HAIRS) - 1)
-    shades = torch.tensor([[18, 30, 12, 10, 26, 3, 1], [22, 26, 10, 8, 18, 14, 2], [6, 8, 4, 3, 9, 40, 30]], device=device)
+    shades = torch.tensor(
+        [[18, 30, 12, 10, 26, 3, 1], [22, 26, 10, 8, 18, 14, 2], [6, 8, 4, 3, 9, 40, 30]], device=device
+    )
     dark = torch.tensor([30, 8, 0, 0, 0, 0, 0], device=device) * (skin[:, None] >= 3)
     chance = (shades[age] + dark).float().cumsum(1)
     return style, (scene["colour"][:, None] * chance[:, -1:] >= chance).sum(1).clamp_max(len(COLOURS) - 1)
@@ -171,94 +175,33 @@ def _traits(faces: Faces) -> dict[str, Tensor]:
     t = {name: m + s * z[:, 3 + i, None] for i, (name, (m, s)) in enumerate(TRAITS.items())}
     t |= {name: faces.scene[:, i, None] for i, name in enumerate(SCENE)}
     age, man, tone = _unit(z[:, 0, None]), (z[:, 1, None] > 0).float(), _unit(z[:, 2, None])
-    t |= {"age": age, "man": man, "tone": tone, "old": ((age - 0.45) / 0.5).clamp(0, 1), "young": (1 - age / 0.33).clamp(0, 1)}
+    t |= {
+        "age": age,
+        "man": man,
+        "tone": tone,
+        "old": ((age - 0.45) / 0.5).clamp(0, 1),
+        "young": (1 - age / 0.33).clamp(0, 1),
+    }
     t["beard_on"] = man * (t["beard"] > 0.3)
     t["stubble"] = man * ((t["beard"] + 1.2) / 1.5).clamp(0.05, 1)
     # Sexual dimorphism and age move the averages; people of one group still differ by the spreads above.
     t["brow_y"] = t["brow_y"] - 0.008 * man
-    t["brow_thick"] = t["brow_thick"].clamp_min(0.005) * (0.72 + 0.55 * man)
-    t["lip_up"] = (t["lip_up"].clamp_min(0.008) * (1.12 - 0.25 * man)) * (1 - 0.35 * t["old"])
-    t["lip_low"] = (t["lip_low"].clamp_min(0.011) * (1.08 - 0.15 * man)) * (1 - 0.25 * t["old"])
-    t["eye_h"] = (t["eye_h"] * (1.05 - 0.1 * man) * (1 - 0.16 * t["old"]) + 0.004 * t["young"]).clamp_min(0.022)
-    t["nose_tip"] = t["nose_tip"] + 0.006 * man + 0.008 * t["old"]
+    t["brow_thick"] = t["brow_thick"].clamp_min(0.005) * (0.66 + 0.6 * man)
+    t["lip_up"] = (t["lip_up"].clamp_min(0.008) * (1.20 - 0.40 * man)) * (1 - 0.35 * t["old"])
+    t["lip_low"] = (t["lip_low"].clamp_min(0.011) * (1.14 - 0.25 * man)) * (1 - 0.25 * t["old"])
+    t["eye_h"] = (t["eye_h"] * (1.09 - 0.16 * man) * (1 - 0.16 * t["old"]) + 0.004 * t["young"]).clamp_min(0.028)
+    t["nose_tip"] = t["nose_tip"] + 0.012 * man - 0.006 + 0.008 * t["old"]
+    t["nose_wide"] = t["nose_wide"] + 0.006 * man - 0.003
+    t["nose_ridge"] = t["nose_ridge"] + 0.008 * man - 0.006
     t["nose_y"] = t["nose_y"] - 0.008 * t["old"]
-    t["jaw"], t["chin"] = t["jaw"] + 1.5 * man - 0.75, t["chin"] + man - 0.5
+    t["jaw"], t["chin"] = t["jaw"] + 1.8 * man - 1.1, t["chin"] + 1.4 * man - 0.9
     t["fat"] = t["fat"] + 0.6 * t["young"]
     # Expression.
-    t["brow_y"] = t["brow_y"] + 0.019 * t["brow"]
+    t["brow_y"] = t["brow_y"] + 0.024 * t["brow"]
     t["drop"] = 0.075 * t["open"]
-    t["half"] = t["mouth_w"].clamp(0.072, 0.13) * (1 + 0.16 * t["smile"] - 0.16 * t["open"])
-    t["bend"] = t["mouth_bend"] + 0.026 * t["smile"]
+    t["half"] = t["mouth_w"].clamp(0.078, 0.135) * (1 + 0.15 * t["smile"] - 0.16 * t["open"])
+    t["bend"] = t["mouth_bend"] + 0.034 * t["smile"].clamp_min(0) + 0.017 * t["smile"].clamp_max(0)
     return t
-
-
-def _shape(faces: Faces, t: dict[str, Tensor]) -> Tensor:
-    """Radius map (B, MAP, MAP) of head with expression, without hair."""
-    z, device = faces.identity, faces.identity.device
-    one = torch.ones_like(t["jaw"])
-    angles = torch.tensor([row[0] for row in geometry.PROFILE], device=device, dtype=torch.float32)
-    low = torch.sigmoid((-angles - 18) / 10)
-    jaw = torch.sigmoid((-angles - 22) / 6) * torch.sigmoid((angles + 62) / 6)
-    crown = torch.sigmoid((angles - 30) / 12)
-    chin = torch.sigmoid((-angles - 42) / 5) * torch.sigmoid((angles + 78) / 5)
-    up = t["skull_h"] - 1
-    front = 1 + low * (t["face_long"] - 1) + chin * (0.035 * t["chin"] + 1.1 * t["drop"]) + crown * (up + 0.02 * t["forehead"])
-    side = t["skull_w"] + jaw * (0.055 * t["jaw"] + 0.045 * t["fat"]) + crown * up - 0.02 * (1 - t["man"])
-    back = 1 + crown * up + 0 * low
-    r = geometry.skull(torch.stack((front, side, back), 1), t["square"].clamp(1.9, 3.2))
-
-    rows: list[tuple[Tensor, ...]] = []
-
-    def add(x: Tensor | float, y: Tensor | float, sx: Tensor | float, sy: Tensor | float, height: Tensor | float, deep: float = 0) -> None:
-        # deep: the z of the centre; 0 asks for a point on an average face.
-        x, y = x * one, y * one
-        depth = deep * one if deep else 0.315 * (1 - (x / 0.31) ** 2).clamp_min(0.05).sqrt()
-        rows.append((x, y, depth, sx * one, sy * one, height * one))
-
-    def pair(x: Tensor | float, *rest: Tensor | float, deep: float = 0) -> None:
-        y, sx, sy, height = rest
-        add(x, y, sx, sy, height, deep)
-        add(-x, y, sx, sy, height, deep)
-
-    man, smile, drop = t["man"], t["smile"], t["drop"]
-    ey, ny, my = t["eye_y"], t["nose_y"], t["mouth_y"]
-    # Nose: ridge from between the eyes down to the tip, then wings and the hollow of the philtrum's root.
-    length = ey - ny
-    for k, height in ((0.2, 0.35), (0.45, 0.8), (0.7, 1.0)):
-        add(0, ey - k * length, t["nose_thin"] * (0.8 + 0.4 * k), 0.26 * length, t["nose_ridge"] * height * 0.75 + t["nose_hook"] * (k == 0.45))
-    add(0, ny + 0.004 + t["nose_up"], t["nose_thin"] + 0.004, 0.024, t["nose_tip"] - 0.012)
-    pair(t["nose_wide"].clamp_min(0.026), ny - 0.008, 0.016, 0.017, t["nose_wing"].clamp_min(0.012))
-    add(0, ny - 0.035, 0.03, 0.013, -0.014)
-    # Eyes: socket, ball, brow ridge.
-    pair(t["eye_x"] * 0.97, ey + 0.012, 0.052, 0.034, -t["eye_deep"].clamp_min(0.008))
-    pair(t["eye_x"], ey, 0.036, 0.026, t["eye_ball"])
-    add(0, ey + 0.01, 0.03, 0.03, -0.008)
-    pair(0.085, t["brow_y"] - 0.004, 0.055, 0.02, 0.008 + 0.010 * man)
-    pair(t["eye_x"], ey - 0.052, 0.04, 0.014, -0.006 * t["old"] - 0.002)
-    # Cheeks, mouth, chin, jaw.
-    pair(0.185, ey - 0.075, 0.055, 0.04, 0.010 + 0.010 * t["cheek"] + 0.004 * smile)
-    pair(0.165, my + 0.055, 0.06, 0.06, 0.012 * t["fat"] - 0.008 * t["old"] - 0.004 * t["cheek"])
-    pair(0.125, ny - 0.01, 0.04, 0.035, 0.014 * smile.clamp_min(0))
-    pair(t["half"] + 0.016, my + t["bend"], 0.016, 0.02, -0.007 - 0.004 * smile)
-    add(0, my + 0.6 * t["lip_up"], 0.6 * t["half"], t["lip_up"] + 0.004, t["lip_puff"] + 0.004)
-    add(0, my - 0.75 * drop - 0.6 * t["lip_low"], 0.55 * t["half"], t["lip_low"], t["lip_puff"] + 0.006)
-    add(0, my - 0.055 - drop, 0.06, 0.018, -0.012)
-    add(0, -0.355 - drop, t["chin_w"].clamp_min(0.03), 0.035, 0.014 + 0.012 * t["chin"])
-    add(0, -0.37 - drop, 0.008, 0.025, -0.008 * (t["cleft"] - 0.5).clamp_min(0))
-    pair(0.205, -0.22, 0.05, 0.05, 0.016 * t["jaw"], deep=0.1)
-    pair(0.14, -0.31, 0.05, 0.035, 0.012 * t["fat"] + 0.012 * t["old"])
-    pair(0.22, 0.14, 0.06, 0.07, -0.008 + 0.012 * t["temple"], deep=0.2)
-    add(0, 0.25, 0.12, 0.06, 0.014 * t["forehead"])
-    # Ears, well behind the cheek.
-    pair(0.29, t["ear_y"], 0.035, 0.05, t["ear"].clamp_min(0.015), deep=-0.035)
-    pair(0.285, t["ear_y"] - 0.005, 0.014, 0.03, -0.025, deep=0.0)
-    # Random people: mirrored bumps on a fixed lattice, a little of them one-sided.
-    for i in range(BUMPS):
-        x, y = 0.04 + 0.045 * (i % 6), 0.24 - 0.27 * (i // 6) + 0.05 * (i % 2)
-        a, b = z[:, -1 - i, None] * HEIGHT, z[:, -1 - BUMPS - i, None] * HEIGHT * 0.2
-        add(x, y, 0.05, 0.06, a + b)
-        add(-x, y, 0.05, 0.06, a - b)
-    return r + geometry.bumps(*(torch.cat(column, 1) for column in zip(*rows, strict=True)))
 
 
 def _surface_points(radius: Tensor, t: dict[str, Tensor]) -> Tensor:
@@ -284,7 +227,7 @@ def _view(radius: Tensor, faces: Faces, t: dict[str, Tensor]) -> tuple[_View, Te
     q = (level @ points)[:, :2]
     eyes, mouth = q[:, :, :2].mean(2), q[:, :, 3:].mean(2)
     side = 2 * torch.maximum(2.0 * (q[:, :, 1] - q[:, :, 0]).norm(dim=1), 1.8 * (mouth - eyes).norm(dim=1))
-    scale = 0.984 / side[:, None] * (1 + 0.08 * (t["zoom"] - 0.5))
+    scale = 1.02 / side[:, None] * (1 + 0.08 * (t["zoom"] - 0.5))
     roll = geometry.rotation(0 * t["roll"][:, 0], 0 * t["roll"][:, 0], t["roll"][:, 0])
     centre = (roll[:, :2, :2] @ (eyes + 0.1 * (mouth - eyes))[:, :, None])[:, :, 0]
     place = torch.cat((0.03 * (t["shift_x"] - 0.5), 0.0055 + 0.03 * (t["shift_y"] - 0.5)), 1)
@@ -294,7 +237,7 @@ def _view(radius: Tensor, faces: Faces, t: dict[str, Tensor]) -> tuple[_View, Te
 def keypoints(faces: Faces) -> Tensor:
     """(B, 5, 2) in the unit square, y down: left eye, right eye, nose tip, mouth left, mouth right (the viewer's left first)."""
     t = _traits(faces)
-    view, points = _view(_shape(faces, t), faces, t)
+    view, points = _view(geometry.head(t, faces.identity[:, -2 * BUMPS :] * HEIGHT), faces, t)
     q = ((view.turn @ points)[:, :2] - view.centre[:, :, None]) * view.scale[:, :, None] + view.place[:, :, None]
     return torch.stack((0.5 + q[:, 0], 0.5 - q[:, 1]), -1)
 
@@ -314,7 +257,7 @@ def _develop(linear: Tensor, size: int, t: dict[str, Tensor]) -> Tensor:
     soft = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, 1)
     image = torch.lerp(image, soft, (0.7 * t["blur"] ** 3)[..., None, None]).clamp_min(1e-6)
     image = (image / (1 + 0.12 * image)).pow(1 / 2.2) * 1.02
-    return (image + appearance.grain(t["phase"], size) * (0.03 * t["noise"] ** 2)[..., None, None]).clamp(0, 1)
+    return (image + appearance.grain(t["phase"], size) * (0.022 * t["noise"] ** 2)[..., None, None]).clamp(0, 1)
 
 
 def _chunks(count: int, device: torch.device) -> list[slice]:
@@ -322,16 +265,19 @@ def _chunks(count: int, device: torch.device) -> list[slice]:
     return [slice(i, i + step) for i in range(0, count, step)]
 
 
+@torch.no_grad()
 def render(faces: Faces, size: int = 128) -> Tensor:
     """(B, 3, size, size) float32 RGB in [0, 1]."""
-    parts = [_render(Faces(faces.identity[s], faces.scene[s]), size) for s in _chunks(len(faces.scene), faces.scene.device)]
+    parts = [
+        _render(Faces(faces.identity[s], faces.scene[s]), size) for s in _chunks(len(faces.scene), faces.scene.device)
+    ]
     return torch.cat(parts) if parts else faces.scene.new_zeros(0, 3, size, size)
 
 
 def _render(faces: Faces, size: int) -> Tensor:
     t = _traits(faces)
     style, colour = _style(faces)
-    bare = _shape(faces, t)
+    bare = geometry.head(t, faces.identity[:, -2 * BUMPS :] * HEIGHT)
     view, _ = _view(bare, faces, t)
     x, y = _pixels(round(size * SUPERSAMPLE), bare.device)
     hair = appearance.hair(t, style, colour)
@@ -342,7 +288,8 @@ def _render(faces: Faces, size: int) -> Tensor:
     origin = back[:, :, :2] @ torch.stack((cx, cy), 1)
     points, least = geometry.march(radius, origin, -back[:, :, 2:])
     pixel = 1 / (view.scale * round(size * SUPERSAMPLE))
-    cover = (0.5 - least / pixel).clamp(0, 1)
+    # A ray that hits ends within a fraction of a pixel of the surface; one that passes within a pixel softens the outline.
+    cover = (1.3 - least / pixel).clamp(0, 1)
     lamp = appearance.lamp(t)
     head = appearance.shade_head(points, relief, view.turn, pixel, t, hair, lamp)
     scene = appearance.backdrop(x, y, t)
@@ -350,6 +297,7 @@ def _render(faces: Faces, size: int) -> Tensor:
     return _develop(torch.lerp(scene, head, cover[:, None]), size, t)
 
 
+@torch.no_grad()
 def backgrounds(seeds: Sequence[int], size: int = 128, *, device: str | torch.device = "cpu") -> Tensor:
     """(B, 3, size, size): the places of the photographs, some with headless clothes, and nobody: negatives."""
     scene = _scene(seeds).to(device)

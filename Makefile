@@ -1,0 +1,33 @@
+# make demo   run the main job on the embedded default
+# make test   everything that can be tested here
+# make host   prepare an environment for every real ComfyUI in $COMFYUI_PATHS
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test host test-host lint clean
+
+demo: .venv/ready
+	$(BIN)/revpers demo -o demo $(if $(IMAGE),--image "$(IMAGE)")
+
+test: .venv/ready lint
+	$(BIN)/pytest
+	$(BIN)/python tests/host/run.py
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+host:
+	$(PYTHON) tests/host/prepare.py
+
+test-host:
+	$(PYTHON) tests/host/run.py
+
+.venv/ready: pyproject.toml tests/constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c tests/constraints.txt -e .[dev]
+	touch $@
+
+clean:
+	rm -rf .venv demo

@@ -1,0 +1,86 @@
+"""The pocket model in ComfyUI: SDXL's own classes at another size, known to ComfyUI only once this has run."""
+
+from typing import Any
+
+import comfy.ldm.models.autoencoder
+import comfy.model_patcher
+import comfy.ops
+import comfy.sd
+import comfy.sdxl_clip
+import comfy.supported_models
+import comfy.supported_models_base
+import comfy.utils
+from torch import Tensor
+
+from .. import pocket
+from ..faceid import weights as faceid
+from ..faces import recognise
+from ..pocket import nets, unet
+from .comfy import Adapter
+
+TEXT = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 3,
+    "projection_dim": 32,
+}
+STAND_IN = {"ch": 32, "out_ch": 3, "ch_mult": [1, 1, 1, 1], "num_res_blocks": 1, "attn_resolutions": []}
+STAND_IN |= {"in_channels": 3, "resolution": 128, "z_channels": 4, "double_z": True, "dropout": 0.0}
+
+
+class PocketOps(comfy.ops.manual_cast):
+    """ComfyUI's operations with the pocket's 8 groups where SDXL has 32."""
+
+    class GroupNorm(comfy.ops.manual_cast.GroupNorm):
+        def __init__(self, num_groups: int, num_channels: int, *args: Any, **kwargs: Any):
+            super().__init__(unet.GROUPS, num_channels, *args, **kwargs)
+
+
+class PocketTextEncoders(comfy.sdxl_clip.SDXLClipModel):
+    def __init__(self, device: Any = "cpu", dtype: Any = None, model_options: Any = None):
+        sizes = {"clip_l_model_config": TEXT, "clip_g_model_config": TEXT}
+        super().__init__(device=device, dtype=dtype, model_options={**(model_options or {}), **sizes})
+
+
+class PocketSDXL(comfy.supported_models.SDXL):
+    unet_config = {  # noqa: RUF012
+        "model_channels": 32,
+        "use_linear_in_transformer": True,
+        "transformer_depth": [0, 0, 1, 1, 1, 1],
+        "context_dim": 64,
+        "adm_in_channels": 1568,
+        "use_temporal_attention": False,
+    }
+    unet_extra_config = {"num_heads": -1, "num_head_channels": 16}  # noqa: RUF012
+    custom_operations = PocketOps
+
+    def clip_target(self, state_dict: Any = None) -> Any:
+        return comfy.supported_models_base.ClipTarget(comfy.sdxl_clip.SDXLTokenizer, PocketTextEncoders)
+
+
+def load() -> tuple[Any, Any, Any, Adapter, recognise.FaceModel]:
+    """(MODEL, CLIP, VAE, adapter, face model) from the files inside the package."""
+    if PocketSDXL not in comfy.supported_models.models:
+        comfy.supported_models.models.append(PocketSDXL)
+    state = nets.expand_vocabulary(comfy.utils.load_torch_file(str(pocket.CHECKPOINT)))
+    vae = _vae({key.removeprefix(VAE_PREFIX): value for key, value in state.items() if key.startswith(VAE_PREFIX)})
+    model, clip, _, _ = comfy.sd.load_state_dict_guess_config(state, output_vae=False)
+    adapter = Adapter.of(faceid.load(pocket.ADAPTER))
+    return model, clip, vae, adapter, recognise.load(pocket.FACE_MODEL, min_norm=pocket.MIN_NORM)
+
+
+VAE_PREFIX = "first_stage_model."
+
+
+def _vae(state: dict[str, Tensor]) -> Any:
+    """ComfyUI's VAE object around the pocket's network: ComfyUI's own one has 32 groups built in."""
+    stand_in = comfy.ldm.models.autoencoder.AutoencoderKL(ddconfig=STAND_IN, embed_dim=4)
+    vae = comfy.sd.VAE(sd=stand_in.state_dict(), config={"params": {"ddconfig": STAND_IN, "embed_dim": 4}})
+    network = nets.VAE()
+    network.load_state_dict(state)
+    vae.first_stage_model = network.eval().requires_grad_(False).to(vae.vae_dtype)
+    vae.patcher = comfy.model_patcher.ModelPatcher(
+        network, load_device=vae.device, offload_device=vae.patcher.offload_device
+    )
+    return vae

@@ -1,0 +1,26 @@
+"""The embedded default: SDXL in miniature with everything the method needs, trained on faces that we render."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+WEIGHTS = Path(__file__).parent / "weights"
+CHECKPOINT = WEIGHTS / "pocket_sdxl.safetensors"
+ADAPTER = WEIGHTS / "pocket_faceid.safetensors"
+FACE_MODEL = WEIGHTS / "pocket_arcface.onnx"
+JUDGE = WEIGHTS / "pocket_judge.onnx"
+FACTORS = WEIGHTS / "pocket_factors.onnx"
+MIN_NORM = 6.0
+"""Recogniser features shorter than this are no face."""
+
+HELD_OUT = 1_000_000
+"""First identity seed of the people that no training has seen."""
+
+
+def held_out_face(person: int, photo: int, size: int = 128) -> "Tensor":
+    """A rendered photo (3, size, size) in [0, 1] of somebody unseen in training. person, photo: >= 0."""
+    from . import world
+
+    return world.render(world.sample([HELD_OUT + person], [HELD_OUT + 10_000 * person + photo]), size)[0]

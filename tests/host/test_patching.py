@@ -1,0 +1,168 @@
+"""What happens to a model: other packs' patches stay, the model given stays untouched, masks confine, mix-ups refused."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+SIZE = 16
+
+
+@pytest.fixture(scope="module")
+def lab(comfy: SimpleNamespace) -> SimpleNamespace:
+    """The golden model and adapter, our host module, and conditionings of its width."""
+    from comfyui_host import golden_model
+    from run import HERE
+
+    golden = HERE / "golden"
+    host = comfy.core("revpers_core.hosts.comfy")
+    draw = torch.Generator().manual_seed(5)
+
+    def words() -> list[Any]:
+        pooled = torch.randn(1, 32, generator=draw)
+        return [[torch.randn(1, 77, 64, generator=draw), {"pooled_output": pooled}]]
+
+    return SimpleNamespace(
+        host=host,
+        types=comfy.core("revpers_core.types"),
+        model=lambda: golden_model(golden, "epsilon"),
+        adapter=host.Adapter.of(comfy.core("revpers_core.faceid.weights").load(golden / "faceid_adapter.safetensors")),
+        positive=words(),
+        attribute=words(),
+        latent={"samples": torch.randn(2, 4, SIZE, SIZE, generator=draw)},
+        face=torch.nn.functional.normalize(torch.randn(2, 512, generator=draw)),
+    )
+
+
+def anonymized(lab: SimpleNamespace, model: Any, latent: dict[str, Any], guidance: float = -4.0, who: Any = None) -> Any:
+    """Samples of the whole method in 6 steps."""
+    with torch.inference_mode():
+        levels = lab.host.levels(model, 6, 0.7)
+        trajectory = lab.host.invert(model, lab.adapter, lab.positive, latent, levels, seed=3)
+        identity = lab.types.Identity(lab.face if who is None else who)
+        return lab.host.replay(model, lab.adapter, identity, trajectory, lab.attribute, guidance)["samples"]
+
+
+def plain(lab: SimpleNamespace, model: Any) -> torch.Tensor:
+    """Stock sampling with the model as it is."""
+    import comfy.sample
+
+    with torch.inference_mode():
+        noise = torch.randn(2, 4, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+        return comfy.sample.sample(
+            model, noise, 3, 4.0, "euler", "normal", lab.positive, lab.attribute, lab.latent["samples"], seed=1
+        )
+
+
+def test_the_model_given_is_left_as_it_was(lab: SimpleNamespace) -> None:
+    model = lab.model()
+    before = plain(lab, model)
+    changed = anonymized(lab, model, lab.latent)
+    assert (changed - lab.latent["samples"]).abs().max() > 0.1
+    assert torch.equal(plain(lab, model), before)
+
+
+class OtherPack:
+    """What IPAdapter_plus puts at an attn2 slot."""
+
+    def __init__(self, weight: float):
+        self.weight, self.calls = weight, 0
+
+    def __call__(self, q: Any, k: Any, v: Any, extra_options: dict[str, Any]) -> Any:
+        from comfy.ldm.modules.attention import optimized_attention
+
+        self.calls += 1
+        return optimized_attention(q, k, v, extra_options["n_heads"]) + self.weight * q
+
+
+def test_another_packs_attention_patch_keeps_its_effect(lab: SimpleNamespace) -> None:
+    patched, other = lab.model(), OtherPack(0.5)
+    for slot in (("input", 2, 0), ("middle", 0, 1), ("output", 2, 0)):
+        patched.set_model_attn2_replace(other, *slot)
+    nobody = torch.zeros_like(lab.face)
+    ours_only = anonymized(lab, lab.model(), lab.latent)
+    both = anonymized(lab, patched, lab.latent)
+    theirs_only = anonymized(lab, patched, lab.latent, who=nobody)
+    assert other.calls > 0
+    assert (both - ours_only).abs().max() > 1e-2, "the other pack's patch is lost"
+    assert (both - theirs_only).abs().max() > 1e-2, "our patch is lost"
+
+
+def test_a_lora_on_the_model_keeps_its_effect(lab: SimpleNamespace) -> None:
+    model = lab.model()
+    with_lora = model.clone()
+    key = "diffusion_model.input_blocks.4.1.transformer_blocks.0.attn1.to_q.weight"
+    key = key if key in model.model_state_dict() else "diffusion_model.input_blocks.3.1.transformer_blocks.0.attn1.to_q.weight"
+    with_lora.add_patches({key: ("diff", (torch.ones(64, 64),))}, 1.0)
+    assert (anonymized(lab, with_lora, lab.latent) - anonymized(lab, model, lab.latent)).abs().max() > 1e-3
+
+
+def test_a_mask_confines_the_change(lab: SimpleNamespace) -> None:
+    mask = torch.zeros(1, 1, SIZE * 8, SIZE * 8)
+    mask[..., 32:96, 32:96] = 1
+    samples = lab.latent["samples"]
+    changed = anonymized(lab, lab.model(), {**lab.latent, "noise_mask": mask})
+    difference = (changed - samples).abs()
+    inside = torch.zeros(SIZE, SIZE, dtype=torch.bool)
+    inside[4:12, 4:12] = True
+    assert difference[..., ~inside].max() < 1e-6 * samples.abs().max()
+    assert difference[..., inside].max() > 0.1
+
+
+def test_nobody_gives_the_photo_back(lab: SimpleNamespace) -> None:
+    zeros = lab.host.zeroed(lab.positive)
+    with torch.inference_mode():
+        model = lab.model()
+        trajectory = lab.host.invert(
+            model, lab.adapter, lab.positive, lab.latent, lab.host.levels(model, 6, 0.7), seed=3
+        )
+        nobody = lab.types.Identity(torch.zeros(2, 512))
+        same = lab.host.replay(model, lab.adapter, nobody, trajectory, zeros, -10.0)["samples"]
+    assert (same - lab.latent["samples"]).abs().max() < 1e-6 * lab.latent["samples"].abs().max()
+
+
+def test_custom_cfg_functions_act_in_both_phases(lab: SimpleNamespace) -> None:
+    """A null replay is exact only if the maps were made under the same custom guidance."""
+    model = lab.model()
+    model.set_model_sampler_post_cfg_function(lambda args: args["denoised"] * 0.9 + 0.1 * args["cond_denoised"])
+    model.set_model_sampler_pre_cfg_function(lambda args: [args["conds_out"][0] * 1.1, args["conds_out"][1]])
+    zeros = lab.host.zeroed(lab.positive)
+    with torch.inference_mode():
+        levels = lab.host.levels(model, 6, 0.7)
+        trajectory = lab.host.invert(model, lab.adapter, lab.positive, lab.latent, levels, seed=3)
+        nobody = lab.types.Identity(torch.zeros(2, 512))
+        same = lab.host.replay(model, lab.adapter, nobody, trajectory, zeros, -10.0)["samples"]
+    assert (same - lab.latent["samples"]).abs().max() < 1e-6 * lab.latent["samples"].abs().max()
+    assert (anonymized(lab, model, lab.latent) - anonymized(lab, lab.model(), lab.latent)).abs().max() > 1e-2
+
+
+def test_mix_ups_are_refused(lab: SimpleNamespace) -> None:
+    model, other = lab.model(), lab.model()
+    with torch.inference_mode():
+        levels = lab.host.levels(model, 6, 0.7)
+        trajectory = lab.host.invert(model, lab.adapter, lab.positive, lab.latent, levels, seed=3)
+        face = lab.types.Identity(lab.face)
+        with pytest.raises(ValueError, match="another model, LoRA or adapter"):
+            lab.host.replay(other, lab.adapter, face, trajectory, lab.attribute, -4.0)
+        with pytest.raises(ValueError, match="2 images, the identity 3 faces"):
+            three = lab.types.Identity(torch.randn(3, 512))
+            lab.host.replay(model, lab.adapter, three, trajectory, lab.attribute, -4.0)
+        with pytest.raises(ValueError, match="NaN"):
+            bad = {"samples": lab.latent["samples"] * float("nan")}
+            lab.host.invert(model, lab.adapter, lab.positive, bad, levels, seed=3)
+        with pytest.raises(ValueError, match="SDXL latent"):
+            lab.host.invert(model, lab.adapter, lab.positive, {"samples": torch.zeros(1, 16, 8, 8)}, levels, seed=3)
+
+
+def test_only_sdxl_is_accepted(lab: SimpleNamespace) -> None:
+    import comfy.model_base
+    import comfy.supported_models
+
+    class SD15(comfy.model_base.BaseModel):
+        pass
+
+    model = lab.model()
+    model.model.__class__ = SD15
+    with pytest.raises(ValueError, match="needs SDXL"):
+        lab.host.adapt(model, lab.adapter)
