@@ -47,7 +47,9 @@ class AttributePrompt(io.ComfyNode):
     @classmethod
     def execute(cls, clip, age: str, sex: str, look: str, text: str) -> io.NodeOutput:
         if clip is None:
-            raise ValueError("clip is missing: use a checkpoint with its text encoders, or load them with DualCLIPLoader")
+            raise ValueError(
+                "clip is missing: use a checkpoint with its text encoders, or load them with DualCLIPLoader"
+            )
         said = Attribute("" if age == ANY else age, "" if sex == ANY else sex, look, text).prompt
         positive = clip.encode_from_tokens_scheduled(clip.tokenize(""))
         attribute = clip.encode_from_tokens_scheduled(clip.tokenize(said)) if said else host.zeroed(positive)

@@ -30,9 +30,7 @@ class FaceIDEmbed(io.ComfyNode):
                 ),
             ],
             outputs=[
-                sockets.Identity.Output(
-                    "identity", tooltip="Recognises this person: never share it. To the sampler."
-                )
+                sockets.Identity.Output("identity", tooltip="Recognises this person: never share it. To the sampler.")
             ],
         )
 

@@ -117,7 +117,9 @@ class PocketFace(io.ComfyNode):
             description="Renders a face of the pocket model's world: nobody real. For trying things out.",
             inputs=[
                 io.Int.Input("person", default=0, min=0, max=9999, tooltip="Whose face: 0 to 9999."),
-                io.Int.Input("photo", default=0, min=0, max=9999, tooltip="Another photo of the same person: 0 to 9999."),
+                io.Int.Input(
+                    "photo", default=0, min=0, max=9999, tooltip="Another photo of the same person: 0 to 9999."
+                ),
             ],
             outputs=[io.Image.Output("image", tooltip="128 x 128 pixels, an aligned crop.")],
         )

@@ -53,7 +53,6 @@ class PocketSDXL(comfy.supported_models.SDXL):
         "use_temporal_attention": False,
     }
     unet_extra_config = {"num_heads": -1, "num_head_channels": 16}  # noqa: RUF012
-    custom_operations = PocketOps
 
     def clip_target(self, state_dict: Any = None) -> Any:
         return comfy.supported_models_base.ClipTarget(comfy.sdxl_clip.SDXLTokenizer, PocketTextEncoders)
@@ -65,7 +64,9 @@ def load() -> tuple[Any, Any, Any, Adapter, recognise.FaceModel]:
         comfy.supported_models.models.append(PocketSDXL)
     state = nets.expand_vocabulary(comfy.utils.load_torch_file(str(pocket.CHECKPOINT)))
     vae = _vae({key.removeprefix(VAE_PREFIX): value for key, value in state.items() if key.startswith(VAE_PREFIX)})
-    model, clip, _, _ = comfy.sd.load_state_dict_guess_config(state, output_vae=False)
+    model, clip, _, _ = comfy.sd.load_state_dict_guess_config(
+        state, output_vae=False, model_options={"custom_operations": PocketOps}
+    )
     adapter = Adapter.of(faceid.load(pocket.ADAPTER))
     return model, clip, vae, adapter, recognise.load(pocket.FACE_MODEL, min_norm=pocket.MIN_NORM)
 

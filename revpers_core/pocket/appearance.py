@@ -1,7 +1,7 @@
-"""How a pocket face looks: skin, eyes, brows, lips, hair, light, clothes and places, as formulas over a plane of pixels.
+"""How a pocket face looks: skin, eyes, brows, lips, hair, light, clothes, places, as formulas over planes of pixels.
 
-Colours are linear light (B, 3, N); masks are (B, N); traits are (B, 1). Features are drawn in head space on the point that a pixel sees,
-folded about the middle (|x|) so that both sides cost one.
+Colours are linear light (B, 3, N); masks are (B, N); traits are (B, 1). Features are drawn in head space on the point
+that a pixel sees, folded about the middle (|x|) so that both sides cost one.
 """
 
 from __future__ import annotations
@@ -17,26 +17,18 @@ from . import geometry
 
 Traits = dict[str, Tensor]
 
-SKIN = (
-    (0.96, 0.82, 0.74),
-    (0.90, 0.71, 0.59),
-    (0.77, 0.56, 0.42),
-    (0.55, 0.36, 0.25),
-    (0.33, 0.21, 0.155),
-)  # pale to dark, sRGB
+# Pale to dark; these tables are sRGB.
+SKIN = ((0.96, 0.82, 0.74), (0.90, 0.71, 0.59), (0.77, 0.56, 0.42), (0.55, 0.36, 0.25), (0.33, 0.21, 0.155))
 IRIS = (
-    (0.22, 0.13, 0.07),
-    (0.36, 0.22, 0.10),
-    (0.42, 0.40, 0.20),
-    (0.30, 0.46, 0.36),
-    (0.30, 0.46, 0.66),
+    (0.22, 0.13, 0.07), (0.36, 0.22, 0.10), (0.42, 0.40, 0.20), (0.30, 0.46, 0.36), (0.30, 0.46, 0.66),
     (0.50, 0.56, 0.62),
-)
-HAIR = (
-    (0.07, 0.06, 0.06), (0.24, 0.15, 0.10), (0.40, 0.19, 0.10), (0.60, 0.28, 0.12), (0.76, 0.58, 0.34), (0.50, 0.49, 0.48),
-    (0.86, 0.85, 0.83),
 )  # fmt: skip
-# One row a hair style: present, thickness, front hairline's elevation, azimuth where it drops, its lowest elevation, curl, length behind, width behind.
+HAIR = (
+    (0.07, 0.06, 0.06), (0.24, 0.15, 0.10), (0.40, 0.19, 0.10), (0.60, 0.28, 0.12), (0.76, 0.58, 0.34),
+    (0.50, 0.49, 0.48), (0.86, 0.85, 0.83),
+)  # fmt: skip
+# One row a style of world.HAIRS: present, thickness, the front hairline's elevation, the azimuth where it drops, its
+# lowest elevation, curl, length and width behind.
 CUT = (
     (0, 0.0, 90, 60, 0, 0.0, 0, 0.3),
     (1, 0.014, 74, 62, -12, 0.0, 0, 0.3),
@@ -44,7 +36,7 @@ CUT = (
     (1, 0.035, 43, 70, -8, 0.1, 0, 0.3),
     (1, 0.060, 45, 68, -5, 0.0, 0, 0.3),
     (1, 0.045, 25, 66, -10, 0.0, 0, 0.3),
-    (1, 0.095, 41, 64, -18, 1.0, 0.25, 0.37),
+    (1, 0.080, 41, 64, -18, 1.0, 0.25, 0.37),
     (1, 0.020, 44, 66, 2, 0.0, 0, 0.3),
     (1, 0.050, 44, 54, -60, 0.15, 1, 0.36),
     (1, 0.050, 25, 52, -60, 0.1, 1, 0.36),
@@ -167,12 +159,12 @@ def _growth(x: Tensor, y: Tensor, z: Tensor, t: Traits, h: Hair) -> Tensor:
     off = azimuth.abs()
     line = h.front + 9 * (t["recede"] - 0.2) * (1 - 0.5 * t["man"].logical_not()) * _bell((off - 34) / 12)
     line = line + 4 * torch.sin(azimuth * 0.08 + t["phase"] * 6.28) * (h.front < 35)
-    line = line - (h.front - h.low) * torch.sigmoid((off - h.edge) / 4.5)
+    line = line - (h.front - h.low) * torch.sigmoid((off - h.edge) / 6)
     return torch.where(h.there > 0, elevation - line, elevation.new_tensor(-90.0))
 
 
 def with_hair(bare: Tensor, t: Traits, h: Hair) -> tuple[Tensor, Tensor]:
-    """Add the hair's thickness to a radius map (B, MAP, MAP); returns it and, (B, 5, MAP, MAP), its relief and the thickness."""
+    """Add hair to a radius map (B, MAP, MAP); returns it and, (B, 5, MAP, MAP), its relief and the hair's thickness."""
     d = geometry.directions(bare.device).flatten(1)
     inside = _growth(d[0][None], d[1][None], d[2][None], t, h)
     seed = t["phase"] * 97
@@ -212,14 +204,14 @@ def _eyes(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Paint lids, lashes and eyeballs; returns the colour, the eyeball's mask and the unlit highlight."""
     side = torch.sign(x)
-    l = (x.abs() - t["eye_x"]) / t["eye_w"].clamp_min(0.042)  # -1 at the inner corner, 1 at the outer
-    height = y - t["eye_y"] - t["eye_tilt"] * t["eye_w"] * l - t["asym"] * 0.4 * side
-    arch = (1 - l * l).clamp_min(0)
+    s = (x.abs() - t["eye_x"]) / t["eye_w"].clamp_min(0.042)  # -1 at the inner corner, 1 at the outer
+    height = y - t["eye_y"] - t["eye_tilt"] * t["eye_w"] * s - t["asym"] * 0.4 * side
+    arch = (1 - s * s).clamp_min(0)
     squint = 0.15 * t["smile"].clamp_min(0)
     opening = (t["lid"] * (0.92 + 0.12 * t["brow"].clamp(0, 1) + 0.12 * t["gaze_y"])).clamp(0, 1.2)
     lower = -(0.40 - 0.5 * squint) * t["eye_h"] * arch**0.8
-    upper = lower + t["eye_h"] * (1 - squint) * opening * arch**0.75 * (1 - t["eye_skew"] * l)
-    inside = _soft(torch.minimum(upper - height, height - lower), 2 * pixel) * (l.abs() < 1) * _soft(arch - 0.02, 0.2)
+    upper = lower + t["eye_h"] * (1 - squint) * opening * arch**0.75 * (1 - t["eye_skew"] * s)
+    inside = _soft(torch.minimum(upper - height, height - lower), 2 * pixel) * (s.abs() < 1) * _soft(arch - 0.02, 0.2)
     # Eyeball.
     gx, gy = t["gaze_x"] * 0.020 * side, t["gaze_y"] * 0.011 - 0.001
     dx, dy = x.abs() - t["eye_x"] - gx, height - gy
@@ -228,7 +220,7 @@ def _eyes(
     hue = torch.special.ndtr(t["iris_hue"] - 2.2 * (t["tone"] - 0.35))
     tint = _ramp(_linear(IRIS, x.device), hue) * (1 + 0.25 * t["iris_value"].clamp(-1.5, 2))[:, None]
     white = (
-        skin.new_tensor([0.80, 0.78, 0.75]).view(1, 3, 1) * (0.72 + 0.28 * (1 - (l * 0.9) ** 4).clamp_min(0))[:, None]
+        skin.new_tensor([0.80, 0.78, 0.75]).view(1, 3, 1) * (0.72 + 0.28 * (1 - (s * 0.9) ** 4).clamp_min(0))[:, None]
     )
     ball = torch.lerp(white, tint * (0.75 + 0.6 * (r / iris).clamp(0, 1))[:, None], _soft(iris - r, 2 * pixel)[:, None])
     ball = ball * (1 - 0.55 * _bell((r - iris) / (0.10 * iris + 0.5 * pixel)))[:, None]
@@ -237,31 +229,31 @@ def _eyes(
     ball = ball * (0.45 + 0.55 * shade)[:, None]
     glint = _bell((torch.hypot(dx * side - 0.008 * torch.sign(t["light_x"]), dy - 0.009)) / 0.0045) * inside
     # Around it: crease, lashes, lower rim, bags.
-    near = _soft(1.12 - l.abs(), 0.25)
+    near = _soft(1.12 - s.abs(), 0.25)
     crease = (
         _bell((height - upper - 0.014 - 0.006 * t["crease"]) / 0.0045) * near * (0.25 + 0.4 * t["crease"].clamp(0, 1))
     )
-    pouch = _bell((height + 0.034) / 0.006) * _bell(l * 1.1) * (0.12 + 0.35 * t["bags"].clamp(0, 1) * (0.4 + t["old"]))
-    shadow = _bell((height + 0.01) / 0.035) * _bell((l + 0.25) / 1.0) * 0.16
+    pouch = _bell((height + 0.034) / 0.006) * _bell(s * 1.1) * (0.12 + 0.35 * t["bags"].clamp(0, 1) * (0.4 + t["old"]))
+    shadow = _bell((height + 0.01) / 0.035) * _bell((s + 0.25) / 1.0) * 0.16
     colour = colour * (1 - 0.75 * crease - pouch - shadow)[:, None]
     colour = torch.lerp(colour, ball, inside[:, None])
     lash = _bell(
         (height - upper - 0.001) / (0.0032 + 0.002 * t["lash"].clamp(0, 1) * (1 - 0.6 * t["man"]) + 0.3 * pixel)
-    ) * _soft(1.08 - l.abs(), 0.1)
-    rim = _bell((height - lower + 0.001) / (0.003 + 0.3 * pixel)) * _soft(1.0 - l.abs(), 0.1)
+    ) * _soft(1.08 - s.abs(), 0.1)
+    rim = _bell((height - lower + 0.001) / (0.003 + 0.3 * pixel)) * _soft(1.0 - s.abs(), 0.1)
     colour = colour * (1 - 0.88 * lash - 0.35 * rim * (1 - lash))[:, None]
     return colour, inside, glint
 
 
-def _brows(colour: Tensor, x: Tensor, y: Tensor, n: Tensor, pixel: Tensor, t: Traits, h: Hair) -> Tensor:
+def _brows(colour: Tensor, x: Tensor, y: Tensor, n: Tensor, pixel: Tensor, t: Traits) -> Tensor:
     a = x.abs() - t["eye_x"] - t["brow_gap"] * 0.5
-    l = a / t["brow_long"]
+    s = a / t["brow_long"]
     angry = (-t["brow"]).clamp_min(0)
-    middle = t["brow_y"] + t["brow_tilt"] * a + t["brow_arch"] * (1 - (l - 0.25) ** 2) - 0.006
+    middle = t["brow_y"] + t["brow_tilt"] * a + t["brow_arch"] * (1 - (s - 0.25) ** 2) - 0.006
     middle = middle + 0.14 * angry * (a - 0.02) + t["asym"] * torch.sign(x)
-    thick = t["brow_thick"] * (1 - 0.55 * ((l + 0.3) / 1.3).clamp(0, 1) ** 1.5)
+    thick = t["brow_thick"] * (1 - 0.55 * ((s + 0.3) / 1.3).clamp(0, 1) ** 1.5)
     strand = 1 + 0.35 * n
-    mask = _soft(thick * strand - (y - middle).abs(), 0.009 + pixel) * _soft(1 - l.abs() - 0.1 * n, 0.18)
+    mask = _soft(thick * strand - (y - middle).abs(), 0.009 + pixel) * _soft(1 - s.abs() - 0.1 * n, 0.18)
     shade = _ramp(_linear(HAIR[:3], x.device), 0.5 + 0.3 * t["brow_shade"] - 0.6 * (t["tone"] - 0.2))
     grey = _linear(HAIR, x.device)[5].view(1, 3, 1)
     shade = torch.lerp(shade, grey, (0.75 * t["old"] ** 2)[:, None])
@@ -270,17 +262,17 @@ def _brows(colour: Tensor, x: Tensor, y: Tensor, n: Tensor, pixel: Tensor, t: Tr
 
 def _mouth(colour: Tensor, x: Tensor, y: Tensor, pixel: Tensor, t: Traits, skin: Tensor) -> tuple[Tensor, Tensor]:
     """Paint lips and what lies between them; returns the colour and the lips' mask."""
-    l = x / t["half"]
-    arch = (1 - l * l).clamp_min(0)
-    seam = t["mouth_y"] + t["bend"] * l.abs().clamp_max(1.3) ** 1.7 - 0.3 * t["drop"] * l * l + t["asym"] * 0.5 * l
-    grin = (t["smile"] - 0.45).clamp_min(0) * 0.022
+    s = x / t["half"]
+    arch = (1 - s * s).clamp_min(0)
+    seam = t["mouth_y"] + t["bend"] * s.abs().clamp_max(1.3) ** 1.7 - 0.3 * t["drop"] * s * s + t["asym"] * 0.5 * s
+    grin = (t["smile"] - 0.4).clamp_min(0) * 0.030
     top = seam + (0.12 * t["drop"] + 0.5 * grin) * arch**0.7
     low = seam - (0.88 * t["drop"] + 0.5 * grin) * arch**0.6
-    bow = 1 - t["lip_bow"].clamp(0, 0.75) * _bell(l / 0.10) + 0.18 * _bell((l.abs() - 0.24) / 0.14)
+    bow = 1 - t["lip_bow"].clamp(0, 0.75) * _bell(s / 0.10) + 0.18 * _bell((s.abs() - 0.24) / 0.14)
     stretch = 1 - 0.22 * t["smile"].clamp_min(0)
     above = top + t["lip_up"] * stretch * bow * (0.75 * arch + 0.25 * arch**0.5)
     below = low - t["lip_low"] * stretch * arch**0.75
-    wide = _soft(1.0 - l.abs(), 0.08)
+    wide = _soft(1.0 - s.abs(), 0.08)
     inner = _soft(torch.minimum(top - y, y - low), 2 * pixel) * wide
     lips = _soft(torch.minimum(above - y, y - below), 0.004 + 2 * pixel) * wide
     amount = (0.5 + 0.45 * t["lip_red"] - 0.1 * t["man"]).clamp(0.2, 0.95)
@@ -289,22 +281,24 @@ def _mouth(colour: Tensor, x: Tensor, y: Tensor, pixel: Tensor, t: Traits, skin:
     out = out * (1 - 0.30 * lips * (y > seam) * (1 - inner))[:, None]
     gap = (top - low).clamp_min(1e-4)
     depth = (top - y) / gap
-    teeth = _soft(0.020 - (top - y), 0.006) * _soft(0.86 - l.abs(), 0.2) * (gap > 0.006)
+    teeth = (
+        _soft(0.011 + 0.009 * t["smile"].clamp_min(0) - (top - y), 0.006) * _soft(0.86 - s.abs(), 0.2) * (gap > 0.006)
+    )
     cave = skin.new_tensor([0.055, 0.012, 0.012]).view(1, 3, 1).expand_as(out)
     cave = torch.lerp(
         cave,
         skin.new_tensor([0.34, 0.09, 0.09]).view(1, 3, 1),
-        (0.8 * _soft(depth - 0.68, 0.35) * _bell(l / 0.45) * (gap > 0.03))[:, None],
+        (0.8 * _soft(depth - 0.68, 0.35) * _bell(s / 0.45) * (gap > 0.03))[:, None],
     )
-    cave = torch.lerp(cave, skin.new_tensor([0.74, 0.70, 0.62]).view(1, 3, 1), (teeth * (0.9 - 0.35 * l * l))[:, None])
+    cave = torch.lerp(cave, skin.new_tensor([0.62, 0.58, 0.50]).view(1, 3, 1), (teeth * (0.9 - 0.35 * s * s))[:, None])
     out = torch.lerp(out, cave, inner[:, None])
-    line = _bell((y - seam) / (0.0035 + 0.4 * pixel)) * _soft(1.03 - l.abs(), 0.08) * (1 - inner)
+    line = _bell((y - seam) / (0.0035 + 0.4 * pixel)) * _soft(1.03 - s.abs(), 0.08) * (1 - inner)
     corner = _bell(torch.hypot((x.abs() - t["half"]) / 0.009, (y - seam) / 0.008))
-    under = _bell((y - below + 0.016) / 0.010) * _bell(l / 0.5)
+    under = _bell((y - below + 0.016) / 0.010) * _bell(s / 0.5)
     return out * (1 - 0.68 * line - 0.3 * corner - 0.16 * under)[:, None], lips * (1 - inner)
 
 
-def _wear(x: Tensor, y: Tensor, pixel: Tensor, t: Traits) -> Tensor:
+def _wear(x: Tensor, y: Tensor, t: Traits) -> Tensor:
     """Darkness in [0, 1] of wrinkles and folds (B, N)."""
     a, side = x.abs(), torch.sign(x)
     old = t["old"]
@@ -340,7 +334,7 @@ def _wear(x: Tensor, y: Tensor, pixel: Tensor, t: Traits) -> Tensor:
 
 
 def shade_head(points: Tensor, relief: Tensor, turn: Tensor, pixel: Tensor, t: Traits, h: Hair, light: Lamp) -> Tensor:
-    """Light leaving each head point (B, 3, N); points in head space, turn takes it to the camera, pixel is a pixel's width there."""
+    """Light leaving each head point (B, 3, N): points in head space, turn to the camera, pixel a pixel's width."""
     x, y, z = points.unbind(1)
     n, u, v = geometry.stereographic(points)
     look = geometry.lookup(relief, u, v)
@@ -386,9 +380,9 @@ def shade_head(points: Tensor, relief: Tensor, turn: Tensor, pixel: Tensor, t: T
     shadow = torch.maximum(field, lip) * facing * t["stubble"] * (1 - t["beard_on"]) * (1 + 0.4 * fine)
     colour = _paint(colour, colour.new_tensor([0.16, 0.16, 0.18]).view(1, 3, 1) * skin, 0.35 * shadow)
 
-    colour = colour * (1 - _wear(x, y, pixel, t) * facing)[:, None]
+    colour = colour * (1 - _wear(x, y, t) * facing)[:, None]
     colour, lips = _mouth(colour, x, y, pixel, t, skin)
-    colour = _brows(colour, x, y, _noise(x.abs() * 130 + y * 70, y * 25 + seed), pixel, t, h)
+    colour = _brows(colour, x, y, _noise(x.abs() * 130 + y * 70, y * 25 + seed), pixel, t)
     colour, ball, glint = _eyes(colour, x, y, pixel, t, skin)
     nostril = _bell(torch.hypot((x.abs() - 0.45 * t["nose_wide"]) / 0.012, (y - t["nose_y"] + 0.026) / 0.007)) * facing
     colour = colour * (1 - 0.8 * nostril)[:, None]
@@ -464,10 +458,8 @@ def clutter(scene: Tensor, x: Tensor, y: Tensor, t: Traits) -> Tensor:
     )
 
 
-def shade_body(
-    scene: Tensor, x: Tensor, y: Tensor, low: Tensor, pixel: Tensor, t: Traits, h: Hair, light: Lamp
-) -> Tensor:
-    """Hair behind, neck and clothes over the place: flat shapes in camera space under the head (x, y head units; low, the crop's own y)."""
+def shade_body(scene: Tensor, x: Tensor, y: Tensor, t: Traits, h: Hair, light: Lamp) -> Tensor:
+    """Hair behind, neck and clothes over the place: flat shapes in camera space under the head; x, y in head units."""
     yaw = torch.sin(torch.deg2rad(t["yaw"]))
     lean = torch.tan(torch.deg2rad(t["roll"]))
     x = x - lean * y * 0.6 + 0.06 * yaw

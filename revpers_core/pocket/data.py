@@ -17,8 +17,8 @@ from . import world
 
 PHOTOS = 8  # of each person
 SHARD = 50  # people a file
-A_PEOPLE = 2000  # the conditioning recogniser learns from people [0, A_PEOPLE), the judge from the rest; others from all
-B_PEOPLE = 1000
+A_PEOPLE = 2700  # the conditioning recogniser learns from people [0, A_PEOPLE), the judge from the rest; others from all
+B_PEOPLE = 1500
 PEOPLE = A_PEOPLE + B_PEOPLE
 HELD_OUT = 1_000_000  # first identity seed of the people that no training sees
 PLACES = 700_000  # first seed of the training backgrounds

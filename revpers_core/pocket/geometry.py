@@ -1,8 +1,9 @@
 """The shape of a pocket head: a radial surface r(direction) on a square map, and the rays that meet it.
 
-Head space: x to the viewer's right, y up, z out of the face, in units of the frontal crop's width (about 256 mm); the origin lies between
-the ears. A direction goes onto the map by stereographic projection from behind (conformal, cheap: no trigonometry), then squeezed so that
-130 degrees around the nose fit. Sums of Gaussians are separable there, so a hundred of them cost one matrix product.
+Head space: x to the viewer's right, y up, z out of the face, in units of the frontal crop's width (about 256 mm); the
+origin lies between the ears. A direction goes onto the map by stereographic projection from behind (conformal, cheap:
+no trigonometry), then squeezed so that 130 degrees around the nose fit. Sums of Gaussians are separable there, so a
+hundred of them cost one matrix product.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def unit(p: Tensor) -> Tensor:
 def skull(stretch: Tensor, power: Tensor) -> Tensor:
     """Radius map (B, MAP, MAP) of the bare skull.
 
-    stretch: (B, 3, len(PROFILE)) factors on the front, side and back outlines; power: (B, 1), 2 is an ellipse, more is squarer.
+    stretch: (B, 3, len(PROFILE)) factors on the front, side and back outlines; power: (B, 1), 2 is an ellipse, more
+    is squarer.
     """
     device = stretch.device
     table = torch.tensor(PROFILE, device=device)
@@ -105,7 +107,8 @@ def bumps(x: Tensor, y: Tensor, z: Tensor, sx: Tensor, sy: Tensor, height: Tenso
 def head(t: dict[str, Tensor], dents: Tensor) -> Tensor:
     """Radius map (B, MAP, MAP) of a head with its expression, without hair.
 
-    t: named traits, each (B, 1); dents: (B, 2 * K) heights of K mirrored bumps over the face, then K that make its sides differ.
+    t: named traits, each (B, 1); dents: (B, 2 * K) heights of K mirrored bumps over the face, then of K that make its
+    sides differ.
     """
     device = dents.device
     one = torch.ones_like(t["jaw"])
@@ -205,7 +208,8 @@ def relief(radius: Tensor) -> Tensor:
 
 
 def rotation(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
-    """Head to camera, (B, 3, 3); degrees, each (B,). Positive yaw looks to the viewer's right, pitch up, roll counter-clockwise."""
+    """Head to camera, (B, 3, 3), from degrees (B,): positive yaw looks to the viewer's right, pitch up; roll turns
+    counter-clockwise as seen."""
     a, b, c = (torch.deg2rad(t) for t in (yaw, -pitch, roll))
     one, nil = torch.ones_like(a), torch.zeros_like(a)
 

@@ -1,6 +1,7 @@
-"""A world of rendered faces whose every factor is known: who (identity seed) and how it was photographed (scene seed).
+"""A world of rendered faces whose every factor is known: who (identity seed), how photographed (scene seed).
 
-Everything is drawn from the seeds by an integer hash on the CPU, so item i depends on its own seeds only, in any batch, on any device.
+Everything is drawn from the seeds by an integer hash on the CPU, so item i depends on its own seeds only, in any
+batch, on any device.
 """
 
 from __future__ import annotations
@@ -25,27 +26,31 @@ HAIRS = ("bald", "balding", "cropped", "short", "swept", "fringe", "curly", "tie
 COLOURS = ("black", "brown", "auburn", "red", "blond", "grey", "white")
 
 # What else a photograph has, all uniform in [0, 1] unless `sample` says otherwise.
-SCENE = FACTORS + (
-    "style", "colour", "tint", "length", "recede", "part", "volume", "phase", "power", "ambient", "warmth", "shift_x", "shift_y",
-    "zoom", "cloth_hue", "cloth_value", "cloth_cut", "back_hue", "back_value", "back_kind", "back_angle", "blur", "noise", "exposure",
+SCENE = (
+    *FACTORS, "style", "colour", "tint", "length", "recede", "part", "volume", "phase", "power", "ambient", "warmth",
+    "shift_x", "shift_y", "zoom", "cloth_hue", "cloth_value", "cloth_cut", "back_hue", "back_value", "back_kind",
+    "back_angle", "blur", "noise", "exposure",
 )  # fmt: skip
 
-# Identity beyond attributes: mean and spread of each trait (head units where a length), then plain random bumps of the skull.
+# Identity beyond attributes: mean and spread of each trait (head units where a length); then random bumps of the skull.
 TRAITS: dict[str, tuple[float, float]] = {
-    "eye_x": (0.123, 0.008), "eye_y": (0.031, 0.006), "eye_w": (0.062, 0.0055), "eye_h": (0.045, 0.006), "eye_tilt": (0.06, 0.11),
-    "eye_skew": (0.0, 0.16), "eye_deep": (0.026, 0.009), "eye_ball": (0.020, 0.006), "iris": (0.0235, 0.0014), "iris_hue": (0.0, 1.0),
-    "iris_value": (0.0, 1.0), "crease": (0.5, 0.35), "brow_y": (0.092, 0.009), "brow_arch": (0.012, 0.009), "brow_tilt": (-0.06, 0.12),
-    "brow_thick": (0.0115, 0.0035), "brow_long": (0.072, 0.007), "brow_dark": (0.75, 0.18), "brow_gap": (0.0, 0.010),
-    "nose_y": (-0.113, 0.014), "nose_tip": (0.076, 0.015), "nose_wide": (0.042, 0.008), "nose_wing": (0.030, 0.010),
+    "eye_x": (0.123, 0.008), "eye_y": (0.031, 0.006), "eye_w": (0.062, 0.0055), "eye_h": (0.045, 0.006),
+    "eye_tilt": (0.06, 0.11), "eye_skew": (0.0, 0.16), "eye_deep": (0.026, 0.009), "eye_ball": (0.020, 0.006),
+    "iris": (0.0235, 0.0014), "iris_hue": (0.0, 1.0), "iris_value": (0.0, 1.0), "crease": (0.5, 0.35),
+    "brow_y": (0.092, 0.009), "brow_arch": (0.012, 0.009), "brow_tilt": (-0.06, 0.12), "brow_thick": (0.0115, 0.0035),
+    "brow_long": (0.072, 0.007), "brow_dark": (0.75, 0.18), "brow_gap": (0.0, 0.010), "nose_y": (-0.113, 0.014),
+    "nose_tip": (0.076, 0.015), "nose_wide": (0.042, 0.008), "nose_wing": (0.030, 0.010),
     "nose_ridge": (0.046, 0.014), "nose_thin": (0.026, 0.004), "nose_hook": (0.0, 0.009), "nose_up": (0.0, 0.008),
-    "mouth_y": (-0.223, 0.011), "mouth_w": (0.107, 0.011), "lip_up": (0.023, 0.006), "lip_low": (0.029, 0.007), "lip_bow": (0.3, 0.16),
-    "lip_red": (0.5, 0.22), "lip_puff": (0.012, 0.005), "mouth_bend": (0.0, 0.007), "jaw": (0.0, 1.0), "chin": (0.0, 1.0),
-    "chin_w": (0.055, 0.014), "cleft": (0.0, 1.0), "cheek": (0.0, 1.0), "fat": (0.0, 1.0), "temple": (0.0, 1.0), "forehead": (0.0, 1.0),
-    "skull_w": (1.0, 0.045), "skull_h": (1.0, 0.035), "face_long": (1.0, 0.045), "square": (2.35, 0.28), "ear": (0.060, 0.018),
-    "ear_y": (-0.02, 0.018), "blush": (0.4, 0.25), "freckle": (-0.3, 0.8), "blotch": (0.5, 0.3), "beard": (0.0, 1.0),
-    "beard_cut": (0.0, 1.0), "tone_red": (0.0, 1.0), "tone_yellow": (0.0, 1.0), "asym": (0.0, 0.010), "bags": (0.3, 0.25),
-    "mole1_x": (0.0, 0.13), "mole1_y": (-0.12, 0.16), "mole1_size": (-0.002, 0.006), "mole2_x": (0.0, 0.13), "mole2_y": (-0.12, 0.16),
-    "mole2_size": (-0.004, 0.006), "mark_phase": (0.0, 10.0), "lash": (0.5, 0.3), "brow_shade": (0.0, 1.0),
+    "mouth_y": (-0.223, 0.011), "mouth_w": (0.107, 0.011), "lip_up": (0.023, 0.006), "lip_low": (0.029, 0.007),
+    "lip_bow": (0.3, 0.16), "lip_red": (0.5, 0.22), "lip_puff": (0.012, 0.005), "mouth_bend": (0.0, 0.007),
+    "jaw": (0.0, 1.0), "chin": (0.0, 1.0), "chin_w": (0.055, 0.014), "cleft": (0.0, 1.0), "cheek": (0.0, 1.0),
+    "fat": (0.0, 1.0), "temple": (0.0, 1.0), "forehead": (0.0, 1.0), "skull_w": (1.0, 0.045), "skull_h": (1.0, 0.035),
+    "face_long": (1.0, 0.045), "square": (2.35, 0.28), "ear": (0.060, 0.018), "ear_y": (-0.02, 0.018),
+    "blush": (0.4, 0.25), "freckle": (-0.3, 0.8), "blotch": (0.5, 0.3), "beard": (0.0, 1.0), "beard_cut": (0.0, 1.0),
+    "tone_red": (0.0, 1.0), "tone_yellow": (0.0, 1.0), "asym": (0.0, 0.010), "bags": (0.3, 0.25),
+    "mole1_x": (0.0, 0.13), "mole1_y": (-0.12, 0.16), "mole1_size": (-0.002, 0.006), "mole2_x": (0.0, 0.13),
+    "mole2_y": (-0.12, 0.16), "mole2_size": (-0.004, 0.006), "mark_phase": (0.0, 10.0), "lash": (0.5, 0.3),
+    "brow_shade": (0.0, 1.0),
 }  # fmt: skip
 BUMPS = 18  # mirrored random Gaussians over the face
 HEIGHT = 0.009  # their spread, head units
@@ -63,7 +68,7 @@ class Faces(NamedTuple):
 
 
 def _uniform(seeds: Sequence[int], count: int, salt: int) -> Tensor:
-    """(B, count) float64 in (0, 1): a splitmix64 hash of (seed, column, salt), on the CPU, the same on every machine."""
+    """(B, count) float64 in (0, 1): a splitmix64 hash of (seed, column, salt), the same on every machine."""
     mask = (1 << 64) - 1
 
     def signed(value: int) -> int:
@@ -139,8 +144,12 @@ def _style(faces: Faces) -> tuple[Tensor, Tensor]:
     device = age.device
     # Rows: young to old women, then men; columns as in HAIRS.
     odds = torch.tensor(
-        [[2, 0, 6, 10, 12, 12, 14, 14, 18, 12], [2, 0, 6, 14, 14, 10, 14, 14, 16, 10], [2, 0, 8, 20, 16, 8, 20, 14, 8, 4],
-         [7, 3, 22, 22, 16, 10, 10, 4, 3, 3], [10, 12, 22, 20, 14, 6, 8, 3, 3, 2], [14, 24, 20, 18, 12, 3, 5, 1, 2, 1]],
+        [[2, 0, 6, 10, 12, 12, 14, 14, 18, 12],
+         [2, 0, 6, 14, 14, 10, 14, 14, 16, 10],
+         [2, 0, 8, 20, 16, 8, 20, 14, 8, 4],
+         [7, 3, 22, 22, 16, 10, 10, 4, 3, 3],
+         [10, 12, 22, 20, 14, 6, 8, 3, 3, 2],
+         [14, 24, 20, 18, 12, 3, 5, 1, 2, 1]],
         device=device, dtype=torch.float32,
     )  # fmt: skip
     chance = odds[sex * 3 + age].cumsum(1)
@@ -156,7 +165,8 @@ def _style(faces: Faces) -> tuple[Tensor, Tensor]:
 def words(faces: Faces) -> list[dict[str, str]]:
     """What one would say of each face: age, sex, skin, hair, expression, beard (the last two may be empty)."""
     style, colour = (t.tolist() for t in _style(faces))
-    beard = (_traits(faces)["beard_on"][:, 0] > 0.5).tolist()
+    t = _traits(faces)
+    beard = ((t["beard_on"] > 0.5) & (t["beard_cut"] > -0.8))[:, 0].tolist()  # below that, only a moustache
     wide, smile = (faces.scene[:, SCENE.index(n)].tolist() for n in ("open", "smile"))
     return [
         {
@@ -198,9 +208,9 @@ def _traits(faces: Faces) -> dict[str, Tensor]:
     t["fat"] = t["fat"] + 0.6 * t["young"]
     # Expression.
     t["brow_y"] = t["brow_y"] + 0.024 * t["brow"]
-    t["drop"] = 0.075 * t["open"]
+    t["drop"] = 0.088 * t["open"]
     t["half"] = t["mouth_w"].clamp(0.078, 0.135) * (1 + 0.15 * t["smile"] - 0.16 * t["open"])
-    t["bend"] = t["mouth_bend"] + 0.034 * t["smile"].clamp_min(0) + 0.017 * t["smile"].clamp_max(0)
+    t["bend"] = t["mouth_bend"] + 0.040 * t["smile"].clamp_min(0) + 0.017 * t["smile"].clamp_max(0)
     return t
 
 
@@ -221,7 +231,10 @@ class _View(NamedTuple):
 
 
 def _view(radius: Tensor, faces: Faces, t: dict[str, Tensor]) -> tuple[_View, Tensor]:
-    """FFHQ's alignment (Karras et al. 2019, appendix C) of the unrolled face, then the residual roll, shift and zoom; and the points."""
+    """FFHQ's alignment (Karras et al. 2019, appendix C) of the level face, then residual roll, shift and zoom.
+
+    Also returns the five points in head space, (B, 3, 5).
+    """
     points = _surface_points(radius, t)
     level = geometry.rotation(t["yaw"][:, 0], t["pitch"][:, 0], 0 * t["roll"][:, 0])
     q = (level @ points)[:, :2]
@@ -235,7 +248,7 @@ def _view(radius: Tensor, faces: Faces, t: dict[str, Tensor]) -> tuple[_View, Te
 
 
 def keypoints(faces: Faces) -> Tensor:
-    """(B, 5, 2) in the unit square, y down: left eye, right eye, nose tip, mouth left, mouth right (the viewer's left first)."""
+    """(B, 5, 2) in the unit square, y down: eyes, nose tip, mouth corners, the viewer's left first."""
     t = _traits(faces)
     view, points = _view(geometry.head(t, faces.identity[:, -2 * BUMPS :] * HEIGHT), faces, t)
     q = ((view.turn @ points)[:, :2] - view.centre[:, :, None]) * view.scale[:, :, None] + view.place[:, :, None]
@@ -288,12 +301,12 @@ def _render(faces: Faces, size: int) -> Tensor:
     origin = back[:, :, :2] @ torch.stack((cx, cy), 1)
     points, least = geometry.march(radius, origin, -back[:, :, 2:])
     pixel = 1 / (view.scale * round(size * SUPERSAMPLE))
-    # A ray that hits ends within a fraction of a pixel of the surface; one that passes within a pixel softens the outline.
+    # A ray that hits ends a fraction of a pixel from the surface; one that passes within a pixel softens the outline.
     cover = (1.3 - least / pixel).clamp(0, 1)
     lamp = appearance.lamp(t)
     head = appearance.shade_head(points, relief, view.turn, pixel, t, hair, lamp)
     scene = appearance.backdrop(x, y, t)
-    scene = appearance.shade_body(scene, cx, cy, y, pixel, t, hair, lamp)
+    scene = appearance.shade_body(scene, cx, cy, t, hair, lamp)
     return _develop(torch.lerp(scene, head, cover[:, None]), size, t)
 
 

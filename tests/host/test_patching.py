@@ -1,4 +1,4 @@
-"""What happens to a model: other packs' patches stay, the model given stays untouched, masks confine, mix-ups refused."""
+"""What happens to a model: other packs' patches stay, the given one is untouched, masks confine, mix-ups refused."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -35,7 +35,9 @@ def lab(comfy: SimpleNamespace) -> SimpleNamespace:
     )
 
 
-def anonymized(lab: SimpleNamespace, model: Any, latent: dict[str, Any], guidance: float = -4.0, who: Any = None) -> Any:
+def anonymized(
+    lab: SimpleNamespace, model: Any, latent: dict[str, Any], guidance: float = -4.0, who: Any = None
+) -> Any:
     """Samples of the whole method in 6 steps."""
     with torch.inference_mode():
         levels = lab.host.levels(model, 6, 0.7)
@@ -93,7 +95,11 @@ def test_a_lora_on_the_model_keeps_its_effect(lab: SimpleNamespace) -> None:
     model = lab.model()
     with_lora = model.clone()
     key = "diffusion_model.input_blocks.4.1.transformer_blocks.0.attn1.to_q.weight"
-    key = key if key in model.model_state_dict() else "diffusion_model.input_blocks.3.1.transformer_blocks.0.attn1.to_q.weight"
+    key = (
+        key
+        if key in model.model_state_dict()
+        else "diffusion_model.input_blocks.3.1.transformer_blocks.0.attn1.to_q.weight"
+    )
     with_lora.add_patches({key: ("diff", (torch.ones(64, 64),))}, 1.0)
     assert (anonymized(lab, with_lora, lab.latent) - anonymized(lab, model, lab.latent)).abs().max() > 1e-3
 

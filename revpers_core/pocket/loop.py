@@ -1,0 +1,143 @@
+"""A training loop that can be stopped at any time and goes on exactly where it was."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+PIECE = 15 << 20  # bytes a checkpoint file; machines that are lent bring back at most 16 MiB a file
+WARM_UP = 100  # steps
+SAVE_EVERY = 60.0  # seconds
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a stage ends, counted over all its runs: the learning rate falls to nearly zero by then."""
+
+    steps: int = 10**9
+    minutes: float = math.inf
+
+    def spent(self, step: int, seconds: float) -> float:
+        """Share of the budget used, 0 to 1."""
+        return min(1.0, max(step / self.steps, seconds / 60 / self.minutes))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained. loss(generator, spent) draws its own batch (with that CPU generator, so that a resumed run sees
+    the same ones) and returns the terms that are summed; spent runs from 0 to 1."""
+
+    name: str
+    modules: Mapping[str, nn.Module]
+    loss: Callable[[torch.Generator, float], Mapping[str, Tensor]]
+    rate: float
+    decay: float = 0.01
+    ema: float = 0.999
+    fast: bool = False  # bfloat16 autocast
+
+
+def write_pieces(folder: Path, state: Any) -> None:
+    """Save with torch.save into files of at most PIECE bytes, replacing the folder as a whole."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    data, new, old = buffer.getbuffer(), folder.with_suffix(".new"), folder.with_suffix(".old")
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    new.mkdir(parents=True)
+    for i in range(0, len(data), PIECE):
+        (new / f"{i // PIECE:03d}.part").write_bytes(data[i : i + PIECE])
+    if folder.exists():
+        os.rename(folder, old)
+    os.rename(new, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def read_pieces(folder: Path) -> Any:
+    """What `write_pieces` saved; of an interrupted replacement the older state. None where nothing is."""
+    for place in (folder, folder.with_suffix(".old")):
+        if place.exists():
+            data = b"".join(path.read_bytes() for path in sorted(place.glob("*.part")))
+            return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    return None
+
+
+def averaged(state_dir: Path, name: str) -> dict[str, dict[str, Tensor]]:
+    """The averaged weights of a stage so far, by module name."""
+    state = read_pieces(state_dir / name)
+    if state is None:
+        raise FileNotFoundError(f"stage {name!r} has no checkpoint in {state_dir}: run it first")
+    return state["ema"]
+
+
+def fit(task: Task, state_dir: Path, budget: Budget) -> int:
+    """Train to the end of the budget; returns the step reached. Checkpoints lie in the folder state_dir / task.name."""
+    folder = state_dir / task.name
+    parameters = [p for m in task.modules.values() for p in m.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=task.rate, weight_decay=task.decay, betas=(0.9, 0.99))
+    generator = torch.Generator().manual_seed(0)
+    ema = {name: {k: v.clone() for k, v in m.state_dict().items()} for name, m in task.modules.items()}
+    step, seconds = 0, 0.0
+    if (state := read_pieces(folder)) is not None:
+        for name, module in task.modules.items():
+            module.load_state_dict(state["modules"][name])
+        ema = {name: {k: v.to(ema[name][k].device) for k, v in part.items()} for name, part in state["ema"].items()}
+        optimiser.load_state_dict(state["optimiser"])
+        generator.set_state(state["generator"])
+        step, seconds = state["step"], state["seconds"]
+
+    def save() -> None:
+        modules = {name: m.state_dict() for name, m in task.modules.items()}
+        write_pieces(folder, {
+            "modules": modules, "ema": ema, "optimiser": optimiser.state_dict(), "generator": generator.get_state(),
+            "step": step, "seconds": seconds,
+        })  # fmt: skip
+
+    device = parameters[0].device.type
+    shown: dict[str, float] = {}
+    bar = tqdm(desc=task.name, initial=step, total=budget.steps if budget.steps < 10**9 else None, mininterval=10)
+    clock = saved = time.monotonic()
+    while (spent := budget.spent(step, seconds)) < 1:
+        for group in optimiser.param_groups:
+            group["lr"] = task.rate * (0.01 + 0.99 * min(1, (step + 1) / WARM_UP) * (1 + math.cos(math.pi * spent)) / 2)
+        with torch.autocast(device, torch.bfloat16, enabled=task.fast):
+            terms = task.loss(generator, spent)
+        optimiser.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        step += 1
+        _average(task, ema, min(task.ema, step / (step + 10)))
+        now = time.monotonic()
+        seconds, clock = seconds + now - clock, now
+        if step % 10 == 0:
+            for key, value in terms.items():
+                shown[key] = 0.9 * shown.get(key, float(value)) + 0.1 * float(value)
+            bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items()} | {"spent": f"{spent:.2f}"}, refresh=False)
+        bar.update()
+        if now - saved > SAVE_EVERY:
+            save()
+            saved = now
+    bar.close()
+    save()
+    return step
+
+
+@torch.no_grad()
+def _average(task: Task, ema: dict[str, dict[str, Tensor]], keep: float) -> None:
+    for name, module in task.modules.items():
+        for key, value in module.state_dict().items():
+            if value.is_floating_point():
+                ema[name][key].lerp_(value, 1 - keep)
+            else:
+                ema[name][key].copy_(value)

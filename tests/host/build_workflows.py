@@ -1,0 +1,141 @@
+"""Make the workflows that the canvas opens from their API forms: python tests/host/build_workflows.py URL
+
+URL is a running ComfyUI with the pack (its /object_info knows every node's sockets and widgets). The API forms in
+workflows/api/ are what we write by hand; columns and rows below say where the boxes stand.
+"""
+
+import json
+import sys
+import urllib.request
+import uuid
+from pathlib import Path
+from typing import Any
+
+WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
+COLUMN, ROW = 400, 60
+
+LAYOUT: dict[str, dict[str, tuple[float, float]]] = {
+    "anonymize_aligned_face": {
+        "1": (0, 0), "4": (0, 3), "5": (0, 6), "2": (0, 9), "3": (1, 9), "6": (1, 6), "7": (1, 0), "8": (2, 9),
+        "9": (2, 3), "10": (3, 3), "11": (4, 3), "12": (2, 11), "13": (4, 6), "note": (0, -5),
+    },
+    "anonymize_aligned_face.pocket": {
+        "1": (0, 0), "2": (0, 4), "3": (1, 4), "4": (1, -1), "5": (1, 7), "6": (2, 3), "7": (3, 3), "8": (4, 3),
+        "9": (0, 8), "10": (4, 6), "note": (0, -6),
+    },
+}  # fmt: skip
+NOTES = {
+    "anonymize_aligned_face": (
+        "An aligned face crop becomes somebody else.\n\n"
+        "1. Load a square photo of one face, framed as in FFHQ (eyes just above the middle).\n"
+        "2. Say in 'New Face Looks Like' who the new face may look like, or leave it open.\n"
+        "3. 'guidance' is how far from the person: -10 is the paper's. Changing it runs the sampler alone.\n\n"
+        "Files: SDXL base 1.0, ip-adapter-faceid_sdxl.bin, buffalo_l. 'Save Image' writes this workflow into the "
+        "picture: the seed in it helps to undo the result."
+    ),
+    "anonymize_aligned_face.pocket": (
+        "The same with the pocket model that comes with the pack: queue it, it runs in seconds and needs no file.\n"
+        "Change 'person' and 'photo' for another face, 'guidance' for how far from the person.\n"
+        "It shows how everything works; it does not anonymize real photos."
+    ),
+}
+HUGGINGFACE = "https://huggingface.co"
+MODELS = {
+    "CheckpointLoaderSimple": [
+        {
+            "name": "sd_xl_base_1.0.safetensors",
+            "url": f"{HUGGINGFACE}/stabilityai/stable-diffusion-xl-base-1.0/resolve/main/sd_xl_base_1.0.safetensors",
+            "directory": "checkpoints",
+        }
+    ],
+    "RevPersLoadFaceIDAdapter": [
+        {
+            "name": "ip-adapter-faceid_sdxl.bin",
+            "url": f"{HUGGINGFACE}/h94/IP-Adapter-FaceID/resolve/main/ip-adapter-faceid_sdxl.bin",
+            "directory": "ipadapter",
+        }
+    ],
+}
+
+
+def widgets(info: dict[str, Any]) -> list[tuple[str, Any]]:
+    """(name, specification) of the inputs that are widgets on the box, in order."""
+    inputs = {**info["input"].get("required", {}), **info["input"].get("optional", {})}
+    order = [n for part in ("required", "optional") for n in info["input_order"].get(part, [])]
+    return [(n, inputs[n]) for n in order if isinstance(inputs[n][0], list) or inputs[n][0] in WIDGETS]
+
+
+WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
+
+
+def canvas(name: str, api: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
+    """The canvas form of an API form."""
+    links: list[list[Any]] = []
+    nodes: dict[str, dict[str, Any]] = {}
+    for order, (key, node) in enumerate(api.items()):
+        nodes[key] = _box(int(key), node, info[node["class_type"]], LAYOUT[name][key], order)
+    for key, node in api.items():
+        for slot in nodes[key]["inputs"]:
+            value = node["inputs"].get(slot["name"])
+            if not isinstance(value, list):
+                continue
+            source, output = value
+            link = [len(links) + 1, int(source), output, int(key), nodes[key]["inputs"].index(slot), slot["type"]]
+            links.append(link)
+            slot["link"] = link[0]
+            nodes[source]["outputs"][output].setdefault("links", []).append(link[0])
+    note = {
+        "id": len(api) + 1, "type": "Note", "pos": _place(LAYOUT[name]["note"]), "size": [COLUMN - 40, 4 * ROW],
+        "flags": {}, "order": len(api), "mode": 0, "inputs": [], "outputs": [], "properties": {},
+        "widgets_values": [NOTES[name]], "title": "Read me",
+    }  # fmt: skip
+    return {
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, name)), "revision": 0, "last_node_id": len(api) + 1,
+        "last_link_id": len(links), "nodes": [*nodes.values(), note], "links": links, "groups": [], "config": {},
+        "extra": {}, "version": 0.4,
+    }  # fmt: skip
+
+
+def _place(cell: tuple[float, float]) -> list[float]:
+    return [cell[0] * COLUMN, cell[1] * ROW]
+
+
+def _box(
+    number: int, node: dict[str, Any], info: dict[str, Any], cell: tuple[float, float], order: int
+) -> dict[str, Any]:
+    kind, on_box = node["class_type"], dict(widgets(info))
+    inputs = {**info["input"].get("required", {}), **info["input"].get("optional", {})}
+    values: list[Any] = []
+    for name, spec in on_box.items():
+        values.append(node["inputs"][name])
+        options = spec[1] if len(spec) > 1 else {}
+        if options.get("control_after_generate"):
+            values.append("randomize")
+        if options.get("image_upload"):
+            values.append("image")
+    models = {"models": MODELS[kind]} if kind in MODELS else {}
+    return {
+        "id": number, "type": kind, "pos": _place(cell), "size": [COLUMN - 60, 2 * ROW + 26 * len(on_box)],
+        "flags": {}, "order": order, "mode": 0,
+        "inputs": [
+            {"name": n, "type": "COMBO" if isinstance(spec[0], list) else spec[0], "link": None}
+            for n, spec in inputs.items() if n not in on_box
+        ],
+        "outputs": [
+            {"name": n, "type": t, "links": []} for n, t in zip(info["output_name"], info["output"], strict=True)
+        ],
+        "properties": {"Node name for S&R": kind, **models},
+        "widgets_values": values,
+    }  # fmt: skip
+
+
+def main() -> None:
+    with urllib.request.urlopen(sys.argv[1] + "/object_info") as answer:
+        info = json.load(answer)
+    for path in sorted((WORKFLOWS / "api").glob("*.json")):
+        made = canvas(path.stem, json.loads(path.read_text()), info)
+        (WORKFLOWS / path.name).write_text(json.dumps(made, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The pack in a running ComfyUI: nodes offered, the shipped workflow run to a picture, cancelled, and run again."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import REPO, Server
+from PIL import Image
+
+WORKFLOWS = REPO / "workflows"
+NODES = {
+    "FaceIDEmbed", "AttributePrompt", "NullIDInvertDPMPP", "NegativeIDGuidanceSampler", "RevPersLoadFaceIDAdapter",
+    "RevPersLoadFaceModel", "RevPersLoadPocket", "RevPersPocketFace",
+}  # fmt: skip
+
+
+def workflow(name: str, **changes: Any) -> dict[str, Any]:
+    """An API form, with widget values replaced wherever an input has that name."""
+    prompt = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text())
+    for node in prompt.values():
+        node["inputs"] |= {key: value for key, value in changes.items() if key in node["inputs"]}
+    return prompt
+
+
+def picture(server: Server, prompt: dict[str, Any]) -> np.ndarray[Any, Any]:
+    """The saved picture of a run, 0...255."""
+    entry = server.result(server.queue(prompt))
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    (saved,) = [i for out in entry["outputs"].values() for i in out.get("images", []) if i["type"] == "output"]
+    with Image.open(server.base / "output" / saved["subfolder"] / saved["filename"]) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def test_every_node_is_offered_and_explained(server: Server) -> None:
+    info = server.get("/object_info")
+    assert set(info) >= NODES
+    for name in NODES:
+        node = info[name]
+        assert node["category"].startswith("ReversePersonalization") and node["description"]
+        for group in node["input"].values():
+            for key, spec in group.items():
+                assert spec[1].get("tooltip"), f"{name}.{key} has no tooltip"
+
+
+def test_the_users_signatures(server: Server) -> None:
+    info = server.get("/object_info")
+
+    def signature(name: str) -> tuple[list[str], list[str]]:
+        return info[name]["input_order"]["required"], info[name]["output_name"]
+
+    assert signature("FaceIDEmbed") == (["face_model", "image", "scale"], ["identity"])
+    assert signature("AttributePrompt") == (["clip", "age", "sex", "look", "text"], ["positive", "attribute"])
+    assert signature("NullIDInvertDPMPP") == (
+        ["model", "adapter", "positive", "latent", "steps", "skip", "seed"],
+        ["trajectory"],
+    )
+    assert signature("NegativeIDGuidanceSampler") == (
+        ["model", "adapter", "identity", "trajectory", "attribute", "guidance"],
+        ["latent"],
+    )
+
+
+def test_the_pocket_workflow_makes_another_face(server: Server) -> None:
+    prompt = workflow("anonymize_aligned_face.pocket")
+    changed = picture(server, prompt)
+    assert changed.shape == (128, 128, 3)
+    nobody = picture(server, workflow("anonymize_aligned_face.pocket", guidance=0.0))
+    assert np.abs(changed - nobody).mean() > 2, "guidance changes nothing"
+
+
+def test_only_the_sampler_runs_again_for_another_guidance(server: Server) -> None:
+    prompt = workflow("anonymize_aligned_face.pocket", seed=7)
+    picture(server, prompt)
+    for node in prompt.values():
+        if node["class_type"] == "NegativeIDGuidanceSampler":
+            node["inputs"]["guidance"] = -3.0
+    entry = server.result(server.queue(prompt))
+    messages = dict(entry["status"]["messages"])
+    (inversion,) = [key for key, node in prompt.items() if node["class_type"] == "NullIDInvertDPMPP"]
+    assert inversion in messages["execution_cached"]["nodes"]
+
+
+def test_an_attribute_changes_the_face(server: Server) -> None:
+    plain = picture(server, workflow("anonymize_aligned_face.pocket", guidance=-4.0))
+    old = picture(server, workflow("anonymize_aligned_face.pocket", guidance=-4.0, age="old", sex="man"))
+    assert np.abs(old - plain).mean() > 1
+
+
+@pytest.mark.upstream
+def test_a_cancelled_run_stops_within_two_seconds_and_the_next_is_right(server: Server) -> None:
+    right = picture(server, workflow("anonymize_aligned_face.pocket", seed=11))
+    long = server.queue(workflow("anonymize_aligned_face.pocket", seed=12, steps=999, skip=0.0))
+    while not server.is_running():
+        time.sleep(0.02)
+    time.sleep(1.0)
+    asked = time.monotonic()
+    server.post("/interrupt", {})
+    entry = server.result(long)
+    assert time.monotonic() - asked < 2
+    assert entry["status"]["status_str"] == "error"
+    assert "execution_interrupted" in dict(entry["status"]["messages"])
+    again = workflow("anonymize_aligned_face.pocket", seed=11, filename_prefix="again")
+    assert np.array_equal(picture(server, again), right)
+
+
+def test_too_many_steps_are_refused_in_words(server: Server) -> None:
+    entry = server.result(server.queue(workflow("anonymize_aligned_face.pocket", steps=400)))
+    message = dict(entry["status"]["messages"])["execution_error"]["exception_message"]
+    assert "use fewer steps or a smaller skip" in message
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted((WORKFLOWS / "api").glob("*.json"))])
+def test_the_canvas_form_is_the_api_form(server: Server, name: str) -> None:
+    from build_workflows import canvas
+
+    api = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text())
+    made = canvas(name, api, server.get("/object_info"))
+    shipped = json.loads(Path(WORKFLOWS / f"{name}.json").read_text())
+    assert shipped == made, "run: make workflows"
