@@ -1,10 +1,11 @@
 # make demo   run the main job on the embedded default
 # make test   everything that can be tested here
 # make host   prepare an environment for every real ComfyUI in $COMFYUI_PATHS
+# make workflows   write the canvas forms of workflows/api/*.json
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test host test-host lint clean
+.PHONY: demo test host test-host workflows lint clean
 
 demo: .venv/ready
 	$(BIN)/revpers demo -o demo $(if $(IMAGE),--image "$(IMAGE)")
@@ -23,6 +24,9 @@ host:
 
 test-host:
 	$(PYTHON) tests/host/run.py
+
+workflows:
+	REVPERS_WRITE_WORKFLOWS=1 $(PYTHON) tests/host/run.py -k canvas_form
 
 .venv/ready: pyproject.toml tests/constraints.txt
 	$(PYTHON) -m venv .venv

@@ -1,17 +1,12 @@
-"""Make the workflows that the canvas opens from their API forms: python tests/host/build_workflows.py URL
+"""The workflows that the canvas opens, made from their API forms (make workflows writes them).
 
-URL is a running ComfyUI with the pack (its /object_info knows every node's sockets and widgets). The API forms in
-workflows/api/ are what we write by hand; columns and rows below say where the boxes stand.
+The API forms in workflows/api/ are what we write by hand; columns and rows below say where the boxes stand. Sockets and
+widgets come from a running ComfyUI's /object_info.
 """
 
-import json
-import sys
-import urllib.request
 import uuid
-from pathlib import Path
 from typing import Any
 
-WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 COLUMN, ROW = 400, 60
 
 LAYOUT: dict[str, dict[str, tuple[float, float]]] = {
@@ -127,15 +122,3 @@ def _box(
         "properties": {"Node name for S&R": kind, **models},
         "widgets_values": values,
     }  # fmt: skip
-
-
-def main() -> None:
-    with urllib.request.urlopen(sys.argv[1] + "/object_info") as answer:
-        info = json.load(answer)
-    for path in sorted((WORKFLOWS / "api").glob("*.json")):
-        made = canvas(path.stem, json.loads(path.read_text()), info)
-        (WORKFLOWS / path.name).write_text(json.dumps(made, indent=2) + "\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,19 +1,16 @@
 """The real ComfyUI in process (the pack loaded as ComfyUI loads it) and as a server."""
 
 import asyncio
-import json
 import os
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
+from server import Server
 
 REPO = Path(__file__).resolve().parents[2]
 ROOT = Path(os.environ.get("REVPERS_COMFYUI", ""))
@@ -59,7 +56,7 @@ def comfy(base: Path) -> SimpleNamespace:
 
 
 @pytest.fixture(scope="session")
-def server(base: Path) -> Iterator["Server"]:
+def server(base: Path) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -76,46 +73,3 @@ def server(base: Path) -> Iterator["Server"]:
         process.terminate()
         process.wait(20)
         log.close()
-
-
-class Server:
-    """A running ComfyUI, spoken to as its page does."""
-
-    def __init__(self, url: str, base: Path):
-        self.url, self.base = url, base
-
-    def wait_until_up(self, process: "subprocess.Popen[bytes]", seconds: float = 120) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and process.poll() is None:
-            try:
-                self.get("/system_stats")
-                return
-            except OSError:
-                time.sleep(0.3)
-        raise RuntimeError("ComfyUI did not start:\n" + (self.base / "server.log").read_text()[-3000:])
-
-    def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
-            return json.load(answer)
-
-    def post(self, path: str, body: Any) -> Any:
-        data = json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.loads(answer.read() or b"null")
-
-    def queue(self, prompt: dict[str, Any]) -> str:
-        return self.post("/prompt", {"prompt": prompt})["prompt_id"]
-
-    def result(self, prompt_id: str, seconds: float = 300) -> dict[str, Any]:
-        """The finished run's history entry."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            history = self.get(f"/history/{prompt_id}")
-            if prompt_id in history:
-                return history[prompt_id]
-            time.sleep(0.05)
-        raise TimeoutError(prompt_id)
-
-    def is_running(self) -> bool:
-        return bool(self.get("/queue")["queue_running"])
