@@ -122,8 +122,8 @@ def fit(task: Task, state_dir: Path, budget: Budget) -> int:
         seconds, clock = seconds + now - clock, now
         if step % 10 == 0:
             for key, value in terms.items():
-                shown[key] = 0.9 * shown.get(key, float(value)) + 0.1 * float(value)
-            bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items()} | {"spent": f"{spent:.2f}"}, refresh=False)
+                shown[key] = 0.9 * shown.get(key, value.item()) + 0.1 * value.item()
+            bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items()}, spent=f"{spent:.2f}", refresh=False)
         bar.update()
         if now - saved > SAVE_EVERY:
             save()

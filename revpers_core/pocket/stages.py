@@ -37,7 +37,7 @@ def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -
     count, absent = 112, 16
 
     def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
-        del spent
+        ramp = min(1.0, spent / 0.3)
         index = torch.randint(first * data.PHOTOS, last * data.PHOTOS, (count,), generator=generator)
         images = photos[index].to(device)
         faces = disturbed(jittered_input(images, generator, *((0.06, 0.02) if judge else ())), generator)
@@ -48,7 +48,7 @@ def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -
         who = (index // data.PHOTOS - first).to(device)
         cosine = F.linear(F.normalize(f[:count]), F.normalize(classes.weight)).float()
         own = F.one_hot(who, last - first).bool()
-        cosine = torch.where(own, cosine - MARGIN, cosine + HARDER * (group[who][:, None] == group[None]))
+        cosine = torch.where(own, cosine - ramp * MARGIN, cosine + ramp * HARDER * (group[who][:, None] == group[None]))
         length = f.norm(dim=1)
         return {
             "cosface": F.cross_entropy(SHARPNESS * cosine, who),
