@@ -17,7 +17,9 @@ from . import world
 
 PHOTOS = 8  # of each person
 SHARD = 50  # people a file
-A_PEOPLE = 2700  # the conditioning recogniser learns from people [0, A_PEOPLE), the judge from the rest; others from all
+A_PEOPLE = (
+    2700  # the conditioning recogniser learns from people [0, A_PEOPLE), the judge from the rest; others from all
+)
 B_PEOPLE = 1500
 PEOPLE = A_PEOPLE + B_PEOPLE
 HELD_OUT = 1_000_000  # first identity seed of the people that no training sees

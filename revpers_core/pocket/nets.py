@@ -23,7 +23,17 @@ SIZE = 128  # pixels, of every image
 STEPS = 1000
 BETAS = (0.00085, 0.012)
 
-__all__ = ["SCALING", "VAE", "Denoiser", "UNet", "alphas_cumprod", "expand_vocabulary", "label", "load_denoiser", "sdxl_state"]
+__all__ = [
+    "SCALING",
+    "VAE",
+    "Denoiser",
+    "UNet",
+    "alphas_cumprod",
+    "expand_vocabulary",
+    "label",
+    "load_denoiser",
+    "sdxl_state",
+]
 
 
 def alphas_cumprod() -> Tensor:
@@ -80,7 +90,11 @@ def _parts(model: Denoiser, vae: VAE) -> list[_Part]:
 
 def sdxl_state(model: Denoiser, vae: VAE) -> dict[str, Tensor]:
     """The SDXL single file: half precision, compact token tables, and their ids (int32) under TOKEN_IDS."""
-    state = {p.prefix + k: v.detach().half().contiguous() for p in _parts(model, vae) for k, v in p.module.state_dict().items()}
+    state = {
+        p.prefix + k: v.detach().half().contiguous()
+        for p in _parts(model, vae)
+        for k, v in p.module.state_dict().items()
+    }
     return state | {TOKEN_IDS: torch.tensor(model.vocabulary.ids, dtype=torch.int32)}
 
 

@@ -66,7 +66,9 @@ class Judge(nn.Module):
                 layers += [*_conv(entry, exit, 1), nn.GELU(), nn.AvgPool2d(2)]
             for _ in range(depth):
                 half = exit // 2
-                layers += [_Residual(*_conv(exit, half, 1), nn.GELU(), *_conv(half, half), nn.GELU(), *_conv(half, exit, 1))]
+                layers += [
+                    _Residual(*_conv(exit, half, 1), nn.GELU(), *_conv(half, half), nn.GELU(), *_conv(half, exit, 1))
+                ]
         self.body = nn.Sequential(*layers, *_conv(192, 192, 7, 7, 192), nn.Flatten())
         self.body[-3].padding = (0, 0)
         self.out = nn.Linear(192, EMBEDDING)

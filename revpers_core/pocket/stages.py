@@ -55,7 +55,14 @@ def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -
             "length": 0.05 * (F.relu(PRESENT + 2 - length[:count]).mean() + F.relu(length[count:] - ABSENT / 2).mean()),
         }
 
-    return Task("judge" if judge else "recogniser", {"net": net, "classes": classes}, loss, rate=2e-3, decay=0.02, fast=not judge)
+    return Task(
+        "judge" if judge else "recogniser",
+        {"net": net, "classes": classes},
+        loss,
+        rate=2e-3,
+        decay=0.02,
+        fast=not judge,
+    )
 
 
 def regressors(photos: data.Photos, device: torch.device) -> Task:
@@ -151,7 +158,9 @@ def autoencoder(photos: data.Photos, state_dir: Path, device: torch.device, deco
             terms["features"] = perceptual(made, x)
         return terms
 
-    return Task("decoder" if decoder_only else "vae", {"vae": vae}, loss, rate=1e-3 if decoder_only else 2e-3, decay=1e-4)
+    return Task(
+        "decoder" if decoder_only else "vae", {"vae": vae}, loss, rate=1e-3 if decoder_only else 2e-3, decay=1e-4
+    )
 
 
 class Captions:

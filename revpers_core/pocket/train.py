@@ -25,7 +25,13 @@ STAGES = ("data", *MINUTES, "export")
 
 
 def train(
-    stage: str, state_dir: Path, *, device: str = "cpu", steps: int | None = None, minutes: float | None = None, threads: int = 1
+    stage: str,
+    state_dir: Path,
+    *,
+    device: str = "cpu",
+    steps: int | None = None,
+    minutes: float | None = None,
+    threads: int = 1,
 ) -> int:
     """Run or resume one stage; returns the step reached (0 where none are counted).
 

@@ -187,7 +187,13 @@ class UNet(nn.Module):
         return [block.norm1.normalized_shape[0] for block in self.transformers()]
 
     def forward(
-        self, x: Tensor, t: Tensor, context: Tensor, y: Tensor, adapter: Adapter | None = None, tokens: Tensor | None = None
+        self,
+        x: Tensor,
+        t: Tensor,
+        context: Tensor,
+        y: Tensor,
+        adapter: Adapter | None = None,
+        tokens: Tensor | None = None,
     ) -> Tensor:
         """Noise (B, 4, H, W) in x (B, 4, H, W) at timesteps t (B,).
 

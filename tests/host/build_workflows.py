@@ -11,12 +11,12 @@ COLUMN, ROW = 400, 60
 
 LAYOUT: dict[str, dict[str, tuple[float, float]]] = {
     "anonymize_aligned_face": {
-        "1": (0, 0), "4": (0, 3), "5": (0, 6), "2": (0, 9), "3": (1, 9), "6": (1, 6), "7": (1, 0), "8": (2, 9),
-        "9": (2, 3), "10": (3, 3), "11": (4, 3), "12": (2, 11), "13": (4, 6), "note": (0, -5),
+        "1": (0, 0), "4": (0, 3), "5": (0, 6), "2": (0, 8.5), "3": (1, 8.5), "6": (1, 6), "7": (1, 0), "8": (2, 8.5),
+        "9": (2, 3), "10": (3, 3), "11": (4, 3), "12": (2, 11), "13": (4, 5.5), "note": (0, -5),
     },
     "anonymize_aligned_face.pocket": {
-        "1": (0, 0), "2": (0, 4), "3": (1, 4), "4": (1, -1), "5": (1, 7), "6": (2, 3), "7": (3, 3), "8": (4, 3),
-        "9": (0, 8), "10": (4, 6), "note": (0, -6),
+        "1": (0, 0), "2": (0, 4), "3": (1, 5), "4": (1, 0), "5": (1, 8), "6": (2, 3), "7": (3, 3), "8": (4, 3),
+        "9": (0, 7), "10": (4, 5.5), "note": (0, -5),
     },
 }  # fmt: skip
 NOTES = {
@@ -109,8 +109,9 @@ def _box(
         if options.get("image_upload"):
             values.append("image")
     models = {"models": MODELS[kind]} if kind in MODELS else {}
+    height = 40 + 22 * max(len(inputs) - len(on_box), len(info["output"])) + 26 * len(on_box)
     return {
-        "id": number, "type": kind, "pos": _place(cell), "size": [COLUMN - 60, 2 * ROW + 26 * len(on_box)],
+        "id": number, "type": kind, "pos": _place(cell), "size": [COLUMN - 60, height],
         "flags": {}, "order": order, "mode": 0,
         "inputs": [
             {"name": n, "type": "COMBO" if isinstance(spec[0], list) else spec[0], "link": None}

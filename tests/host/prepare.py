@@ -46,7 +46,7 @@ def prepared() -> list[tuple[Path, Path]]:
 def prepare(root: Path) -> None:
     home = ENVIRONMENTS / root.name
     print(f"preparing {root} in {home}", flush=True)
-    venv.create(home, with_pip=True, clear=False)
+    venv.create(home, with_pip=True, clear=True)
     pip = [str(interpreter(root)), "-m", "pip", "install", "-q", "-c", str(CONSTRAINTS)]
     subprocess.run([*pip, "-r", str(root / "requirements.txt"), *EXTRA], check=True)
     (home / "revpers-stamp").write_text(stamp(root))

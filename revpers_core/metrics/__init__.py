@@ -1,0 +1,1 @@
+"""What an audit measures, one metric a file."""
