@@ -12,10 +12,16 @@ from .trajectory import OnStep, SeededNoise, Trajectory, invert, replay
 from .types import Identity, Plan, Ports
 
 
+UNCHANGED = 2 / 255
+"""A result that differs from the photo's reconstruction by no more than this in any pixel value is the same face."""
+
+
 class Anonymized(NamedTuple):
-    """image: (B, 3, H, W) in [0, 1]. source: who was there before. path: restores the photo, do not store it."""
+    """image: (B, 3, H, W) in [0, 1]. reconstruction: what the VAE alone makes of the photo, equal to a null replay.
+    source: who was there before. path: restores the photo, do not store it."""
 
     image: Tensor
+    reconstruction: Tensor
     source: Identity
     path: Trajectory
 
@@ -23,24 +29,35 @@ class Anonymized(NamedTuple):
 def anonymize(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None) -> Anonymized:
     """Aligned square crops (B, 3, S, S) in [0, 1], one face each, made into somebody else.
 
-    Raises NoFaceError where no face is seen and ValueError where the output is not finite: never an unchanged face.
+    Raises NoFaceError where no face is seen and ValueError where the output is not finite or the face is unchanged (as
+    at guidance 0 without an attribute): an unchanged face never passes for an anonymous one.
     """
     who = ports.embed(image)
+    path = take_apart(image, ports, plan, on_step)
+    made, same = redo(path, who, ports, plan, on_step), ports.decode(path.x0)
+    for i, change in enumerate((made - same).abs().amax((1, 2, 3)).tolist()):
+        if change <= UNCHANGED:
+            raise ValueError(f"face {i + 1} of {len(made)} came out unchanged: use guidance well below 0")
+    return Anonymized(made, same, who, path)
+
+
+def take_apart(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None) -> Trajectory:
+    """The inversion of images (B, 3, H, W) under nobody's identity; of the plan it takes steps, skip and seed only."""
     latents = ports.encode(image)
     levels = sigmas(timesteps(plan.steps, plan.skip), ports.sigma)
     noise = SeededNoise(plan.steps, latents.shape, plan.seed)
-    path = invert(ports.branches(nobody(len(image)), latents), latents, levels, noise, on_step=on_step)
-    return Anonymized(redo(path, who, ports, plan, on_step), who, path)
+    return invert(ports.branches(nobody(len(image)), latents), latents, levels, noise, on_step=on_step)
 
 
 def redo(path: Trajectory, who: Identity, ports: Ports, plan: Plan, on_step: OnStep | None = None) -> Tensor:
     """Images (B, 3, H, W) of another identity, attribute or guidance along a trajectory that is there already."""
     predict = of_network(ports.branches(who, path.x0, plan.attribute.prompt), plan.guidance)
-    return ports.decode(finite(replay(predict, path, of_recorded(plan.guidance), on_step=on_step)))
+    latents = finite(replay(predict, path, of_recorded(plan.guidance), on_step=on_step))
+    return finite(ports.decode(latents))
 
 
-def finite(latents: Tensor) -> Tensor:
-    """The latents, or ValueError: a picture of NaN must not pass for an anonymized one."""
-    if not torch.isfinite(latents).all():
+def finite(made: Tensor) -> Tensor:
+    """Latents or pixels, or ValueError: a picture of NaN must not pass for an anonymized one."""
+    if not torch.isfinite(made).all():
         raise ValueError("the result holds NaN or infinite values: use guidance nearer to 0, or a float32 network")
-    return latents
+    return made

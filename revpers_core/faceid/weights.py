@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -82,20 +85,26 @@ def load(path: str | Path) -> FaceIDWeights:
     Raises ValueError, naming the file, when it is not a FaceID adapter.
     """
     path = Path(path)
-    if path.suffix == ".safetensors":
-        flat = load_file(path)
-        state = {part: _strip(flat, part + ".") for part in ("image_proj", "ip_adapter")}
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
     try:
-        return from_state(state)
+        return from_state(_read(path))
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
 
 
+def _read(path: Path) -> Any:
+    """The file's content as the two dicts; ValueError where it is damaged or a pickle of more than plain tensors."""
+    try:
+        if path.suffix == ".safetensors":
+            flat = load_file(path)
+            return {part: _strip(flat, part + ".") for part in ("image_proj", "ip_adapter")}
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, UnpicklingError, EOFError, RuntimeError) as error:
+        raise ValueError(f"this is not a file of plain tensors, or it is damaged: load {WANTED}") from error
+
+
 def from_state(state: Mapping[str, Mapping[str, Tensor]]) -> FaceIDWeights:
     """From the two dicts ``image_proj`` and ``ip_adapter``, as the file and other packs' IPADAPTER socket hold them."""
-    if not state.get("image_proj") or not state.get("ip_adapter"):
+    if not isinstance(state, Mapping) or not state.get("image_proj") or not state.get("ip_adapter"):
         raise ValueError(f"this is not an IP-Adapter file (no image_proj and ip_adapter inside): load {WANTED}")
     return FaceIDWeights(state["image_proj"], state["ip_adapter"])
 

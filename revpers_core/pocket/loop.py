@@ -99,7 +99,7 @@ def fit(task: Task, state_dir: Path, budget: Budget) -> int:
     def save() -> None:
         modules = {name: m.state_dict() for name, m in task.modules.items()}
         write_pieces(folder, {
-            "modules": modules, "ema": ema, "optimiser": optimiser.state_dict(), "generator": generator.get_state(),
+            "modules": modules, "ema": ema, "optimiser": optimiser.state_dict(), "generator": drawn,
             "step": step, "seconds": seconds,
         })  # fmt: skip
 
@@ -107,16 +107,21 @@ def fit(task: Task, state_dir: Path, budget: Budget) -> int:
     shown: dict[str, float] = {}
     bar = tqdm(desc=task.name, initial=step, total=budget.steps if budget.steps < 10**9 else None, mininterval=10)
     clock = saved = time.monotonic()
+    drawn = generator.get_state()  # as of the last finished step
     while (spent := budget.spent(step, seconds)) < 1:
         for group in optimiser.param_groups:
             group["lr"] = task.rate * (0.01 + 0.99 * min(1, (step + 1) / WARM_UP) * (1 + math.cos(math.pi * spent)) / 2)
-        with torch.autocast(device, torch.bfloat16, enabled=task.fast):
-            terms = task.loss(generator, spent)
+        try:
+            with torch.autocast(device, torch.bfloat16, enabled=task.fast):
+                terms = task.loss(generator, spent)
+        except KeyboardInterrupt:
+            save()
+            raise
         optimiser.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
-        step += 1
+        step, drawn = step + 1, generator.get_state()
         _average(task, ema, min(task.ema, step / (step + 10)))
         now = time.monotonic()
         seconds, clock = seconds + now - clock, now

@@ -1,0 +1,54 @@
+"""The schedule against the tables and timesteps of the paper's own code."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from revpers_core.schedule import sdxl_sigmas, sigmas, timesteps
+from safetensors.torch import load_file
+
+GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
+
+
+def test_sigmas_are_the_references():
+    tables = load_file(GOLDEN / "tables.safetensors")
+    ours = torch.tensor(sdxl_sigmas(), dtype=torch.float64)
+    assert ((-ours.log()) - tables["lambda_t.f64t"]).abs().max() < 1e-11
+    assert (1 / (1 + ours**2) - tables["alphas_cumprod.f64t"]).abs().max() < 1e-14
+    assert (1 / (1 + ours**2) - tables["alphas_cumprod.f32"].double()).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("case", sorted((GOLDEN / "cases").glob("*.json")), ids=lambda path: path.stem)
+def test_timesteps_are_the_references(case):
+    settings = json.loads(case.read_text())
+    theirs = load_file(case.with_suffix(".safetensors"))["timesteps"].tolist()
+    assert timesteps(settings["N"], settings["skip"]) == theirs
+
+
+def test_the_papers_run():
+    steps = timesteps(100, 0.7)
+    assert (steps[0], steps[-1], len(steps)) == (299, 1, 100)
+    levels = sigmas(steps, sdxl_sigmas().__getitem__)
+    assert len(levels) == 101 and levels[-1] == pytest.approx(0.0292, abs=1e-4)
+    assert all(np.diff(levels) < 0)
+
+
+@pytest.mark.parametrize(
+    ("steps", "skip", "words"),
+    [(1, 0.7, "2 or more"), (10, 1.0, "below 1"), (10, -0.1, "at least 0"), (300, 0.7, "fewer steps"), (10, 0.995, "299|4 ")],
+)
+def test_impossible_runs_are_refused(steps, skip, words):
+    with pytest.raises(ValueError, match=words):
+        timesteps(steps, skip)
+
+
+def test_the_most_steps_that_fit_are_distinct():
+    assert len(set(timesteps(299, 0.7))) == 299
+    assert len(set(timesteps(999, 0.0))) == 999
+
+
+def test_levels_that_do_not_fall_are_refused():
+    with pytest.raises(ValueError, match="fewer steps"):
+        sigmas([10, 10, 5], sdxl_sigmas().__getitem__)
