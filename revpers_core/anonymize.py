@@ -11,7 +11,6 @@ from .schedule import sigmas, timesteps
 from .trajectory import OnStep, SeededNoise, Trajectory, invert, replay
 from .types import Identity, Plan, Ports
 
-
 UNCHANGED = 2 / 255
 """A result that differs from the photo's reconstruction by no more than this in any pixel value is the same face."""
 
