@@ -292,6 +292,15 @@ class Run:
     positive: Conditioning
     negative: Conditioning
 
+    def __post_init__(self):
+        wanted = self.adapter.weights.context
+        for embeds, _ in [*self.positive, *self.negative]:
+            if embeds.shape[-1] != wanted:
+                raise ValueError(
+                    f"the prompt was encoded by another text encoder (width {embeds.shape[-1]}, not {wanted}): "
+                    "connect the clip of the same SDXL checkpoint to the attribute prompt"
+                )
+
     def invert(
         self, samples: Tensor, sigmas: tuple[float, ...], noise: Sequence[Tensor], callback: Callback | None = None
     ) -> core.Trajectory:

@@ -80,7 +80,7 @@ class OtherPack:
 
 def test_another_packs_attention_patch_keeps_its_effect(lab: SimpleNamespace) -> None:
     patched, other = lab.model(), OtherPack(0.5)
-    for slot in (("input", 2, 0), ("middle", 0, 1), ("output", 2, 0)):
+    for slot in (("input", 3, 0), ("middle", 0, 1), ("output", 2, 0)):
         patched.set_model_attn2_replace(other, *slot)
     nobody = torch.zeros_like(lab.face)
     ours_only = anonymized(lab, lab.model(), lab.latent)
@@ -94,12 +94,7 @@ def test_another_packs_attention_patch_keeps_its_effect(lab: SimpleNamespace) ->
 def test_a_lora_on_the_model_keeps_its_effect(lab: SimpleNamespace) -> None:
     model = lab.model()
     with_lora = model.clone()
-    key = "diffusion_model.input_blocks.4.1.transformer_blocks.0.attn1.to_q.weight"
-    key = (
-        key
-        if key in model.model_state_dict()
-        else "diffusion_model.input_blocks.3.1.transformer_blocks.0.attn1.to_q.weight"
-    )
+    key = "diffusion_model.input_blocks.3.1.transformer_blocks.0.attn1.to_q.weight"
     with_lora.add_patches({key: ("diff", (torch.ones(64, 64),))}, 1.0)
     assert (anonymized(lab, with_lora, lab.latent) - anonymized(lab, model, lab.latent)).abs().max() > 1e-3
 
@@ -157,6 +152,9 @@ def test_mix_ups_are_refused(lab: SimpleNamespace) -> None:
         with pytest.raises(ValueError, match="NaN"):
             bad = {"samples": lab.latent["samples"] * float("nan")}
             lab.host.invert(model, lab.adapter, lab.positive, bad, levels, seed=3)
+        with pytest.raises(ValueError, match="encoded by another text encoder"):
+            sd15 = [[torch.zeros(1, 77, 768), {"pooled_output": torch.zeros(1, 768)}]]
+            lab.host.replay(model, lab.adapter, face, trajectory, sd15, -4.0)
         with pytest.raises(ValueError, match="SDXL latent"):
             lab.host.invert(model, lab.adapter, lab.positive, {"samples": torch.zeros(1, 16, 8, 8)}, levels, seed=3)
 

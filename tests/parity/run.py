@@ -121,7 +121,7 @@ def main() -> int:
         return 2
     if args.host == "comfyui" and "REVPERS_COMFYUI" not in os.environ:
         return in_prepared_host()
-    sys.path.insert(0, str(HERE))
+    sys.path[:0] = [str(HERE), str(HERE.parents[1])] if args.host == "diffusers" else [str(HERE)]
     if args.host == "comfyui":
         from comfyui_host import ComfyUIHost as host
     else:

@@ -1,0 +1,126 @@
+"""The arrows of the house: who may import what, read from every file's imports, lazy ones included."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(
+    path
+    for path in [ROOT / "__init__.py", *ROOT.glob("nodes/**/*.py"), *ROOT.glob("revpers_core/**/*.py")]
+    if "__pycache__" not in path.parts
+)
+COMFY = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "server", "latent_preview", "execution"}
+DIFFUSERS = {"diffusers", "transformers", "accelerate", "peft"}
+NETWORK = {"requests", "urllib", "urllib3", "http", "httpx", "aiohttp", "socket", "ftplib", "huggingface_hub"}
+DANGEROUS = {"subprocess", "pickle", "marshal", "ctypes", "shutil"}
+# (what, where it may be imported)
+ALLOWED = [
+    (COMFY, ("__init__.py", "nodes/", "revpers_core/hosts/comfy")),
+    (DIFFUSERS, ("revpers_core/hosts/diffusers",)),
+    ({"onnx", "onnxscript"}, ("revpers_core/pocket/onnx_files.py",)),
+    (NETWORK, ()),
+    (DANGEROUS, ()),
+]
+EXCEPTIONS = {
+    ("revpers_core/pocket/text.py", "transformers"),  # the stock tokenizer, for training
+    ("revpers_core/pocket/train.py", "transformers"),
+    ("revpers_core/pocket/loop.py", "shutil"),  # free disk space, while training
+    ("revpers_core/faceid/weights.py", "pickle"),  # the name of an error only
+}
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports(tree: ast.AST) -> list[tuple[int, str]]:
+    """(level, module) of every import; level 0 is absolute."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(0, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            stem = node.module or ""
+            found += [(node.level, ".".join(filter(None, (stem, alias.name)))) for alias in node.names]
+    return found
+
+
+def target(path: Path, level: int, module: str) -> str:
+    """Where a relative import points, as a path from the root."""
+    folder = path.parents[level - 1].relative_to(ROOT).as_posix()
+    return "/".join(filter(None, (folder.strip("."), module.replace(".", "/"))))
+
+
+def faults(path: Path, source: str) -> list[str]:
+    tree, here, wrong = ast.parse(source), name(path), []
+    for level, module in imports(tree):
+        top = module.split(".")[0]
+        if level == 0:
+            if top in ("nodes", "revpers_core"):
+                wrong.append(f"{here}: import {module} must be relative")
+            wrong += [
+                f"{here}: may not import {module}"
+                for names, places in ALLOWED
+                if top in names and not here.startswith(places) and (here, top) not in EXCEPTIONS
+            ]
+            continue
+        there = target(path, level, module)
+        if here.startswith("revpers_core") and not there.startswith("revpers_core"):
+            wrong.append(f"{here}: the core may not import {there}")
+        hosts = ("revpers_core/hosts/", "revpers_core/cli", "revpers_core/demo")
+        if there.startswith("revpers_core/hosts/") and not here.startswith((*hosts, "nodes/")):
+            wrong.append(f"{here}: the core may not import the host {there}")
+        if there.startswith("revpers_core/hosts/diffusers") and here.startswith("nodes/"):
+            wrong.append(f"{here}: the nodes work over ComfyUI's host, not {there}")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "path" and getattr(node.value, "id", "") == "sys":
+            wrong.append(f"{here}: touches sys.path")
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("eval", "exec", "compile", "__import__"):
+            wrong.append(f"{here}: calls {node.func.id}")
+        if isinstance(node, ast.Attribute) and node.attr in ("system", "popen") and getattr(node.value, "id", "") == "os":
+            wrong.append(f"{here}: calls os.{node.attr}")
+    return wrong
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_the_arrows_are_straight(path):
+    assert faults(path, path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "source"),
+    [
+        ("revpers_core/solver.py", "import comfy.samplers"),
+        ("revpers_core/solver.py", "def f():\n    from diffusers import UNet2DConditionModel"),
+        ("revpers_core/hosts/diffusers.py", "import folder_paths"),
+        ("revpers_core/anonymize.py", "from .hosts import diffusers"),
+        ("revpers_core/anonymize.py", "from .hosts.comfy import adapt"),
+        ("revpers_core/anonymize.py", "from ..nodes import loaders"),
+        ("revpers_core/hosts/comfy.py", "from ...nodes.sockets import schema"),
+        ("nodes/faces.py", "from revpers_core.types import Identity"),
+        ("nodes/faces.py", "import nodes"),
+        ("nodes/faces.py", "from ..revpers_core.hosts.diffusers import ReversePersonalizationPipeline"),
+        ("nodes/__init__.py", "import sys\nsys.path.insert(0, '.')"),
+        ("revpers_core/cli.py", "import urllib.request"),
+        ("revpers_core/cli.py", "import subprocess"),
+        ("revpers_core/cli.py", "eval('1')"),
+        ("revpers_core/cli.py", "import os\nos.system('ls')"),
+    ],
+)
+def test_a_crooked_arrow_is_seen(where, source):
+    assert faults(ROOT / where, source) != []
+
+
+def test_the_core_imports_without_any_host():
+    """Nothing of a host is pulled in by the main path."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, revpers_core.anonymize, revpers_core.faces.recognise, revpers_core.faceid.weights\n"
+        "print([m for m in sys.modules if m.split('.')[0] in ('diffusers', 'transformers', 'comfy', 'onnxruntime')])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    assert out.stdout.strip() == "[]"
