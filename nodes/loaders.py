@@ -8,7 +8,7 @@ from einops import rearrange
 
 from ..revpers_core.faceid import weights as faceid
 from ..revpers_core.faces import recognise
-from ..revpers_core.hosts.comfy import Adapter
+from ..revpers_core.hosts.comfy_adapter import Adapter
 from . import sockets
 
 ADAPTER_SOURCE = (

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 CATEGORY = "ReversePersonalization"
 
 Adapter = io.Custom("REVPERS_ADAPTER")
-"""revpers_core.hosts.comfy.Adapter"""
+"""revpers_core.hosts.comfy_adapter.Adapter"""
 FaceModel = io.Custom("REVPERS_FACE_MODEL")
 """revpers_core.faces.recognise.FaceModel"""
 Identity = io.Custom("REVPERS_IDENTITY")

@@ -9,64 +9,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-import comfy.lora
-import comfy.model_base
-import comfy.model_management
-import comfy.model_patcher
 import comfy.model_sampling
-import comfy.ops
 import comfy.samplers
 import comfy.utils
 import torch
-from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
 from .. import trajectory as core
 from ..anonymize import finite
-from ..faceid.attention import FaceIDModules, add_identity, rows
-from ..faceid.layout import Depths, Slot, slots
-from ..faceid.weights import PROJECTIONS, FaceIDWeights
 from ..identity import nobody
 from ..schedule import sigmas, timesteps
 from ..trajectory import SeededNoise
 from ..types import Identity
+from .comfy_adapter import TOKENS, Adapter, adapt
 
-TOKENS = "revpers_identity_tokens"
-"""Where a call's identity tokens travel: transformer_options[TOKENS] = (cond, uncond), each (B or 1, 4, C)."""
 COND, UNCOND = 0, 1
 """ComfyUI's numbers for the branches in ``cond_or_uncond``."""
 
 Conditioning = list[Any]
 Callback = Callable[[int, Tensor, Tensor, int], None]
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """A FaceID adapter whose weights ComfyUI moves between devices.
-
-    strength: weight of the identity's attention, 1 as in the paper. uuid: changes with the weights.
-    """
-
-    weights: FaceIDWeights
-    patcher: Any
-    strength: float
-    uuid: uuid.UUID
-
-    @classmethod
-    def of(cls, weights: FaceIDWeights, strength: float = 1.0) -> "Adapter":
-        module = FaceIDModules(weights, comfy.ops.manual_cast)
-        module.load_state_dict(FaceIDModules.state(weights), assign=True)
-        patcher_class = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-        patcher = patcher_class(
-            module.eval().requires_grad_(False),
-            load_device=comfy.model_management.get_torch_device(),
-            offload_device=comfy.model_management.unet_offload_device(),
-        )
-        return cls(weights, patcher, strength, uuid.uuid4())
-
-    def tokens(self, identity: Identity, device: torch.device) -> Tensor:
-        """Identity tokens (B, 4, C) float32; the adapter must be loaded, as it is while sampling."""
-        return self.patcher.model.tokens(identity.embedding.to(device, torch.float32))
 
 
 class ComfyTrajectory(NamedTuple):
@@ -80,85 +41,6 @@ class ComfyTrajectory(NamedTuple):
     latent: dict[str, Any]
     positive: Conditioning
     weights: uuid.UUID
-
-
-class IdentityAttention:
-    """An attn2 patch: whatever attended here before, plus the adapter's attention to the call's identity tokens."""
-
-    def __init__(self, adapter: Adapter, slot: Slot, before: Callable[..., Tensor] | None):
-        self.adapter, self.slot, self.before = adapter, slot, before
-
-    def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
-        def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            return optimized_attention(
-                q,
-                k,
-                v,
-                extra_options["n_heads"],
-                attn_precision=extra_options["attn_precision"],
-                transformer_options=extra_options,
-            )
-
-        text = self.before(q, k, v, extra_options) if self.before else attend(q, k, v)
-        branches = extra_options["cond_or_uncond"]
-        tokens = rows([extra_options[TOKENS][branch] for branch in branches], len(q) // len(branches))
-        kv = self.adapter.patcher.model.kv[self.slot.number]
-        return add_identity(text, attend, q, kv(tokens.to(q)), self.adapter.strength)
-
-    def models(self) -> list[Any]:
-        return [self.adapter.patcher]
-
-
-def unet_depths(config: dict[str, Any]) -> Depths:
-    """Depths of a ComfyUI UNet config, which lists blocks flat: the down path forwards, the up path backwards."""
-    residuals = config["num_res_blocks"]
-    down, up = list(config["transformer_depth"]), list(config["transformer_depth_output"])
-    return Depths(
-        tuple(tuple(down.pop(0) for _ in range(n)) for n in residuals),
-        config["transformer_depth_middle"],
-        tuple(tuple(up.pop() for _ in range(n + 1)) for n in reversed(residuals)),
-    )
-
-
-def adapt(model: Any, adapter: Adapter) -> Any:
-    """A clone of the ModelPatcher with the adapter's LoRA and identity attention; the given one stays untouched.
-
-    Raises ValueError unless the model is SDXL and the adapter is made for it.
-    """
-    base = model.model
-    if not isinstance(base, comfy.model_base.SDXL):
-        raise ValueError(
-            f"the model is {type(base).__name__}, but the method needs SDXL: "
-            "load an SDXL checkpoint (such as sd_xl_base_1.0.safetensors)"
-        )
-    config = base.model_config.unet_config
-    table = slots(unet_depths(config))
-    adapter.weights.check_fits(len(table), config["context_dim"])
-    adapted = model.clone()
-    lora, keys = _lora(adapter.weights, table)
-    adapted.add_patches(comfy.lora.load_lora(lora, keys), 1.0)
-    # The same model, patches and adapter always are the same weights: ComfyUI need not load them again in between.
-    adapted.patches_uuid = uuid.uuid5(model.patches_uuid, str(adapter.uuid))
-    there = model.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
-    for slot in table:
-        before = there.get(slot.block, there.get(slot.block[:2]))
-        adapted.set_model_attn2_replace(IdentityAttention(adapter, slot, before), *slot.block)
-    return adapted
-
-
-def _lora(weights: FaceIDWeights, table: tuple[Slot, ...]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The LoRA inside the file in the form that ComfyUI loads, and the model's keys it belongs to."""
-    lora: dict[str, Tensor] = {}
-    keys: dict[str, str] = {}
-    for slot in table:
-        for attention in (1, 2):
-            for projection in PROJECTIONS:
-                stem = f"{slot.ldm}.attn{attention}.{projection}"
-                down, up = weights.lora(slot.number, attention, projection)
-                lora |= {f"{stem}.lora_down.weight": down, f"{stem}.lora_up.weight": up}
-                layer = f"{stem}.0" if projection == "to_out" else stem
-                keys[stem] = f"diffusion_model.{layer}.weight"
-    return lora, keys
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from .. import pocket
 from ..faceid import weights as faceid
 from ..faces import recognise
 from ..pocket import nets, unet
-from .comfy import Adapter
+from .comfy_adapter import Adapter
 
 TEXT = {
     "hidden_size": 32,

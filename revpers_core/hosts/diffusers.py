@@ -7,6 +7,7 @@ from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
 from .. import anonymize as main
+from .. import pocket
 from ..faceid import weights as faceid
 from ..faceid.weights import FaceIDWeights
 from ..faces import recognise
@@ -14,10 +15,8 @@ from ..faces.recognise import FaceModel
 from ..schedule import sdxl_sigmas
 from ..trajectory import Branches, OnStep, Trajectory
 from ..types import Identity, Plan
+from .diffusers_files import SDXL_CONFIG, pocket_sdxl, single_file
 from .diffusers_unet import Adapted, Conditions, unet_branches
-
-SDXL_CONFIG = Path(__file__).parent / "sdxl"
-"""Configuration and tokenizers of SDXL base 1.0, so that loading its single file downloads nothing."""
 
 
 class ReversePersonalizationPipeline:
@@ -50,9 +49,7 @@ class ReversePersonalizationPipeline:
         strength: float = 1.0,
     ) -> "ReversePersonalizationPipeline":
         """From ``sd_xl_base_1.0.safetensors`` (or another SDXL checkpoint), an adapter file and a recogniser (ONNX)."""
-        sdxl = StableDiffusionXLPipeline.from_single_file(
-            str(checkpoint), config=str(config), local_files_only=True, torch_dtype=dtype
-        )
+        sdxl = single_file(checkpoint, config, dtype)
         return cls(sdxl.to(device), faceid.load(adapter), recognise.load(face_model), strength)
 
     @classmethod
@@ -69,6 +66,14 @@ class ReversePersonalizationPipeline:
         """The same from a local diffusers folder."""
         sdxl = StableDiffusionXLPipeline.from_pretrained(str(folder), local_files_only=True, torch_dtype=dtype)
         return cls(sdxl.to(device), faceid.load(adapter), recognise.load(face_model), strength)
+
+    @classmethod
+    def from_pocket(
+        cls, *, dtype: torch.dtype = torch.float32, device: str = "cpu", strength: float = 1.0
+    ) -> "ReversePersonalizationPipeline":
+        """The embedded default: a miniature for 128-pixel faces that shows the machinery, not anonymity."""
+        face_model = recognise.load(pocket.FACE_MODEL, min_norm=pocket.MIN_NORM)
+        return cls(pocket_sdxl(dtype).to(device), faceid.load(pocket.ADAPTER), face_model, strength)
 
     def anonymize(self, image: Tensor, plan: Plan | None = None, on_step: OnStep | None = None) -> main.Anonymized:
         """Aligned square crops (B, 3, S, S) in [0, 1], one face each, made into somebody else."""

@@ -27,7 +27,10 @@ def lab(comfy: SimpleNamespace) -> SimpleNamespace:
         host=host,
         types=comfy.core("revpers_core.types"),
         model=lambda: golden_model(golden, "epsilon"),
-        adapter=host.Adapter.of(comfy.core("revpers_core.faceid.weights").load(golden / "faceid_adapter.safetensors")),
+        adapter_host=comfy.core("revpers_core.hosts.comfy_adapter"),
+        adapter=comfy.core("revpers_core.hosts.comfy_adapter").Adapter.of(
+            comfy.core("revpers_core.faceid.weights").load(golden / "faceid_adapter.safetensors")
+        ),
         positive=words(),
         attribute=words(),
         latent={"samples": torch.randn(2, 4, SIZE, SIZE, generator=draw)},
@@ -169,4 +172,4 @@ def test_only_sdxl_is_accepted(lab: SimpleNamespace) -> None:
     model = lab.model()
     model.model.__class__ = SD15
     with pytest.raises(ValueError, match="needs SDXL"):
-        lab.host.adapt(model, lab.adapter)
+        lab.adapter_host.adapt(model, lab.adapter)

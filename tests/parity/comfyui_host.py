@@ -26,7 +26,8 @@ from safetensors.torch import load_file  # noqa: E402
 
 from revpers_core.faceid import weights as faceid  # noqa: E402
 from revpers_core.guidance import of_recorded  # noqa: E402
-from revpers_core.hosts.comfy import Adapter, Run, adapt  # noqa: E402
+from revpers_core.hosts.comfy import Run  # noqa: E402
+from revpers_core.hosts.comfy_adapter import Adapter, adapt  # noqa: E402
 from revpers_core.schedule import sigmas  # noqa: E402
 from revpers_core.trajectory import REFERENCE, alpha, noise_maps  # noqa: E402
 from revpers_core.types import Identity  # noqa: E402
