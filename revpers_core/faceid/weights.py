@@ -102,7 +102,7 @@ def _read(path: Path) -> Any:
         raise ValueError(f"this is not a file of plain tensors, or it is damaged: load {WANTED}") from error
 
 
-def from_state(state: Mapping[str, Mapping[str, Tensor]]) -> FaceIDWeights:
+def from_state(state: Any) -> FaceIDWeights:
     """From the two dicts ``image_proj`` and ``ip_adapter``, as the file and other packs' IPADAPTER socket hold them."""
     if not isinstance(state, Mapping) or not state.get("image_proj") or not state.get("ip_adapter"):
         raise ValueError(f"this is not an IP-Adapter file (no image_proj and ip_adapter inside): load {WANTED}")

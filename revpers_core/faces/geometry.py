@@ -1,8 +1,17 @@
-"""Face templates and the fits between them."""
+"""Face templates, the fits between them, and aligned crops.
+
+Points are (x, y) with pixel centres at whole numbers, as OpenCV and insightface have them; a transform is a (2, 3)
+float64 matrix [a | b] with target = a @ source + b.
+"""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
+
+from ..types import Face
+from .warp import inside, warp
 
 ARCFACE = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
 """Eyes, nose tip and mouth corners in the 112-pixel input of ArcFace recognisers (insightface)."""
@@ -14,6 +23,39 @@ FFHQ = (
     (313.08905, 371.15118),
 )
 """The same points in an aligned 512-pixel FFHQ crop (facexlib)."""
+MIN_SIDE, MAX_SIDE = 64, 2048
+
+
+@dataclass(frozen=True)
+class Crop:
+    """An aligned square cut of one face.
+
+    pixels: (3, S, S) float32 in [0, 1]. matrix: (2, 3), image to crop. face: where it was cut, in the image's pixels.
+    inside: (1, S, S), 1 where the crop shows the image and 0 where it shows the mirrored world beyond its border.
+    """
+
+    pixels: Tensor
+    matrix: Tensor
+    face: Face
+    inside: Tensor
+
+    def __post_init__(self):
+        side = self.pixels.shape[-1]
+        if self.pixels.ndim != 3 or tuple(self.pixels.shape) != (3, side, side):
+            raise ValueError(f"Crop.pixels must be (3, S, S), got {tuple(self.pixels.shape)}")
+        if tuple(self.matrix.shape) != (2, 3):
+            raise ValueError(f"Crop.matrix must be (2, 3), got {tuple(self.matrix.shape)}")
+        if tuple(self.inside.shape) != (1, side, side):
+            raise ValueError(f"Crop.inside must be (1, {side}, {side}), got {tuple(self.inside.shape)}")
+
+    @property
+    def side(self) -> int:
+        return self.pixels.shape[-1]
+
+    @property
+    def points(self) -> Tensor:
+        """The face's points (5, 2) in the crop's pixels."""
+        return moved(self.matrix, self.face.points)
 
 
 def fit_scale_shift(source: Tensor, target: Tensor) -> tuple[float, Tensor]:
@@ -34,3 +76,62 @@ def face_of_aligned(image: Tensor, size: int = 112) -> Tensor:
     extent = round(side / scale)
     cut = image[..., top : top + extent, left : left + extent]
     return interpolate(cut, (size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+
+
+def similarity(source: Tensor, target: Tensor) -> Tensor:
+    """The rotation, scale and shift (2, 3) that bring points (N, 2) nearest to others, in least squares.
+
+    Umeyama's fit (1991) without reflection, which in the plane is a regression of complex numbers: b = z * a. Raises
+    ValueError where all source points are one.
+    """
+    a, b = source.double().cpu(), target.double().cpu()
+    a_mean, b_mean = a.mean(0), b.mean(0)
+    p, q = a - a_mean, b - b_mean
+    spread = (p * p).sum()
+    if not spread > 0:
+        raise ValueError("the face's points are all in one place: no crop can be fitted to them")
+    real = (p * q).sum() / spread
+    imaginary = (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum() / spread
+    linear = torch.stack([torch.stack([real, -imaginary]), torch.stack([imaginary, real])])
+    return torch.cat([linear, (b_mean - linear @ a_mean)[:, None]], 1)
+
+
+def moved(matrix: Tensor, points: Tensor) -> Tensor:
+    """Points (N, 2) under a transform (2, 3), float64."""
+    return points.double().cpu() @ matrix[:, :2].T + matrix[:, 2]
+
+
+def framing(size: int) -> Tensor:
+    """Where an FFHQ-framed crop of ``size`` pixels has the five points: (5, 2)."""
+    return (torch.tensor(FFHQ, dtype=torch.float64) + 0.5) * (size / 512) - 0.5
+
+
+def cut(image: Tensor, face: Face, size: int) -> Crop:
+    """Aligned square crop of one face, framed as FFHQ's are, antialiased, mirrored beyond the image's border.
+
+    image: (3, H, W) float32 in [0, 1]. size: 64 to 2048 pixels.
+    """
+    check_image(image)
+    if not MIN_SIDE <= size <= MAX_SIDE:
+        raise ValueError(f"the crop's size must be from {MIN_SIDE} to {MAX_SIDE} pixels, got {size}")
+    matrix = similarity(face.points, framing(size))
+    pixels = warp(image, matrix, (size, size)).clamp(0, 1)
+    return Crop(pixels, matrix, face, inside(matrix, (size, size), image.shape[-2:]).to(pixels))
+
+
+def face_for_recogniser(image: Tensor, face: Face, size: int = 112) -> Tensor:
+    """The face (3, size, size) as ArcFace recognisers take it: insightface's ``norm_crop``, but antialiased.
+
+    image: (3, H, W) float32 in [0, 1]. Black beyond the image's border, as in their training.
+    """
+    check_image(image)
+    matrix = similarity(face.points, torch.tensor(ARCFACE) * (size / 112))
+    return warp(image, matrix, (size, size), beyond="black").clamp(0, 1)
+
+
+def check_image(image: Tensor) -> None:
+    """Raises ValueError unless ``image`` is (3, H, W) floating point and not empty."""
+    if image.ndim != 3 or image.shape[0] != 3 or not image.numel():
+        raise ValueError(f"an image must be (3, H, W), got {tuple(image.shape)}")
+    if not image.is_floating_point():
+        raise ValueError(f"an image must be floating point in [0, 1], got {image.dtype}")

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..identity import scaled
 from ..types import Identity, NoFaceError
 from .geometry import face_of_aligned
+from .sessions import open_network
 
 RECOGNISERS = ("w600k", "glintr100")
 """How the recognisers of insightface's packs are called: tried before the other files."""
@@ -51,20 +52,13 @@ class FaceModel:
         return scaled(features, scale)
 
 
-def load(path: str | Path, providers: Sequence[str] = ("CPUExecutionProvider",), **form: float) -> FaceModel:
+def load(path: str | Path, provider: str = "cpu", **form: float) -> FaceModel:
     """Open an ArcFace-form ONNX recogniser ((1 or N, 3, 112, 112) -> (N, 512)).
 
-    ``form``: mean, std, min_norm where they differ from insightface's. Raises ValueError for a file of another form.
+    provider: auto, cpu or cuda. ``form``: mean, std, min_norm where they differ from insightface's. Raises ValueError for a file of another form.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ImportError("reading a face needs onnxruntime: pip install onnxruntime (or onnxruntime-gpu)") from error
     path = Path(path)
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=list(providers))
-    except Exception as error:
-        raise ValueError(f"{path.name} cannot be opened as an ONNX network: {error}") from error
+    session = open_network(path, provider)
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or list(inputs[0].shape[1:]) != [3, 112, 112] or outputs[0].shape[-1] != 512:
         raise ValueError(

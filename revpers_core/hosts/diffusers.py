@@ -80,14 +80,20 @@ class ReversePersonalizationPipeline:
         with torch.inference_mode():
             return main.anonymize(image, self, plan or Plan(), on_step)
 
-    def redo(self, path: Trajectory, who: Identity, plan: Plan) -> Tensor:
+    def redo(self, path: Trajectory, who: Identity, plan: Plan, on_step: OnStep | None = None) -> Tensor:
         """Another guidance, identity or attribute along the same trajectory: half the work."""
         with torch.inference_mode():
-            return main.redo(path, who, self, plan)
+            return main.redo(path, who, self, plan, on_step)
+
+    @property
+    def size(self) -> int:
+        """The side in pixels of the images that the model is made for (SDXL 1024)."""
+        return self.sdxl.unet.config.sample_size * 8
 
     def embed(self, image: Tensor) -> Identity:
         return self.face_model.embed(image)
 
+    @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:
         if image.shape[-1] % 8 or image.shape[-2] % 8:
             raise ValueError(f"image sides must be multiples of 8, got {image.shape[-1]} x {image.shape[-2]}")
@@ -95,6 +101,7 @@ class ReversePersonalizationPipeline:
         latents = vae.encode((image * 2 - 1).to(vae.device, vae.dtype)).latent_dist.mode()
         return latents * vae.config.scaling_factor
 
+    @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         vae = self.sdxl.vae
         pixels = vae.decode((latents / vae.config.scaling_factor).to(vae.device, vae.dtype), return_dict=False)[0]

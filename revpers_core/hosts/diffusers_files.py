@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
+from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers.utils import logging as transformers_logging
 
 from .. import pocket
 from ..pocket.nets import expand_vocabulary
@@ -54,10 +56,10 @@ def single_file(
     )
 
 
-def pocket_sdxl(dtype: torch.dtype = torch.float32, checkpoint: Path = pocket.CHECKPOINT) -> StableDiffusionXLPipeline:
+def pocket_sdxl(dtype: torch.dtype = torch.float32) -> StableDiffusionXLPipeline:
     """The pocket model. diffusers tells single-file text encoders apart by width; its two have the same one."""
     config = {"config": str(POCKET_CONFIG), "torch_dtype": dtype, "local_files_only": True}
-    state = expand_vocabulary(load_file(checkpoint))
+    state = expand_vocabulary(load_file(pocket.CHECKPOINT))
     return StableDiffusionXLPipeline(
         unet=UNet2DConditionModel.from_single_file(state, subfolder="unet", **config),
         vae=AutoencoderKL.from_single_file(state, subfolder="vae", **config),
@@ -79,6 +81,13 @@ def tokenizers() -> dict[str, CLIPTokenizer]:
         name: CLIPTokenizer.from_pretrained(str(SDXL_CONFIG / "tokenizer"), pad_token=pad, local_files_only=True)
         for name, pad in (("tokenizer", "<|endoftext|>"), ("tokenizer_2", "!"))
     }
+
+
+def quiet() -> None:
+    """No remarks and no progress bars of the libraries, in this process."""
+    for logging in (diffusers_logging, transformers_logging):
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
 
 
 def _keys(checkpoint: Path) -> set[str]:

@@ -17,7 +17,7 @@ def face_input(images: Tensor) -> Tensor:
 
 
 def jittered_input(images: Tensor, generator: torch.Generator, zoom: float = 0.05, shift: float = 0.03) -> Tensor:
-    """The same crop displaced: scale by up to +-zoom, position by up to +-shift of its side, rotation by some degrees."""
+    """The same crop displaced: scale by up to +-zoom, position by up to +-shift of its side, a few degrees of turn."""
     n, device = len(images), images.device
     scale, offset = fit_scale_shift(torch.tensor(ARCFACE) / FACE, torch.tensor(FFHQ) / 512)
     centre = scale * 0.5 + offset  # of the crop, in the image's unit square

@@ -1,4 +1,4 @@
-"""The training photographs: which seeds they have, and a cache of them on disk in shards that any number of processes render."""
+"""The training photographs: their seeds, and a cache of them on disk, in shards that several processes can render."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,13 +16,12 @@ SMALL = 1024  # elements up to which a tensor stays float32
 
 def write(net: nn.Module, example: Tensor, path: Path, entry: str, exits: Sequence[str]) -> None:
     """Export a network with a dynamic first axis named N."""
-    buffer = io.BytesIO()
     axes = {name: {0: "N"} for name in (entry, *exits)}
     torch.onnx.export(
-        net.eval().cpu(), (example,), buffer, input_names=[entry], output_names=list(exits), dynamic_axes=axes,
+        net.eval().cpu(), (example,), str(path), input_names=[entry], output_names=list(exits), dynamic_axes=axes,
         opset_version=17, dynamo=False,
     )  # fmt: skip
-    model = onnx.load_model_from_string(buffer.getvalue())
+    model = onnx.load(str(path))
     quantise(model)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))

@@ -1,4 +1,4 @@
-"""Small networks that look at faces: recogniser A, which conditions, judge B, which does not, and the factor regressors."""
+"""Small networks that look at faces: recogniser A, which conditions; judge B, which does not; the factor regressors."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ FACE = 112
 UNITS = (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 20.0, 10.0, 5.0, 1.0, 1.0)  # of FACTORS: regressors learn them divided by these
 
 
-def _conv(entry: int, exit: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-    conv = nn.Conv2d(entry, exit, kernel, stride, kernel // 2, groups=groups, bias=False)
+def _conv(entry: int, exit: int, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
+    conv = nn.Conv2d(entry, exit, kernel, stride, kernel // 2, bias=False)
     return [conv, nn.BatchNorm2d(exit)]
 
 
@@ -69,8 +69,9 @@ class Judge(nn.Module):
                 layers += [
                     _Residual(*_conv(exit, half, 1), nn.GELU(), *_conv(half, half), nn.GELU(), *_conv(half, exit, 1))
                 ]
-        self.body = nn.Sequential(*layers, *_conv(192, 192, 7, 7, 192), nn.Flatten())
-        self.body[-3].padding = (0, 0)
+        self.body = nn.Sequential(
+            *layers, nn.Conv2d(192, 192, 7, groups=192, bias=False), nn.BatchNorm2d(192), nn.Flatten()
+        )
         self.out = nn.Linear(192, EMBEDDING)
 
     def forward(self, x: Tensor) -> Tensor:

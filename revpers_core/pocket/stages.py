@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -24,11 +25,19 @@ PRESENT, ABSENT = 10.0, 2.0  # lengths that embeddings of a face reach at least,
 MIN_SNR = 5.0
 
 
+M = TypeVar("M", bound=nn.Module)
+
+
+def _placed(net: M, device: torch.device) -> M:
+    net.to(device)
+    return net.to(memory_format=torch.channels_last)
+
+
 def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -> Task:
-    """A CosFace recogniser (Wang et al. 2018), A of the first people, B (another network, seed and jitter) of the others;
-    impostors of the same age, sex and skin count as more alike than they are. Lengths learn where no face is."""
+    """A CosFace recogniser (Wang et al. 2018): A of the first people, B, another network, of the others. Impostors
+    of the same age, sex and skin count as more alike than they are. Lengths learn where no face is."""
     torch.manual_seed(2 if judge else 1)
-    net = (Judge if judge else Recogniser)().to(device, memory_format=torch.channels_last)
+    net = _placed((Judge if judge else Recogniser)(), device)
     first, last = (data.A_PEOPLE, data.PEOPLE) if judge else (0, data.A_PEOPLE)
     last = min(last, len(photos) // data.PHOTOS)
     classes = nn.Linear(EMBEDDING, last - first, bias=False).to(device)
@@ -50,10 +59,9 @@ def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -
         own = F.one_hot(who, last - first).bool()
         cosine = torch.where(own, cosine - ramp * MARGIN, cosine + ramp * HARDER * (group[who][:, None] == group[None]))
         length = f.norm(dim=1)
-        return {
-            "cosface": F.cross_entropy(SHARPNESS * cosine, who),
-            "length": 0.05 * (F.relu(PRESENT + 2 - length[:count]).mean() + F.relu(length[count:] - ABSENT / 2).mean()),
-        }
+        missing = 0.05 * F.relu(PRESENT + 2 - length[:count]).mean()
+        imagined = 0.2 * F.relu(length[count:] - ABSENT / 2).mean()
+        return {"cosface": F.cross_entropy(SHARPNESS * cosine, who), "length": missing + imagined}
 
     return Task(
         "judge" if judge else "recogniser",
@@ -68,7 +76,7 @@ def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -
 def regressors(photos: data.Photos, device: torch.device) -> Task:
     """Factors (smooth L1 in units of about their spread) and attributes (cross-entropy) read off whole photographs."""
     torch.manual_seed(3)
-    net = Regressors().to(device, memory_format=torch.channels_last)
+    net = _placed(Regressors(), device)
     factors = (world.factors(photos.faces) / torch.tensor(UNITS)).to(device)
     kinds = world.attributes(photos.faces).to(device)
 
@@ -104,10 +112,11 @@ def _crops(maps: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _pixel_loss(made: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
-    """Weighted L1, squares and gradients."""
+    """Weighted L1, squares and gradients, and the colours of whole 8 x 8 patches, which GroupNorm learns late."""
     miss = made - wanted
     edges = sum((weight * F.pad(miss.diff(dim=d), (0, d == 3, 0, d == 2)).abs()).mean() for d in (2, 3))
-    return (weight * (miss.abs() + 2 * miss.square())).mean() + edges
+    patches = F.avg_pool2d(miss, 8).abs().mean()
+    return (weight * (miss.abs() + 2 * miss.square())).mean() + 0.7 * edges + 2 * patches
 
 
 def _perceiver(state_dir: Path, device: torch.device) -> Recogniser | None:
@@ -125,7 +134,7 @@ def autoencoder(photos: data.Photos, state_dir: Path, device: torch.device, deco
     decoder_only: go on with the averaged VAE as the stage "vae" left it, latents fixed.
     """
     torch.manual_seed(4)
-    vae = VAE().to(device, memory_format=torch.channels_last)
+    vae = _placed(VAE(), device)
     if decoder_only:
         vae.load_state_dict(averaged(state_dir, "vae")["vae"])
         vae.encoder.requires_grad_(False)
@@ -143,7 +152,7 @@ def autoencoder(photos: data.Photos, state_dir: Path, device: torch.device, deco
 
     def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
         whole = decoder_only or spent > 0.55
-        x = photos[torch.randint(len(photos), (6 if whole else 20,), generator=generator)].to(device) * 2 - 1
+        x = photos[torch.randint(len(photos), (4 if whole else 12,), generator=generator)].to(device) * 2 - 1
         w = weight.expand(len(x), -1, -1, -1)
         if not whole:
             x, w = _crops(torch.cat((x, w), 1), generator).split((3, 1), 1)
@@ -153,7 +162,7 @@ def autoencoder(photos: data.Photos, state_dir: Path, device: torch.device, deco
         made = vae.decode(mean + noise * (logvar / 2).exp()).float()
         terms = {"pixels": _pixel_loss(made, x, w)}
         if not decoder_only:
-            terms["kl"] = 2e-6 * (mean.square() + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
+            terms["kl"] = 1e-6 * (mean.square() + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
         if whole:
             terms["features"] = perceptual(made, x)
         return terms
@@ -201,7 +210,7 @@ def denoiser(photos: data.Photos, latents: Tensor, embeddings: Tensor, device: t
     person, or nobody in 12%; the text is replaced by zeros in 10%.
     """
     torch.manual_seed(5)
-    model = Denoiser().to(device, memory_format=torch.channels_last)
+    model = _placed(Denoiser(), device)
     captions = Captions(model.vocabulary, world.words(photos.faces))
     abar = alphas_cumprod()
     count = 64

@@ -26,7 +26,8 @@ VOCABULARY = 49408
 START, END = 49406, 49407
 TOKENIZER = Path(__file__).resolve().parents[1] / "hosts/sdxl/tokenizer"
 PHRASES = (
-    ",", *AGES, *SEXES, *(f"{s} skin" for s in SKINS), *(f"{c} hair" for c in COLOURS), "bald", "smiling", "open mouth", "beard",
+    ",", *AGES, *SEXES, *(f"{s} skin" for s in SKINS), *(f"{c} hair" for c in COLOURS), "bald", "smiling", "open mouth",
+    "beard",
 )  # fmt: skip
 
 
@@ -117,7 +118,7 @@ class EncoderL(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """Penultimate hidden states (B, LENGTH, WIDTH) of table rows (B, LENGTH)."""
         x = self.embeddings["token_embedding"](rows) + self.embeddings["position_embedding"].weight
-        for layer in list(self.encoder["layers"])[:-1]:
+        for layer in list(self.encoder["layers"].children())[:-1]:
             x = layer(x)
         return x
 
@@ -160,7 +161,7 @@ class EncoderG(nn.Module):
         """Penultimate hidden states (B, LENGTH, WIDTH) and the pooled text (B, WIDTH), read at positions end (B,)."""
         x = self.token_embedding(rows) + self.positional_embedding
         hidden = x
-        for layer in self.transformer["resblocks"]:
+        for layer in self.transformer["resblocks"].children():
             hidden, x = x, layer(x)
         return hidden, self.ln_final(x[torch.arange(len(x)), end]) @ self.text_projection
 
@@ -185,5 +186,5 @@ class TextEncoders(nn.Module):
 
 
 def _causal(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    heads = [t.unflatten(-1, (HEADS, -1)).transpose(1, 2) for t in (q, k, v)]
-    return F.scaled_dot_product_attention(*heads, is_causal=True).transpose(1, 2).flatten(2)
+    q, k, v = (t.unflatten(-1, (HEADS, -1)).transpose(1, 2) for t in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2)

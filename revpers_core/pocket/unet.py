@@ -1,9 +1,8 @@
-"""SDXL's UNet in small, under the names that its single-file checkpoints use (LDM's), with slots for the FaceID adapter."""
+"""SDXL's UNet in small, under the names that its single-file checkpoints use (LDM's), open to the FaceID adapter."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -61,15 +60,16 @@ class Attention(nn.Module):
         self.to_out = nn.Sequential(nn.Linear(width, width))
 
     def forward(self, x: Tensor, context: Tensor, patch: Patch | None = None, tokens: Tensor | None = None) -> Tensor:
-        def weight(name: str) -> Tensor:
-            own = (self.to_out[0] if name == "to_out" else getattr(self, name)).weight
-            return own if patch is None else own + patch.delta(name)
+        def project(name: str, x: Tensor) -> Tensor:
+            layer = self.get_submodule("to_out.0" if name == "to_out" else name)
+            assert isinstance(layer, nn.Linear)
+            return F.linear(x, layer.weight if patch is None else layer.weight + patch.delta(name), layer.bias)
 
-        q = F.linear(x, weight("to_q"))
-        out = _attend(q, F.linear(context, weight("to_k")), F.linear(context, weight("to_v")))
+        q = project("to_q", x)
+        out = _attend(q, project("to_k", context), project("to_v", context))
         if isinstance(patch, CrossPatch) and tokens is not None:
             out = out + _attend(q, patch.to_k_ip(tokens), patch.to_v_ip(tokens))
-        return F.linear(out, weight("to_out"), self.to_out[0].bias)
+        return project("to_out", out)
 
 
 class GEGLU(nn.Module):
@@ -201,8 +201,8 @@ class UNet(nn.Module):
         """
         emb = self.time_embed(timestep_embedding(t, WIDTH)) + self.label_emb(y)
 
-        def run(stage: Sequence[nn.Module], h: Tensor) -> Tensor:
-            for layer in stage:
+        def run(stage: nn.Module, h: Tensor) -> Tensor:
+            for layer in stage.children():
                 if isinstance(layer, ResBlock):
                     h = layer(h, emb)
                 elif isinstance(layer, SpatialTransformer):
@@ -222,8 +222,8 @@ class UNet(nn.Module):
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    heads = [t.unflatten(-1, (-1, HEAD)).transpose(1, 2) for t in (q, k, v)]
-    return F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)
+    q, k, v = (t.unflatten(-1, (-1, HEAD)).transpose(1, 2) for t in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 def _stage(entry: int, exit: int, embedding: int, depth: int) -> nn.ModuleList:

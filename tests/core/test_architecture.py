@@ -11,7 +11,16 @@ FILES = sorted(
     for path in [ROOT / "__init__.py", *ROOT.glob("nodes/**/*.py"), *ROOT.glob("revpers_core/**/*.py")]
     if "__pycache__" not in path.parts
 )
-COMFY = {"comfy", "comfy_api", "comfy_extras", "comfy_execution", "folder_paths", "server", "latent_preview", "execution"}
+COMFY = {
+    "comfy",
+    "comfy_api",
+    "comfy_extras",
+    "comfy_execution",
+    "folder_paths",
+    "server",
+    "latent_preview",
+    "execution",
+}
 DIFFUSERS = {"diffusers", "transformers", "accelerate", "peft"}
 NETWORK = {"requests", "urllib", "urllib3", "http", "httpx", "aiohttp", "socket", "ftplib", "huggingface_hub"}
 DANGEROUS = {"subprocess", "pickle", "marshal", "ctypes", "shutil"}
@@ -79,7 +88,11 @@ def faults(path: Path, source: str) -> list[str]:
             wrong.append(f"{here}: touches sys.path")
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("eval", "exec", "compile", "__import__"):
             wrong.append(f"{here}: calls {node.func.id}")
-        if isinstance(node, ast.Attribute) and node.attr in ("system", "popen") and getattr(node.value, "id", "") == "os":
+        if (
+            isinstance(node, ast.Attribute)
+            and node.attr in ("system", "popen")
+            and getattr(node.value, "id", "") == "os"
+        ):
             wrong.append(f"{here}: calls os.{node.attr}")
     return wrong
 

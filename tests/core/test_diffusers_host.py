@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+
 from revpers_core.faceid import weights as faceid
 from revpers_core.hosts.diffusers_unet import Adapted, Conditions, timestep_of, unet_branches, unet_slots
 from revpers_core.identity import nobody

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+
 from revpers_core.faceid import weights
 from revpers_core.faceid.attention import FaceIDModules
 from revpers_core.faceid.layout import SDXL, Depths, slots
-from safetensors.torch import load_file, save_file
 
 GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
 ADAPTER = GOLDEN / "faceid_adapter.safetensors"

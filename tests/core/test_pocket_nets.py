@@ -9,6 +9,9 @@ from diffusers.loaders.single_file_utils import (
     convert_ldm_vae_checkpoint,
     convert_open_clip_checkpoint,
 )
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
 from revpers_core.faceid.weights import FaceIDWeights
 from revpers_core.pocket.augment import face_input
 from revpers_core.pocket.nets import (
@@ -23,13 +26,11 @@ from revpers_core.pocket.nets import (
 )
 from revpers_core.pocket.vae import SCALING, VAE, bake
 from revpers_core.pocket.world import FACTORS
-from torch import nn
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 PROMPTS = ["", "old woman, dark skin, blond hair, smiling", "young man with a hat, bald"]
 TEXT = dict(
-    vocab_size=49408, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=2, projection_dim=32,
-    max_position_embeddings=77, bos_token_id=49406, eos_token_id=49407, pad_token_id=1,
+    vocab_size=49408, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=2,
+    projection_dim=32, max_position_embeddings=77, bos_token_id=49406, eos_token_id=49407, pad_token_id=1,
 )  # fmt: skip
 
 
@@ -96,6 +97,7 @@ def test_adapter_is_h94s(exported, unet):
     weights = FaceIDWeights(**parts)
     weights.check_fits(11, 64)
     from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
+
     from revpers_core.hosts.diffusers_unet import unet_slots
 
     before, values = dict(unet.attn_processors), {k: v.clone() for k, v in unet.state_dict().items()}
@@ -137,7 +139,8 @@ class _Passing(nn.Module):
 def test_vae_is_diffusers(exported, state):
     _, vae = exported
     theirs = AutoencoderKL(
-        block_out_channels=(16, 32, 64, 64), layers_per_block=1, latent_channels=4, norm_num_groups=8, scaling_factor=SCALING,
+        block_out_channels=(16, 32, 64, 64), layers_per_block=1, latent_channels=4, norm_num_groups=8,
+        scaling_factor=SCALING,
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
     ).eval()  # fmt: skip
     converted = convert_ldm_vae_checkpoint(dict(state), theirs.config)
@@ -153,16 +156,16 @@ def test_vae_is_diffusers(exported, state):
 def test_text_encoders_are_transformers(exported, state):
     model, _ = exported
     full = expand_vocabulary(state)
-    l = CLIPTextModel(CLIPTextConfig(**TEXT, hidden_act="quick_gelu")).eval()
-    g = CLIPTextModelWithProjection(CLIPTextConfig(**TEXT, hidden_act="gelu")).eval()
-    _load(l, convert_ldm_clip_checkpoint(full))
-    _load(g, convert_open_clip_checkpoint(g, full, prefix=TEXT_G))
+    first = CLIPTextModel(CLIPTextConfig(**TEXT, hidden_act="quick_gelu")).eval()
+    second = CLIPTextModelWithProjection(CLIPTextConfig(**TEXT, hidden_act="gelu")).eval()
+    _load(first, convert_ldm_clip_checkpoint(full))
+    _load(second, convert_open_clip_checkpoint(second, full, prefix=TEXT_G))
     tokens = model.vocabulary.tokens(PROMPTS)
     tokens_g = tokens.clone()
     for row in tokens_g:
         row[int((row == 49407).int().argmax()) + 1 :] = 0
-    hidden = l(tokens, output_hidden_states=True).hidden_states[-2]
-    theirs = g(tokens_g, output_hidden_states=True)
+    hidden = first(tokens, output_hidden_states=True).hidden_states[-2]
+    theirs = second(tokens_g, output_hidden_states=True)
     text = model.prompts(PROMPTS)
     agree(text.context, torch.cat((hidden, theirs.hidden_states[-2]), -1))
     agree(text.pooled, theirs.text_embeds)

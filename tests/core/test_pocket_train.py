@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from revpers_core.pocket import data, loop, stages
 from revpers_core.pocket.loop import Budget, Task, averaged, fit
 from revpers_core.pocket.text import Vocabulary, caption
 from revpers_core.pocket.train import train
-from torch import nn
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +19,8 @@ def state(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("state")
     (folder / "data").mkdir()
     random = np.random.default_rng(0)
-    np.save(folder / "data/faces-00000.npy", random.integers(256, size=(data.SHARD * data.PHOTOS, 3, 128, 128), dtype=np.uint8))
-    np.save(folder / "data/places.npy", random.integers(256, size=(8, 3, 128, 128), dtype=np.uint8))
+    for name, count in (("faces-00000", 4 * data.PHOTOS), ("places", 8)):
+        np.save(folder / f"data/{name}.npy", random.integers(256, size=(count, 3, 128, 128), dtype=np.uint8))
     return folder
 
 
@@ -59,7 +60,8 @@ def test_an_interrupted_save_leaves_the_older_state(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("stage", ["recogniser", "vae", "unet"])
-def test_stages_train(state, stage):
+def test_stages_train(state, stage, monkeypatch):
+    monkeypatch.setattr(data, "SHARD", 4)
     assert train(stage, state, steps=2) == 2
     weights = next(iter(averaged(state, stage).values()))
     assert all(v.isfinite().all() for v in weights.values())
@@ -71,7 +73,8 @@ def test_unknown_stages_are_named(tmp_path):
 
 
 def test_captions_are_what_the_tokenizer_makes_of_prompts():
-    words = {"age": "middle-aged", "sex": "man", "skin": "dark skin", "hair": "auburn hair", "expression": "open mouth", "beard": ""}
+    words = {"age": "middle-aged", "sex": "man", "skin": "dark skin", "hair": "auburn hair"}
+    words |= {"expression": "open mouth", "beard": ""}
     assert caption(words) == "middle-aged man, dark skin, auburn hair, open mouth"
     vocabulary = Vocabulary()
     line = stages.Captions(vocabulary, [words])._line(words, [1.0] * 9)

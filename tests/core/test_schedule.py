@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from revpers_core.schedule import sdxl_sigmas, sigmas, timesteps
 from safetensors.torch import load_file
+
+from revpers_core.schedule import sdxl_sigmas, sigmas, timesteps
 
 GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
 
@@ -37,7 +38,13 @@ def test_the_papers_run():
 
 @pytest.mark.parametrize(
     ("steps", "skip", "words"),
-    [(1, 0.7, "2 or more"), (10, 1.0, "below 1"), (10, -0.1, "at least 0"), (300, 0.7, "fewer steps"), (10, 0.995, "299|4 ")],
+    [
+        (1, 0.7, "2 or more"),
+        (10, 1.0, "below 1"),
+        (10, -0.1, "at least 0"),
+        (300, 0.7, "fewer steps"),
+        (10, 0.995, "299|4 "),
+    ],
 )
 def test_impossible_runs_are_refused(steps, skip, words):
     with pytest.raises(ValueError, match=words):

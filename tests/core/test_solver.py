@@ -6,6 +6,7 @@ from math import cos, log, sin
 import numpy as np
 import pytest
 import torch
+
 from revpers_core.solver import Past, step
 
 PULL = -0.5
@@ -19,7 +20,7 @@ def levels(steps: int) -> list[float]:
 
 
 def exact(sigma: float) -> float:
-    """A mean path (z = 0) under the prediction x0 = PULL x + cos(l), l = -ln sigma: dx/dl = 2 (x0 - x) has this solution."""
+    """A mean path (z = 0) under the prediction x0 = PULL x + cos(l), l = -ln sigma: it solves dx/dl = 2 (x0 - x)."""
     rate, time = 2 * (1 - PULL), -log(sigma)
     return 2 * (rate * cos(time) + sin(time)) / (1 + rate**2) + 0.3 * sigma**rate
 

@@ -4,10 +4,11 @@ from math import exp, log, sqrt
 
 import pytest
 import torch
+from torch.nn.functional import conv2d
+
 from revpers_core.guidance import of_network, of_recorded
 from revpers_core.schedule import sdxl_sigmas, sigmas, timesteps
 from revpers_core.trajectory import REFERENCE, SeededNoise, invert, noise_maps, replay
-from torch.nn.functional import conv2d
 
 LEVELS = sigmas(timesteps(20, 0.5), sdxl_sigmas().__getitem__)
 SHAPE = (3, 4, 6, 5)

@@ -1,0 +1,158 @@
+"""Finding everyone: detectors by file, and the looks that make them find more."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from ..types import Face
+from .centerface import CenterFace, free_sizes
+from .geometry import check_image
+from .heads import FLOOR, Detector
+from .looks import Look, bordered, roll, seen, tiles, turned, upright, whole
+from .scrfd import STRIDES, Scrfd
+from .sessions import Network, open_network
+from .unite import same_face, unite
+
+DETECTORS = ("det_", "scrfd_", "centerface", "retinaface")
+"""How detectors' files are called: tried before the other files of a pack."""
+TIGHT = ((448, 0.25), (320, 0.75), (192, 0.75), (96, 0.75))
+"""Retries on crops that the face fills: longer side in pixels, and the grey around it in lengths of that side."""
+SEES = 16
+"""Height in pixels of a face that the nets see (CenterFace: all 29 of Solvay 1927 at 512 x 352, 14 at 400 x 275)."""
+LEANING = 20
+"""Degrees of roll from which on the points are found again in an upright close look."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How hard to look.
+
+    min_score: detections below it are no faces. side: pixels of the longer side of one look. smallest: height in the
+    image's pixels of the smallest face that must be found; the smaller, the more tiles. turn: also look at the image
+    turned by 90, 180 and 270 degrees: never, only when nothing else is found, or always.
+    """
+
+    min_score: float = 0.5
+    side: int = 1024
+    smallest: float = 20.0
+    turn: Literal["never", "when none", "always"] = "when none"
+
+    def __post_init__(self):
+        if not FLOOR <= self.min_score <= 1:
+            raise ValueError(f"min_score must be from {FLOOR} to 1, got {self.min_score}")
+        if not 64 <= self.side <= 4096:
+            raise ValueError(f"side must be from 64 to 4096 pixels, got {self.side}")
+        if not self.smallest > 0:
+            raise ValueError(f"smallest must be above 0 pixels, got {self.smallest}")
+        if self.turn not in ("never", "when none", "always"):
+            raise ValueError(f"turn must be 'never', 'when none' or 'always', got {self.turn!r}")
+
+
+def find_faces(image: Tensor, detectors: Sequence[Detector], search: Search | None = None) -> list[Face]:
+    """Every face that any of the detectors sees, once, largest first; [] where there is none.
+
+    image: (3, H, W) in [0, 1], RGB. The whole image is searched at ``side`` pixels and small in a grey border, for
+    faces that fill it; then tiles, for small ones; when nothing is found, wider borders and turned images. Heads that
+    lean are looked at again upright.
+    """
+    check_image(image)
+    search = search or Search()
+    if not detectors:
+        raise ValueError("no face detector was given: load det_10g.onnx (buffalo_l) or centerface.onnx")
+    found = _united(image, detectors, search, _first(image, search))
+    if not found:
+        found = _united(image, detectors, search, _tight(image))
+    if search.turn == "always" or (search.turn == "when none" and not found):
+        found = unite([*found, *_united(image, detectors, search, _turned(image, search))])
+    return unite([_righted(image, face, detectors, search) for face in found])
+
+
+def load(path: str | Path, provider: str = "auto", floor: float = FLOOR) -> Detector:
+    """Open a detector's ONNX file and find out by its form which it is: InsightFace's or CenterFace.
+
+    provider: auto, cpu or cuda. Raises ValueError for a file of another form, RuntimeError where CUDA is not there.
+    """
+    path = Path(path)
+    network = open_network(path, provider)
+    if _is_scrfd(network):
+        return Scrfd(network, path.stem, _fixed_size(network), floor)
+    if [len(one.shape) for one in network.get_outputs()] == [4] * 4:
+        return CenterFace(open_network(path, provider, free_sizes(path.read_bytes())), path.stem, floor)
+    shapes = ", ".join(str(one.shape) for one in network.get_outputs()[:4])
+    raise ValueError(
+        f"{path.name} is no face detector with 5 points (its {len(network.get_outputs())} outputs: {shapes}): "
+        "load det_10g.onnx (buffalo_l), scrfd_10g_bnkps.onnx (antelopev2) or centerface.onnx"
+    )
+
+
+def load_first(paths: Sequence[Path], provider: str = "auto") -> Detector:
+    """The detector among a model pack's files. Raises ValueError when none of them is one."""
+    for path in sorted(paths, key=lambda path: not path.name.startswith(DETECTORS)):
+        try:
+            return load(path, provider)
+        except ValueError:
+            continue
+    names = ", ".join(path.name for path in paths) or "no files"
+    raise ValueError(f"no face detector among {names}: load the buffalo_l or antelopev2 pack, or centerface.onnx")
+
+
+def _united(image: Tensor, detectors: Sequence[Detector], search: Search, looks: Iterable[Look]) -> list[Face]:
+    faces = [face for look in looks for detector in detectors for face in seen(look, detector)]
+    return unite([_clipped(face, image) for face in faces if face.score >= search.min_score and _within(face, image)])
+
+
+def _first(image: Tensor, search: Search) -> Iterator[Look]:
+    longest = max(image.shape[-2:])
+    # Small images are looked at enlarged, though no larger than their smallest faces call for.
+    side = min(search.side, max(64, round(longest * max(1.0, SEES / search.smallest))))
+    yield whole(image, side)
+    yield bordered(whole(image, min(side, 320)), 0.25)
+    yield from tiles(image, search.side, SEES / search.smallest)
+
+
+def _tight(image: Tensor) -> Iterator[Look]:
+    return (bordered(whole(image, side), border) for side, border in TIGHT)
+
+
+def _turned(image: Tensor, search: Search) -> Iterator[Look]:
+    side = min(search.side, max(64, *image.shape[-2:]))
+    for look in (whole(image, side), bordered(whole(image, min(side, 320)), 0.25)):
+        yield from (turned(look, quarters) for quarters in (1, 2, 3))
+
+
+def _righted(image: Tensor, face: Face, detectors: Sequence[Detector], search: Search) -> Face:
+    """The face as an upright close look has it: the nets' points drift where a head leans."""
+    if abs(roll(face)) < LEANING:
+        return face
+    again = [one for one in _united(image, detectors, search, [upright(image, face)]) if same_face(one, face)]
+    return max(again, key=lambda one: one.score, default=face)
+
+
+def _within(face: Face, image: Tensor) -> bool:
+    """Whether the face's middle is in the image, not in a border put around it."""
+    x, y = (face.box[0] + face.box[2]) / 2, (face.box[1] + face.box[3]) / 2
+    return -0.5 <= x <= image.shape[-1] - 0.5 and -0.5 <= y <= image.shape[-2] - 0.5
+
+
+def _clipped(face: Face, image: Tensor) -> Face:
+    height, width = image.shape[-2:]
+    x0, y0, x1, y1 = face.box
+    box = (max(x0, -0.5), max(y0, -0.5), min(x1, width - 0.5), min(y1, height - 0.5))
+    return Face(box, face.points, face.score)
+
+
+def _is_scrfd(network: Network) -> bool:
+    outputs = network.get_outputs()
+    if len(outputs) not in STRIDES:
+        return False
+    n = len(STRIDES[len(outputs)])
+    widths = [one.shape[-1] if one.shape else None for one in outputs]
+    return all(a == b or not isinstance(a, int) for a, b in zip(widths, [1] * n + [4] * n + [10] * n, strict=True))
+
+
+def _fixed_size(network: Network) -> tuple[int, int] | None:
+    height, width = network.get_inputs()[0].shape[-2:]
+    return (height, width) if isinstance(height, int) and isinstance(width, int) else None

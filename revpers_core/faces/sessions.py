@@ -1,0 +1,50 @@
+"""Opening ONNX networks: onnxruntime is imported here, when the first one is asked for."""
+
+from pathlib import Path
+from typing import Any
+
+Network = Any
+"""Anything with onnxruntime's ``run``, ``get_inputs`` and ``get_outputs``."""
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+WARNINGS_OFF = 3
+
+
+def open_network(path: str | Path, provider: str = "auto", data: bytes | None = None) -> Network:
+    """Open an ONNX file, or ``data`` in its stead.
+
+    provider: "cpu", "cuda", or "auto" for CUDA where it works. Raises ImportError without onnxruntime, ValueError for
+    a file that is none and RuntimeError where CUDA was asked for and is not there.
+    """
+    runtime = _runtime()
+    path = Path(path)
+    if provider not in ("auto", *PROVIDERS):
+        raise ValueError(f"provider must be auto, cpu or cuda, got {provider!r}")
+    available = runtime.get_available_providers()
+    wanted = [name for key, name in PROVIDERS.items() if name in available and provider in (key, "auto")][::-1]
+    if not wanted:
+        raise _no_cuda(runtime, path)
+    options = runtime.SessionOptions()
+    options.log_severity_level = WARNINGS_OFF  # exporters' leftovers make it warn hundreds of times
+    try:
+        network = runtime.InferenceSession(str(path) if data is None else data, options, providers=wanted)
+    except Exception as error:
+        raise ValueError(f"{path.name} cannot be opened as an ONNX network: {error}") from error
+    # A CUDA build without its libraries falls back in silence.
+    if provider == "cuda" and PROVIDERS["cuda"] not in network.get_providers():
+        raise _no_cuda(runtime, path)
+    return network
+
+
+def _runtime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError("reading a face needs onnxruntime: pip install onnxruntime (or onnxruntime-gpu)") from error
+    return onnxruntime
+
+
+def _no_cuda(runtime: Any, path: Path) -> RuntimeError:
+    return RuntimeError(
+        f"{path.name} cannot run on CUDA: onnxruntime {runtime.__version__} has {runtime.get_available_providers()}. "
+        "Choose provider cpu, or: pip uninstall onnxruntime, then pip install onnxruntime-gpu (with its CUDA and cuDNN)"
+    )

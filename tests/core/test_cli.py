@@ -1,0 +1,205 @@
+"""The command, run whole on a pocket model with random weights: files in, files and records out, or a plain refusal."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, PngImagePlugin
+
+from revpers_core import images, pocket
+from revpers_core.cli import main
+from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
+
+FAST = ["--steps", "3", "--skip", "0.5", "--guidance", "-2"]
+
+
+@pytest.fixture(autouse=True)
+def here(random_pocket, offline, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):
+        monkeypatch.setenv(name, "1")  # the command sets them: put them back
+
+
+def face(path, size=(96, 96), seed=0, **rest):
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, **rest)
+    return pixels
+
+
+def run(capsys, *arguments):
+    code = main([*map(str, arguments)])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_a_picture_becomes_a_picture_and_a_record(capsys, tmp_path):
+    note = PngImagePlugin.PngInfo()
+    note.add_text("Author", "somebody")
+    face("me.png", pnginfo=note, dpi=(300, 300))
+    before = (tmp_path / "me.png").read_bytes()
+    code, out, err = run(capsys, "anonymize", "me.png", "-o", "out", "--json", "--age", "old", "--seed", 5, *FAST)
+    assert (code, err) == (0, "")
+    record = json.loads(out)
+    assert list(record) == [
+        "image", "output", "unet_evaluations", "seconds", "similarity_null", "similarity_after", "verdict", "settings",
+    ]  # fmt: skip
+    assert (record["image"], record["output"]) == ("me.png", "out/me_anonymous.png")
+    assert record["unet_evaluations"] == 4 * 3 and record["verdict"] == "unverified"
+    wanted = {"model": "pocket", "steps": 3, "skip": 0.5, "guidance": -2.0, "dtype": "float32", "age": "old", "seed": 5}
+    assert record["settings"] == wanted
+    assert -1 <= record["similarity_after"] <= 1
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["me_anonymous.png"]
+    data = (tmp_path / "out/me_anonymous.png").read_bytes()
+    assert chunks(data) == ["IHDR", "IDAT", "IEND"]
+    with Image.open("out/me_anonymous.png") as picture:
+        assert (picture.size, picture.mode) == ((128, 128), "RGB")
+    assert (tmp_path / "me.png").read_bytes() == before
+
+
+def chunks(data: bytes) -> list[str]:
+    found, at = [], 8
+    while at < len(data):
+        name = data[at + 4 : at + 8].decode()
+        found += [name] if [name] != found[-1:] else []
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return found
+
+
+def test_the_record_is_true(capsys):
+    """The numbers and the pixels are those of the library for the same settings, and DEMO is burned in."""
+    face("me.png")
+    _, out, _ = run(capsys, "anonymize", "me.png", "-o", "out", "--json", "--seed", 5, *FAST)
+    record = json.loads(out)
+    from revpers_core.identity import similarity
+    from revpers_core.types import Plan
+
+    pipeline = ReversePersonalizationPipeline.from_pocket()
+    image = images.resized(images.read("me.png"), 128)[None]
+    result = pipeline.anonymize(image, Plan(3, 0.5, -2.0, 5))
+    source = pipeline.embed(image)
+    null = pipeline.decode(pipeline.encode(image))
+    for name, seen in (("similarity_after", result.image), ("similarity_null", null)):
+        assert record[name] == pytest.approx(float(similarity(source, pipeline.embed(seen))), abs=1e-4)
+    plain, shown = images.picture(result.image[0]), images.read("out/me_anonymous.png")
+    assert torch.equal(shown, images.tensor(images.marked(plain)))
+    changed = (shown - images.tensor(plain)).abs().amax(0) > 0.05
+    assert changed.float().mean() > 0.04 and not changed[:64].any()
+
+
+def test_seeds_decide_and_stay_untold(capsys):
+    face("me.png")
+    results = []
+    for seed in (["--seed", 1], ["--seed", 1], ["--seed", 2], [], []):
+        _, out, _ = run(capsys, "anonymize", "me.png", "-o", "out", "--json", *seed, *FAST)
+        assert ("seed" in json.loads(out)["settings"]) == bool(seed)
+        results.append(images.read("out/me_anonymous.png"))
+    same = [[torch.equal(a, b) for b in results] for a in results]
+    assert same[0] == [True, True, False, False, False] and not same[3][4]
+
+
+def test_bad_pictures_are_refused_and_the_others_still_run(capsys, tmp_path):
+    face("wide.jpg", (120, 96))
+    face("good.png")
+    Image.new("RGB", (96, 96), "grey").save("wall.png")
+    (tmp_path / "page.jpg").write_text("<html>not a picture</html>")
+    whole = (tmp_path / "good.png").read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    Image.fromarray(np.zeros((96, 96), np.float32)).save("float.tiff")
+    names = ["wide.jpg", "wall.png", "good.png", "page.jpg", "half.png", "float.tiff", "gone.png"]
+    code, out, err = run(capsys, "anonymize", *names, "-o", "out", "--json", *FAST)
+    assert code == 1
+    assert [json.loads(line)["image"] for line in out.splitlines()] == ["good.png"]
+    said = dict(line.removeprefix("revpers: ").split(": ", 1) for line in err.splitlines())
+    assert list(said) == [name for name in names if name != "good.png"]
+    assert "120 x 96" in said["wide.jpg"] and "crop it to a square" in said["wide.jpg"]
+    assert "no face" in said["wall.png"] and "no such file" in said["gone.png"]
+    assert "not a picture" in said["page.jpg"] and "cannot be read" in said["half.png"]
+    assert "not supported" in said["float.tiff"] and "Traceback" not in err
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["good_anonymous.png"]
+
+
+def test_a_result_that_is_not_finite_leaves_no_file(capsys, tmp_path, monkeypatch):
+    face("me.png")
+    decode = ReversePersonalizationPipeline.decode
+    monkeypatch.setattr(ReversePersonalizationPipeline, "decode", lambda self, x: decode(self, x) * float("nan"))
+    code, out, err = run(capsys, "anonymize", "me.png", "-o", "out", *FAST)
+    assert (code, out) == (1, "") and "NaN" in err and err.count("\n") == 1
+    assert list((tmp_path / "out").iterdir()) == []
+    code, _, err = run(capsys, "anonymize", "me.png", "-o", "out", "--guidance", "nan", "--steps", "3")
+    assert code == 1 and "finite" in err
+
+
+def test_no_input_and_no_output_of_the_same_call_is_overwritten(capsys, tmp_path):
+    (tmp_path / "a").mkdir()
+    face("x.png", seed=1)
+    face("a/x.png", seed=2)
+    code, out, err = run(capsys, "anonymize", "x.png", "a/x.png", "-o", "out", "--json", *FAST)
+    assert code == 1 and len(out.splitlines()) == 1 and "overwrite" in err
+    pixels = face("x_anonymous.png", seed=3)
+    code, out, err = run(capsys, "anonymize", "x.png", "x_anonymous.png", "-o", ".", "--json", *FAST)
+    assert code == 1 and "overwrite" in err
+    assert np.array_equal(np.asarray(Image.open("x_anonymous.png")), pixels)
+
+
+def test_models_are_whole_or_refused(capsys, tmp_path):
+    face("me.png")
+    code, _, err = run(capsys, "anonymize", "me.png", "-o", "out", "--model", "x.safetensors", *FAST)
+    assert code == 1 and "belong together" in err
+    some = ["--adapter", pocket.ADAPTER, "--face-model", pocket.FACE_MODEL]
+    code, _, err = run(capsys, "anonymize", "me.png", "-o", "out", "--model", "gone.safetensors", *some, *FAST)
+    assert code == 1 and "no file gone.safetensors" in err and err.count("\n") == 1
+    code, _, err = run(capsys, "anonymize", "me.png", "-o", "out", "--device", "cuda:99", *FAST)
+    assert code == 1 and "cuda:99" in err and err.count("\n") == 1
+    code, _, err = run(capsys, "anonymize", "me.png", "-o", "me.png", *FAST)
+    assert code == 1 and "me.png is a file" in err
+    code, _, err = run(capsys, "anonymize", "me.png", "-o", "out", "--steps", "400")
+    assert code == 1 and "fewer steps" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_people_read_sentences(capsys):
+    face("me.png")
+    code, out, err = run(capsys, "anonymize", "me.png", "-o", "out", *FAST)
+    assert (code, err) == (0, "") and out.startswith("me.png -> out/me_anonymous.png") and "unverified" in out
+
+
+def test_demo_on_a_photo(capsys):
+    face("photo.jpg", (200, 150))
+    code, out, err = run(capsys, "demo", "--image", "photo.jpg", "-o", "shown", "--seed", "1", *FAST)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[-1] == "picture: shown/demo.png"
+    (drift,) = [float(line.split()[2]) for line in lines if line.startswith("null replay:")]
+    assert drift < 1e-5
+    sheet = images.read("shown/demo.png")
+    left, middle, right = (sheet[:, 40:424, 12 + i * 396 : 396 * (i + 1)] for i in range(3))
+    source = images.resized(images.centre_square(images.read("photo.jpg")), 128)
+    assert (images.resized(left, 128) - source).abs().mean() < 0.1
+    assert (middle - right).abs().mean() > 1e-3
+
+
+def test_demo_on_a_rendered_face_has_no_mark(capsys, monkeypatch):
+    monkeypatch.setattr(images, "marked", lambda *_: pytest.fail("a rendered face needs no mark"))
+    code, out, err = run(capsys, "demo", "-o", "shown", *FAST)
+    assert (code, err) == (0, "")
+    assert "another photo of the person" in out
+
+
+@pytest.mark.parametrize("arguments", [[], ["anonymize"], ["anonymize", "x.png"], ["demo", "--steps", "few"]])
+def test_wrong_usage_ends_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+
+
+def test_a_process_of_its_own_prints_records_only(tmp_path):
+    """No library's remark reaches stdout, and a refusal has no traceback."""
+    import subprocess
+
+    (tmp_path / "page.jpg").write_text("no picture")
+    command = [sys.executable, "-m", "revpers_core.cli", "anonymize", "page.jpg", "-o", "out", "--json", "--steps", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "revpers: steps must be 2 or more, got 1\n"

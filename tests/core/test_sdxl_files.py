@@ -1,0 +1,220 @@
+"""SDXL from local files: our configurations are its own, and a single file is the same model as a diffusers folder."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from revpers_core.hosts import diffusers_files
+from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
+from revpers_core.hosts.diffusers_files import POCKET_CONFIG, SDXL_CONFIG, pocket_sdxl, single_file, tokenizers
+from revpers_core.hosts.diffusers_unet import unet_slots
+from revpers_core.types import Attribute, Plan
+
+
+def parameters(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_our_configuration_is_sdxls():
+    with torch.device("meta"):
+        unet = UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(SDXL_CONFIG, subfolder="unet"))
+        vae = AutoencoderKL.from_config(AutoencoderKL.load_config(SDXL_CONFIG, subfolder="vae"))
+        text = CLIPTextModel(CLIPTextConfig.from_pretrained(SDXL_CONFIG / "text_encoder"))
+        text_2 = CLIPTextModelWithProjection(CLIPTextConfig.from_pretrained(SDXL_CONFIG / "text_encoder_2"))
+    assert parameters(unet) == 2_567_463_684
+    assert parameters(vae) == 83_653_863
+    assert parameters(text) == 123_060_480
+    assert parameters(text_2) == 694_659_840
+    table = unet_slots(unet)
+    assert len(table) == 70 and unet.config.cross_attention_dim == 2048
+    widths = [unet.get_submodule(slot.diffusers).attn2.to_k.out_features for slot in table]
+    assert widths == [640] * 4 + [1280] * 20 + [1280] * 30 + [640] * 6 + [1280] * 10
+    heads = {w: unet.get_submodule(s.diffusers).attn2.heads for s, w in zip(table, widths, strict=True)}
+    assert heads == {640: 10, 1280: 20}
+
+
+def test_tokenizers_are_sdxls(offline):
+    both = tokenizers()
+    rows = {n: t("a photo of a woman", padding="max_length").input_ids for n, t in both.items()}
+    assert rows["tokenizer"] == [49406, 320, 1125, 539, 320, 2308, *[49407] * 71]
+    assert rows["tokenizer_2"] == [49406, 320, 1125, 539, 320, 2308, 49407, *[0] * 70]
+
+
+SIZES = {"text_encoder": 24, "text_encoder_2": 40}
+
+
+def open_clip(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A CLIPTextModelWithProjection under OpenCLIP's names."""
+    out = {"text_projection": state["text_projection.weight"].T.contiguous()}
+    names = {
+        "embeddings.token_embedding.weight": "token_embedding.weight",
+        "embeddings.position_embedding.weight": "positional_embedding",
+        "final_layer_norm.weight": "ln_final.weight",
+        "final_layer_norm.bias": "ln_final.bias",
+    }
+    layer = {"layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj"}
+    layer["self_attn.out_proj"] = "attn.out_proj"
+    for key, value in state.items():
+        name = key.removeprefix("text_model.")
+        if name in names:
+            out[names[name]] = value
+        elif name.startswith("encoder.layers.") and "self_attn.q_proj" in name:
+            block, kind = name.split(".")[2], name.split(".")[-1]
+            parts = [state[key.replace("q_proj", p)] for p in ("q_proj", "k_proj", "v_proj")]
+            out[f"transformer.resblocks.{block}.attn.in_proj_{kind}"] = torch.cat(parts)
+        elif name.startswith("encoder.layers.") and not any(p in name for p in ("k_proj", "v_proj")):
+            block, rest = name.removeprefix("encoder.layers.").split(".", 1)
+            stem, kind = rest.rsplit(".", 1)
+            out[f"transformer.resblocks.{block}.{layer[stem]}.{kind}"] = value
+    return out
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory, random_files):
+    """A folder with SDXL in miniature twice: ``mini.safetensors`` in the original layout, ``folder`` in diffusers'."""
+    root = tmp_path_factory.mktemp("mini")
+    folder = root / "folder"
+    shutil.copytree(POCKET_CONFIG, folder)
+    torch.manual_seed(1)
+    texts = {}
+    for name, kind in (("text_encoder", CLIPTextModel), ("text_encoder_2", CLIPTextModelWithProjection)):
+        config = json.loads((folder / name / "config.json").read_text())
+        config |= {"hidden_size": SIZES[name], "num_attention_heads": 2}
+        (folder / name / "config.json").write_text(json.dumps(config))
+        texts[name] = kind(CLIPTextConfig(**config)).half().float().eval()
+    random = load_file(random_files / "pocket_sdxl.safetensors")
+    original = {k: v for k, v in random.items() if k.startswith(("model.diffusion_model.", "first_stage_model."))}
+    unet = UNet2DConditionModel.from_config(folder / "unet")
+    unet.load_state_dict(convert_ldm_unet_checkpoint(dict(original), unet.config))
+    vae = AutoencoderKL.from_config(folder / "vae")
+    shapes = {k: v.shape for k, v in vae.state_dict().items()}
+    converted = convert_ldm_vae_checkpoint(dict(original), vae.config)
+    vae.load_state_dict({k: v.view(shapes[k]) for k, v in converted.items()})
+    for key, value in texts["text_encoder"].state_dict().items():
+        name = "text_model." + key.removeprefix("text_model.")
+        original[f"conditioner.embedders.0.transformer.{name}"] = value.half()
+    for key, value in open_clip(texts["text_encoder_2"].state_dict()).items():
+        original[f"conditioner.embedders.1.model.{key}"] = value.half().contiguous()
+    original["conditioner.embedders.1.model.logit_scale"] = torch.tensor(4.6).half()
+    save_file({k: v.clone() for k, v in original.items()}, root / "mini.safetensors")
+    from diffusers import EulerDiscreteScheduler
+
+    scheduler = EulerDiscreteScheduler.from_config(EulerDiscreteScheduler.load_config(folder / "scheduler"))
+    whole = StableDiffusionXLPipeline(unet=unet, vae=vae, scheduler=scheduler, **texts, **tokenizers())
+    whole.save_pretrained(root / "saved")
+    flat = load_file(random_files / "pocket_faceid.safetensors")
+    parts = {
+        p: {k.removeprefix(p + "."): v for k, v in flat.items() if k.startswith(p)}
+        for p in ("image_proj", "ip_adapter")
+    }
+    torch.save(parts, root / "adapter.bin")
+    return root
+
+
+def anonymous(pipeline):
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(4))
+    plan = Plan(4, 0.5, -3.0, 7, Attribute(age="old", sex="woman"))
+    return pipeline.anonymize(image, plan).image
+
+
+def test_a_single_file_is_the_folders_model(miniature, random_files, offline):
+    face_model = random_files / "pocket_arcface.onnx"
+    adapter = random_files / "pocket_faceid.safetensors"
+    file = ReversePersonalizationPipeline.from_single_file(
+        miniature / "mini.safetensors", miniature / "adapter.bin", face_model, config=miniature / "folder"
+    )
+    folder = ReversePersonalizationPipeline.from_pretrained(miniature / "saved", adapter, face_model)
+    for name in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        ours, theirs = (getattr(p.sdxl, name).state_dict() for p in (file, folder))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+    assert not file.v_prediction
+    one, other = anonymous(file), anonymous(folder)
+    assert torch.equal(one, other) and one.std() > 0.01
+
+
+def test_a_files_v_prediction_is_seen(miniature, random_files, offline):
+    state = load_file(miniature / "mini.safetensors")
+    save_file({**state, "v_pred": torch.zeros(0)}, miniature / "v.safetensors")
+    arguments = (random_files / "pocket_faceid.safetensors", random_files / "pocket_arcface.onnx")
+    pipelines = [
+        ReversePersonalizationPipeline.from_single_file(miniature / name, *arguments, config=miniature / "folder")
+        for name in ("v.safetensors", "mini.safetensors")
+    ]
+    assert [p.v_prediction for p in pipelines] == [True, False]
+    assert not torch.equal(*map(anonymous, pipelines))
+
+
+def test_half_precision_keeps_the_vae_whole(miniature, random_files, offline):
+    pipeline = ReversePersonalizationPipeline.from_single_file(
+        miniature / "mini.safetensors",
+        random_files / "pocket_faceid.safetensors",
+        random_files / "pocket_arcface.onnx",
+        config=miniature / "folder",
+        dtype=torch.bfloat16,
+    )
+    assert pipeline.sdxl.unet.dtype == torch.bfloat16
+    assert {p.dtype for p in pipeline.sdxl.vae.parameters()} == {torch.float32}
+    assert torch.isfinite(anonymous(pipeline)).all()
+
+
+def test_other_files_are_refused(miniature, tmp_path, offline):
+    state = load_file(miniature / "mini.safetensors")
+    unet = {k: v for k, v in state.items() if k.startswith("model.diffusion_model.")}
+    sd15 = {k: v for k, v in state.items() if "label_emb" not in k}
+    for name, content, words in [
+        ("unet.safetensors", unet, "not a whole SDXL checkpoint"),
+        ("sd15.safetensors", sd15, "label_emb"),
+        ("terminal.safetensors", {**state, "ztsnr": torch.zeros(0)}, "zero-terminal"),
+    ]:
+        save_file(content, tmp_path / name)
+        with pytest.raises(ValueError, match=words) as caught:
+            single_file(tmp_path / name)
+        assert name in str(caught.value)
+    (tmp_path / "page.safetensors").write_text("<html>404</html>" * 9)
+    with pytest.raises(ValueError, match=r"page\.safetensors cannot be read"):
+        single_file(tmp_path / "page.safetensors")
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        single_file("stabilityai/stable-diffusion-xl-base-1.0")
+
+
+@torch.no_grad()
+def test_the_pocket_model_is_what_was_trained(random_pocket, offline):
+    """Both text encoders in their own places, and the UNet's answer, against the nets that training uses."""
+    from revpers_core.pocket.nets import Prompts, load_denoiser
+
+    sdxl = pocket_sdxl()
+    files = (random_pocket / f"pocket_{name}.safetensors" for name in ("sdxl", "faceid"))
+    model, vae = load_denoiser(*map(load_file, files))
+    prompts = ["", "old woman, dark skin, blond hair"]
+    embeds, _, pooled, _ = sdxl.encode_prompt(prompts, device="cpu", do_classifier_free_guidance=False)
+    ours = model.prompts(prompts)
+    assert (embeds - ours.context).abs().max() < 1e-4 * ours.context.abs().max()
+    assert (pooled - ours.pooled).abs().max() < 1e-4 * ours.pooled.abs().max()
+    pipeline = ReversePersonalizationPipeline.from_pocket()
+    x, t = torch.randn(1, 4, 16, 16).double(), 300
+    who = pipeline.embed(torch.rand(1, 3, 128, 128))
+    sigma = pipeline.sigma(t)
+    uncond, cond = pipeline.branches(who, x, prompts[1])(x, sigma)
+    fed = (x / (1 + sigma**2) ** 0.5).float()
+    for theirs, row, identity in ((uncond, 1, who.embedding * 0), (cond, 0, who.embedding)):
+        text = Prompts(ours.context[row : row + 1], ours.pooled[row : row + 1])
+        expected = x - sigma * model(fed, torch.tensor([t]), text, identity)
+        assert (theirs - expected).abs().max() < 1e-4 * expected.abs().max()
+    picture = torch.rand(1, 3, 128, 128)
+    expected = (vae.decode(vae.encode(picture * 2 - 1)) / 2 + 0.5).clamp(0, 1)
+    assert (pipeline.decode(pipeline.encode(picture)) - expected).abs().max() < 1e-3
+
+
+def test_configurations_are_whole():
+    for folder in (SDXL_CONFIG, POCKET_CONFIG):
+        parts = json.loads((folder / "model_index.json").read_text())
+        for name in ("unet", "vae", "text_encoder", "text_encoder_2"):
+            assert name in parts and (folder / name / "config.json").is_file()
+    assert diffusers_files.SDXL_CONFIG.joinpath("tokenizer", "vocab.json").is_file()
