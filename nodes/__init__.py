@@ -5,9 +5,10 @@ import os
 import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
-from .anonymize import AttributePrompt, NegativeIDGuidanceSampler, NullIDInvertDPMPP
-from .faces import FaceIDEmbed
-from .loaders import LoadFaceIDAdapter, LoadFaceModel, LoadPocket, PocketFace
+from .anonymize import AnonymizeFaces, AttributePrompt, NegativeIDGuidanceSampler, NullIDInvertDPMPP
+from .faces import CropFaces, DetectFaces, FaceIDEmbed, PasteFaces, SelectFaces
+from .loaders import LoadFaceDetector, LoadFaceIDAdapter, LoadFaceModel, LoadJudge, LoadPocket, PocketFace
+from .save import Save
 
 FOLDERS = {"ipadapter": {".bin", ".safetensors"}, "insightface": {".onnx"}}
 """The community's model folders, which ComfyUI does not know by itself."""
@@ -18,12 +19,20 @@ class ReversePersonalization(ComfyExtension):
         return [
             LoadFaceIDAdapter,
             LoadFaceModel,
+            LoadFaceDetector,
+            LoadJudge,
             LoadPocket,
             PocketFace,
             FaceIDEmbed,
             AttributePrompt,
             NullIDInvertDPMPP,
             NegativeIDGuidanceSampler,
+            DetectFaces,
+            SelectFaces,
+            CropFaces,
+            PasteFaces,
+            AnonymizeFaces,
+            Save,
         ]
 
 

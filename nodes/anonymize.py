@@ -1,13 +1,20 @@
 """The method's three boxes: what the new face may look like, the way back into noise, the way out as somebody else."""
 
+import json
+
 import comfy.model_management
 import latent_preview
+import torch
 from comfy_api.latest import io
 
+from ..revpers_core import photo
+from ..revpers_core.faces import detect
+from ..revpers_core.faces.geometry import face_for_recogniser
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.schedule import PAPER_SKIP, PAPER_STEPS
 from ..revpers_core.types import PAPER_GUIDANCE, Attribute
 from . import sockets
+from .faces import to_comfy, to_core
 
 ANY = "any"
 
@@ -143,3 +150,79 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
         latent = host.replay(model, adapter, identity, trajectory, attribute, guidance, callback)
         samples = latent["samples"].to(comfy.model_management.intermediate_device())
         return io.NodeOutput({**latent, "samples": samples})
+
+
+class AnonymizeFaces(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersAnonymizeFaces",
+            "Anonymize Everyone",
+            description=(
+                "Finds everyone in the images, makes each of them somebody else, puts them back and looks again: with "
+                "a judge, a face that is still recognised is done again stronger, and then is an error."
+            ),
+            inputs=[
+                io.Image.Input("image", tooltip="Photos of any size."),
+                io.Model.Input("model", tooltip="An SDXL model."),
+                io.Clip.Input("clip", tooltip="Its text encoders."),
+                io.Vae.Input("vae", tooltip="Its VAE."),
+                sockets.Adapter.Input("adapter", tooltip="From 'Load FaceID Adapter'."),
+                sockets.FaceModel.Input("face_model", tooltip="From 'Load Face Recognition Model'."),
+                sockets.Detector.Input("detector", tooltip="From 'Load Face Detector'."),
+                io.Conditioning.Input("attribute", tooltip="From 'New Face Looks Like': for every face."),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.05,
+                    max=3.0,
+                    step=0.05,
+                    tooltip="How far from the person, 0.05 to 3. 1 is the paper's guidance of -10.",
+                ),
+                io.Int.Input("size", default=1024, min=64, max=2048, step=8, tooltip="The model's own size in pixels."),
+                io.Int.Input("steps", default=PAPER_STEPS, min=2, max=999, tooltip="As in 'Take the Photo Apart'."),
+                io.Float.Input(
+                    "skip", default=PAPER_SKIP, min=0.0, max=0.99, step=0.01, tooltip="As in 'Take the Photo Apart'."
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Another seed gives other new faces. Keep it secret.",
+                ),
+                io.Combo.Input(
+                    "no_face",
+                    options=["raise", "blur", "pass"],
+                    default="raise",
+                    tooltip="An image without a face: stop with an error, blur it whole, or let it pass as it is.",
+                ),
+                sockets.Judge.Input("judge", optional=True, tooltip="From 'Load Judge'. Without one: 'unverified'."),
+            ],
+            outputs=[
+                io.Image.Output("image"),
+                io.Mask.Output("mask", tooltip="Where the images may have changed."),
+                io.String.Output("report", tooltip="A JSON line an image: faces, verdicts. No embedding, no seed."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, image, model, clip, vae, adapter, face_model, detector, attribute, strength, size, steps, skip, seed,
+        no_face, judge=(),
+    ) -> io.NodeOutput:  # fmt: skip
+        positive = clip.encode_from_tokens_scheduled(clip.tokenize(""))
+        callback = latent_preview.prepare_callback(model, steps)
+        levels = host.levels(model, steps, skip)
+        tools = photo.Tools(
+            detect=lambda one: detect.find_faces(one, detector),
+            embed=lambda one, face: face_model.identify(face_for_recogniser(one, face)[None]),
+            begin=host.beginner(model, vae, adapter, (positive, attribute), levels, seed, callback),
+            size=size,
+            judges=judge,
+        )
+        wishes = photo.Wishes(guidance=PAPER_GUIDANCE * strength)
+        done = [photo.anonymize_or(no_face, one, tools, wishes) for one in to_core(image)]
+        report = "\n".join(json.dumps({"image": i, "faces": one.faces}) for i, one in enumerate(done))
+        return io.NodeOutput(to_comfy(one.image for one in done), torch.cat([one.mask for one in done]), report)

@@ -1,9 +1,23 @@
-"""Nodes about faces in pictures."""
+"""Nodes about faces in pictures: who, where, cut out, put back."""
 
+import torch
 from comfy_api.latest import io
 from einops import rearrange
 
+from ..revpers_core.faces import detect, geometry, masks, paste, select
+from ..revpers_core.faces.overlay import overlay
+from ..revpers_core.types import NoFaceError
 from . import sockets
+
+
+def to_core(image):
+    """IMAGE (B, H, W, C) -> (B, 3, H, W)."""
+    return rearrange(image[..., :3], "b h w c -> b c h w")
+
+
+def to_comfy(images):
+    """(B, 3, H, W) -> IMAGE."""
+    return rearrange(torch.stack(list(images)), "b c h w -> b h w c")
 
 
 class FaceIDEmbed(io.ComfyNode):
@@ -36,4 +50,218 @@ class FaceIDEmbed(io.ComfyNode):
 
     @classmethod
     def execute(cls, face_model, image, scale: float) -> io.NodeOutput:
-        return io.NodeOutput(face_model.embed(rearrange(image[..., :3], "b h w c -> b c h w"), scale))
+        return io.NodeOutput(face_model.embed(to_core(image), scale))
+
+
+class DetectFaces(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersDetectFaces",
+            "Find Faces",
+            "faces",
+            description="Finds every face in the images and numbers them, the largest first.",
+            inputs=[
+                sockets.Detector.Input("detector", tooltip="From 'Load Face Detector'."),
+                io.Image.Input("image", tooltip="One or more images of any size."),
+                io.Float.Input(
+                    "min_score",
+                    default=0.5,
+                    min=0.1,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="0.1 to 1: detections less sure than this are no faces. Lower it when someone is missed.",
+                ),
+                io.Float.Input(
+                    "smallest",
+                    default=20.0,
+                    min=4.0,
+                    max=512.0,
+                    step=1.0,
+                    tooltip="Height in pixels of the smallest face that must be found, 4 to 512; smaller takes longer.",
+                ),
+                io.Boolean.Input(
+                    "must_find", default=True, tooltip="Stop with an error where an image shows no face at all."
+                ),
+            ],
+            outputs=[
+                sockets.Faces.Output("faces"),
+                io.Image.Output("overlay", tooltip="The images with every face framed and numbered."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, detector, image, min_score: float, smallest: float, must_find: bool) -> io.NodeOutput:
+        search = detect.Search(min_score=min_score, smallest=smallest)
+        images = to_core(image)
+        faces = [detect.find_faces(one, detector, search) for one in images]
+        for i, found in enumerate(faces, 1):
+            if must_find and not found:
+                raise NoFaceError(
+                    f"no face was found in image {i} of {len(faces)}: lower min_score, add a second detector, "
+                    "or switch must_find off to let such images pass as they are"
+                )
+        return io.NodeOutput(faces, to_comfy(overlay(*pair) for pair in zip(images, faces, strict=True)))
+
+
+class SelectFaces(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersSelectFaces",
+            "Choose Faces",
+            "faces",
+            description="Chooses which faces are meant: all, the largest, by number, by size, or all but some people.",
+            inputs=[
+                sockets.Faces.Input("faces", tooltip="From 'Find Faces'."),
+                io.Combo.Input(
+                    "which",
+                    options=["all", "largest", "by number", "by size", "all but these people"],
+                    default="all",
+                    tooltip="'by number' and 'by size' read the boxes below; 'all but these people' leaves those alone "
+                    "who are on the reference photos.",
+                ),
+                io.String.Input("numbers", default="1", tooltip="For 'by number', such as: 1, 3-5."),
+                io.Float.Input(
+                    "size", default=64.0, min=1.0, max=8192.0, tooltip="For 'by size': pixels of the box, 1 to 8192."
+                ),
+                io.Float.Input(
+                    "likeness",
+                    default=0.4,
+                    min=-1.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="For 'all but these people': from which similarity on it is the same person, -1 to 1.",
+                ),
+                io.Image.Input("image", optional=True, tooltip="For 'all but these people': the images searched."),
+                sockets.FaceModel.Input("face_model", optional=True, tooltip="For 'all but these people'."),
+                io.Image.Input(
+                    "references",
+                    optional=True,
+                    tooltip="For 'all but these people': a photo of each, with one face (see 'references_faces').",
+                ),
+                sockets.Faces.Input(
+                    "references_faces", optional=True, tooltip="The faces found in the reference photos."
+                ),
+            ],
+            outputs=[
+                sockets.Faces.Output("chosen", tooltip="The faces that are meant."),
+                sockets.Faces.Output("others", tooltip="The faces left alone."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, faces, which, numbers, size, likeness, image=None, face_model=None, references=None, references_faces=None
+    ) -> io.NodeOutput:
+        if which == "all but these people":
+            if image is None or face_model is None or references is None or references_faces is None:
+                raise ValueError("'all but these people' needs image, face_model, references and references_faces")
+
+            def embed(photo, face):
+                return face_model.identify(geometry.face_for_recogniser(photo, face)[None])
+
+            people = [
+                embed(photo, select.largest(found)[0])
+                for photo, found in zip(to_core(references), references_faces, strict=True)
+            ]
+            others = [
+                select.kept(found, photo, people, embed, likeness)
+                for found, photo in zip(faces, to_core(image), strict=True)
+            ]
+            return io.NodeOutput(without(faces, others), others)
+        choose = {
+            "all": list,
+            "largest": select.largest,
+            "by number": lambda found: select.numbered(found, numbers),
+            "by size": lambda found: select.at_least(found, size),
+        }[which]
+        chosen = [choose(found) for found in faces]
+        return io.NodeOutput(chosen, without(faces, chosen))
+
+
+def without(faces, others):
+    """Each image's faces but the others."""
+    return [
+        [face for face in found if not any(face is one for one in rest)]
+        for found, rest in zip(faces, others, strict=True)
+    ]
+
+
+class CropFaces(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersCropFaces",
+            "Cut Faces Out",
+            "faces",
+            description="Cuts every face out as an upright, aligned square, ready for the inversion.",
+            inputs=[
+                io.Image.Input("image", tooltip="The images that were searched."),
+                sockets.Faces.Input("faces", tooltip="From 'Find Faces' or 'Choose Faces'."),
+                io.Int.Input(
+                    "size",
+                    default=1024,
+                    min=64,
+                    max=2048,
+                    step=8,
+                    tooltip="Side of the squares in pixels, 64 to 2048: 1024 for SDXL, 128 for the pocket model.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("crop", tooltip="A batch with one square a face."),
+                sockets.Crops.Output("places", tooltip="Where the squares belong. To 'Put Faces Back'."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image, faces, size: int) -> io.NodeOutput:
+        photos = to_core(image)
+        if len(photos) != len(faces):
+            raise ValueError(f"got {len(photos)} images and faces of {len(faces)}: connect the same images")
+        places = [
+            (i, geometry.cut(photo, face, size))
+            for i, (photo, found) in enumerate(zip(photos, faces, strict=True))
+            for face in found
+        ]
+        if not places:
+            raise NoFaceError("no face is left to cut out: choose at least one")
+        return io.NodeOutput(to_comfy(crop.pixels for _, crop in places), places)
+
+
+class PasteFaces(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersPasteFaces",
+            "Put Faces Back",
+            "faces",
+            description="Puts changed faces back where they were cut out, without a seam; the rest stays untouched.",
+            inputs=[
+                io.Image.Input("image", tooltip="The images that the faces were cut from."),
+                sockets.Crops.Input("places", tooltip="From 'Cut Faces Out'."),
+                io.Image.Input("crop", tooltip="The changed squares, in the same order."),
+                io.Boolean.Input("match_colour", default=False, tooltip="Fit the colours to the face's surround."),
+                io.Boolean.Input(
+                    "keep_eyes_and_mouth", default=False, tooltip="Leave eyes and mouth as they were in the photo."
+                ),
+            ],
+            outputs=[
+                io.Image.Output("image"),
+                io.Mask.Output("mask", tooltip="Where the images may have changed: for inpainting touch-ups."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image, places, crop, match_colour: bool, keep_eyes_and_mouth: bool) -> io.NodeOutput:
+        if len(crop) != len(places):
+            raise ValueError(f"got {len(crop)} squares for {len(places)} faces: connect the squares of these faces")
+        done = list(to_core(image))
+        changed = [one.new_zeros(1, *one.shape[-2:]) for one in done]
+        for (i, place), pixels in zip(places, to_core(crop), strict=True):
+            where = masks.face_mask(place)
+            if keep_eyes_and_mouth:
+                where = where * (1 - masks.parts_mask(place))
+            done[i] = paste.paste(done[i], place, pixels, where, match=match_colour)
+            changed[i] = torch.maximum(changed[i], paste.footprint(done[i], place, where))
+        return io.NodeOutput(to_comfy(done), torch.cat(changed))

@@ -1,5 +1,6 @@
 """Loader nodes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import folder_paths
@@ -7,7 +8,7 @@ from comfy_api.latest import io
 from einops import rearrange
 
 from ..revpers_core.faceid import weights as faceid
-from ..revpers_core.faces import recognise
+from ..revpers_core.faces import detect, judges, recognise
 from ..revpers_core.hosts.comfy_adapter import Adapter
 from . import sockets
 
@@ -19,6 +20,7 @@ FACE_MODEL_SOURCE = (
     "Unpack buffalo_l.zip (github.com/deepinsight/insightface/releases/tag/v0.7, 280 MB, non-commercial) "
     "into models/insightface/models/buffalo_l."
 )
+DLIB = "dlib"
 
 
 class LoadFaceIDAdapter(io.ComfyNode):
@@ -73,10 +75,78 @@ class LoadFaceModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model_name: str) -> io.NodeOutput:
-        files = _face_models().get(model_name)
-        if not files:
-            raise ValueError(f"model_name '{model_name}' is not there. {FACE_MODEL_SOURCE}")
-        return io.NodeOutput(recognise.load_first(files))
+        return io.NodeOutput(recognise.load_first(_files(model_name)))
+
+
+class LoadFaceDetector(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersLoadFaceDetector",
+            "Load Face Detector",
+            "loaders",
+            description="Loads a network that finds faces. Chain two of them: one finds whom the other misses.",
+            inputs=[
+                io.Combo.Input(
+                    "model_name",
+                    options=list(_face_models()),
+                    tooltip="A model pack with a detector (buffalo_l, antelopev2) or centerface.onnx. "
+                    + FACE_MODEL_SOURCE,
+                ),
+                io.Combo.Input(
+                    "provider",
+                    options=["auto", "cpu", "cuda"],
+                    default="auto",
+                    tooltip="Where it runs: cuda needs onnxruntime-gpu, auto takes it when it is there.",
+                ),
+                sockets.Detector.Input("also", optional=True, tooltip="Another detector, to unite their finds."),
+            ],
+            outputs=[sockets.Detector.Output("detector", tooltip="To 'Find Faces' or 'Anonymize Everyone'.")],
+        )
+
+    @classmethod
+    def execute(cls, model_name: str, provider: str, also=()) -> io.NodeOutput:
+        return io.NodeOutput((*also, detect.load_first(_files(model_name), provider)))
+
+
+class LoadJudge(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersLoadJudge",
+            "Load Judge",
+            "loaders",
+            description="Loads a recogniser that takes no part in the anonymization and says whether someone is still "
+            "recognised. It must not be the one that 'Who Is It' uses.",
+            inputs=[
+                io.Combo.Input(
+                    "model_name",
+                    options=[DLIB, *_face_models()],
+                    default=DLIB,
+                    tooltip="dlib's recogniser (pip install dlib-bin face_recognition_models), or another file.",
+                ),
+                io.Float.Input(
+                    "threshold",
+                    default=judges.ARCFACE_RULE.threshold,
+                    min=-1.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="For files other than dlib's: similarity from which on two faces are one person's, at a "
+                    "false accept rate of 1e-3. -1 to 1.",
+                ),
+                sockets.Judge.Input(
+                    "also", optional=True, tooltip="Another judge: all of them must fail to recognise."
+                ),
+            ],
+            outputs=[sockets.Judge.Output("judge", tooltip="To 'Anonymize Everyone'.")],
+        )
+
+    @classmethod
+    def execute(cls, model_name: str, threshold: float, also=()) -> io.NodeOutput:
+        if model_name == DLIB:
+            return io.NodeOutput((*also, judges.dlib_judge()))
+        rule = replace(judges.ARCFACE_RULE, threshold=threshold, source="set on the node")
+        return io.NodeOutput((*also, judges.ArcFaceJudge(recognise.load_first(_files(model_name)), rule)))
 
 
 class LoadPocket(io.ComfyNode):
@@ -129,6 +199,13 @@ class PocketFace(io.ComfyNode):
         from ..revpers_core.pocket import held_out_face
 
         return io.NodeOutput(rearrange(held_out_face(person, photo), "c h w -> 1 h w c"))
+
+
+def _files(name: str) -> list[Path]:
+    files = _face_models().get(name)
+    if not files:
+        raise ValueError(f"model_name '{name}' is not there. {FACE_MODEL_SOURCE}")
+    return files
 
 
 def _face_models() -> dict[str, list[Path]]:

@@ -13,6 +13,14 @@ FaceModel = io.Custom("REVPERS_FACE_MODEL")
 """revpers_core.faces.recognise.FaceModel"""
 Identity = io.Custom("REVPERS_IDENTITY")
 """revpers_core.types.Identity"""
+Detector = io.Custom("REVPERS_DETECTOR")
+"""tuple of revpers_core.faces.heads.Detector, whose finds are united"""
+Judge = io.Custom("REVPERS_JUDGE")
+"""tuple of revpers_core.faces.judges.Judge"""
+Faces = io.Custom("REVPERS_FACES")
+"""list (one an image) of lists of revpers_core.types.Face"""
+Crops = io.Custom("REVPERS_CROPS")
+"""list of (image number, revpers_core.faces.geometry.Crop)"""
 Trajectory = io.Custom("REVPERS_TRAJECTORY")
 """revpers_core.hosts.comfy.ComfyTrajectory"""
 

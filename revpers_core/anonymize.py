@@ -28,9 +28,11 @@ class Anonymized(NamedTuple):
 def anonymize(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None) -> Anonymized:
     """Aligned square crops (B, 3, S, S) in [0, 1], one face each, made into somebody else.
 
-    Raises NoFaceError where no face is seen and ValueError where the output is not finite or the face is unchanged (as
-    at guidance 0 without an attribute): an unchanged face never passes for an anonymous one.
+    Raises NoFaceError where no face is seen and ValueError where guidance does not lead away from the person, the
+    output is not finite or the face is unchanged: an unchanged face never passes for an anonymous one.
     """
+    if plan.guidance >= 0:
+        raise ValueError(f"guidance must be below 0 to lead away from the person, got {plan.guidance:g}")
     who = ports.embed(image)
     path = take_apart(image, ports, plan, on_step)
     made, same = redo(path, who, ports, plan, on_step), ports.decode(path.x0)
@@ -40,11 +42,14 @@ def anonymize(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = 
     return Anonymized(made, same, who, path)
 
 
-def take_apart(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None) -> Trajectory:
-    """The inversion of images (B, 3, H, W) under nobody's identity; of the plan it takes steps, skip and seed only."""
+def take_apart(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None, first: int = 0) -> Trajectory:
+    """The inversion of images (B, 3, H, W) under nobody's identity; of the plan it takes steps, skip and seed only.
+
+    first: the place of the first image among all of the run, so that its noise is its own.
+    """
     latents = ports.encode(image)
     levels = sigmas(timesteps(plan.steps, plan.skip), ports.sigma)
-    noise = SeededNoise(plan.steps, latents.shape, plan.seed)
+    noise = SeededNoise(plan.steps, latents.shape, plan.seed, range(first, first + len(latents)))
     return invert(ports.branches(nobody(len(image)), latents), latents, levels, noise, on_step=on_step)
 
 

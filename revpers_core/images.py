@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 PLAIN = ("1", "L", "P", "RGB", "RGBA", "LA", "PA", "CMYK", "YCbCr")
@@ -95,13 +96,13 @@ def marked(image: Image.Image, word: str = "DEMO") -> Image.Image:
     return out
 
 
-def write_png(image: Image.Image, path: Path) -> None:
-    """Write pixels and nothing else; the file appears whole or not at all."""
+def write_png(image: Image.Image, path: Path, info: PngInfo | None = None) -> None:
+    """Write pixels and nothing else (but ``info``, where it is asked for); the file appears whole or not at all."""
     bare = Image.frombytes(image.mode, image.size, image.tobytes())
     handle, temporary = tempfile.mkstemp(prefix=".revpers-", suffix=".png", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            bare.save(file, format="PNG")
+            bare.save(file, format="PNG", pnginfo=info)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

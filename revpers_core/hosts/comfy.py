@@ -13,6 +13,7 @@ import comfy.model_sampling
 import comfy.samplers
 import comfy.utils
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from .. import trajectory as core
@@ -163,6 +164,31 @@ def replay(
         )
     samples = run.replay(trajectory.path, trajectory.latent, identity, guidance, callback=callback)
     return {**trajectory.latent, "samples": finite(samples)}
+
+
+def beginner(
+    model: Any,
+    vae: Any,
+    adapter: Adapter,
+    conds: tuple[Conditioning, Conditioning],
+    sigmas: tuple[float, ...],
+    seed: int,
+    callback: Callback | None = None,
+) -> Callable[[Tensor, Identity, int], Callable[[float], Tensor]]:
+    """``begin`` of ``revpers_core.photo.Tools``: pixels in, pixels out. conds: positive and attribute."""
+    positive, attribute = conds
+
+    def begin(crop: Tensor, who: Identity, index: int) -> Callable[[float], Tensor]:
+        latent = {"samples": vae.encode(rearrange(crop, "b c h w -> b h w c")), "batch_index": [index]}
+        trajectory = invert(model, adapter, positive, latent, sigmas, seed, callback)
+
+        def again(guidance: float) -> Tensor:
+            made = replay(model, adapter, who, trajectory, attribute, guidance, callback)
+            return finite(rearrange(vae.decode(made["samples"]), "b h w c -> b c h w"))
+
+        return again
+
+    return begin
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The diffusers host: SDXL's parts behind the core's ports, in one pipeline object."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,6 +14,7 @@ from ..faceid import weights as faceid
 from ..faceid.weights import FaceIDWeights
 from ..faces import recognise
 from ..faces.recognise import FaceModel
+from ..photo import Again
 from ..schedule import sdxl_sigmas
 from ..trajectory import Branches, OnStep, Trajectory
 from ..types import Identity, Plan
@@ -77,13 +80,20 @@ class ReversePersonalizationPipeline:
 
     def anonymize(self, image: Tensor, plan: Plan | None = None, on_step: OnStep | None = None) -> main.Anonymized:
         """Aligned square crops (B, 3, S, S) in [0, 1], one face each, made into somebody else."""
-        with torch.inference_mode():
-            return main.anonymize(image, self, plan or Plan(), on_step)
+        return main.anonymize(image, self, plan or Plan(), on_step)
 
     def redo(self, path: Trajectory, who: Identity, plan: Plan, on_step: OnStep | None = None) -> Tensor:
         """Another guidance, identity or attribute along the same trajectory: half the work."""
-        with torch.inference_mode():
-            return main.redo(path, who, self, plan, on_step)
+        return main.redo(path, who, self, plan, on_step)
+
+    def beginner(self, plan: Plan, on_step: OnStep | None = None) -> Callable[[Tensor, Identity, int], Again]:
+        """``begin`` of ``revpers_core.photo.Tools``: one inversion a face, any guidance along it."""
+
+        def begin(crop: Tensor, who: Identity, index: int) -> Again:
+            path = main.take_apart(crop, self, plan, on_step, index)
+            return lambda guidance: main.redo(path, who, self, replace(plan, guidance=guidance), on_step)
+
+        return begin
 
     @property
     def size(self) -> int:
@@ -120,6 +130,7 @@ class ReversePersonalizationPipeline:
 
         return counted
 
+    @torch.inference_mode()
     def conditions(self, identity: Identity, latents: Tensor, prompt: str) -> Conditions:
         empty, pooled_empty = self._encode_text("")
         said, pooled_said = self._encode_text(prompt) if prompt else (empty * 0, pooled_empty * 0)

@@ -131,6 +131,7 @@ def unet_branches(unet: Any, conditions: Conditions, levels: list[float], v_pred
     """
     dtype = torch.promote_types(unet.dtype, torch.float32)
 
+    @torch.inference_mode()
     def branches(x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
         batch = x.shape[0]
         fed = (x * alpha(sigma)).to(unet.device, unet.dtype)

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, normalize
+from torch.nn.functional import normalize
 
 from ..anonymize import redo, take_apart
 from ..faces.geometry import face_of_aligned
 from ..faces.recognise import FaceModel
 from ..metrics.interval import Estimate, bootstrap
 from ..metrics.reidentification import auc, ranks
+from ..photo import blurred
 from ..types import Attribute, Identity, Plan, Ports
 from . import FACTORS, HELD_OUT, world
 
@@ -125,12 +126,6 @@ def measured(people: People, images: Tensor, judge: FaceModel) -> dict[str, Esti
     return rows
 
 
-def blurred(images: Tensor, factor: int = 12) -> Tensor:
-    """What people use today: the face averaged over cells of ``factor`` pixels, smoothed."""
-    small = avg_pool2d(images, factor, ceil_mode=True)
-    return interpolate(small, images.shape[-2:], mode="bicubic", align_corners=False).clamp(0, 1)
-
-
 GUIDANCES = (4.0, 2.0, 0.0, -1.0, -2.0, -3.0, -4.0, -6.0, -8.0, -10.0, -12.0)
 
 
@@ -139,7 +134,11 @@ def curve(
 ) -> Iterator[dict[str, Any]]:
     """A row a method and guidance: {"method", "guidance", metric: Estimate ...}."""
     yield {"method": "photo", "guidance": None, **measured(people, people.photos, judge)}
-    yield {"method": "blur", "guidance": None, **measured(people, blurred(people.photos), judge)}
+    yield {
+        "method": "blur",
+        "guidance": None,
+        **measured(people, torch.stack([blurred(one) for one in people.photos]), judge),
+    }
     plans = {str(g): replace(plan, guidance=g) for g in guidances}
     for method, who in (("ours", themselves), ("wrong identity", somebody_else)):
         for name, images in anonymized(ports, people.photos, plans, who).items():

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from . import data, world
 from .augment import disturbed, face_input, jittered_input, nobody
@@ -28,16 +29,21 @@ MIN_SNR = 5.0
 M = TypeVar("M", bound=nn.Module)
 
 
-def _placed(net: M, device: torch.device) -> M:
+def placed(net: M, device: torch.device) -> M:
+    """The net on the device, laid out for fast convolutions."""
     net.to(device)
     return net.to(memory_format=torch.channels_last)
+
+
+def _packed(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -> Task:
     """A CosFace recogniser (Wang et al. 2018): A of the first people, B, another network, of the others. Impostors
     of the same age, sex and skin count as more alike than they are. Lengths learn where no face is."""
     torch.manual_seed(2 if judge else 1)
-    net = _placed((Judge if judge else Recogniser)(), device)
+    net = placed((Judge if judge else Recogniser)(), device)
     first, last = (data.A_PEOPLE, data.PEOPLE) if judge else (0, data.A_PEOPLE)
     last = min(last, len(photos) // data.PHOTOS)
     classes = nn.Linear(EMBEDDING, last - first, bias=False).to(device)
@@ -52,7 +58,7 @@ def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -
         faces = disturbed(jittered_input(images, generator, *((0.06, 0.02) if judge else ())), generator)
         places = torch.randint(len(photos.places), (absent,), generator=generator)
         empty = nobody(torch.from_numpy(photos.places[places.numpy()]).float().to(device) / 255, generator)
-        x = torch.cat((faces, empty)).contiguous(memory_format=torch.channels_last)
+        x = _packed(torch.cat((faces, empty)))
         f = net(x).float()
         who = (index // data.PHOTOS - first).to(device)
         cosine = F.linear(F.normalize(f[:count]), F.normalize(classes.weight)).float()
@@ -76,7 +82,7 @@ def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -
 def regressors(photos: data.Photos, device: torch.device) -> Task:
     """Factors (smooth L1 in units of about their spread) and attributes (cross-entropy) read off whole photographs."""
     torch.manual_seed(3)
-    net = _placed(Regressors(), device)
+    net = placed(Regressors(), device)
     factors = (world.factors(photos.faces) / torch.tensor(UNITS)).to(device)
     kinds = world.attributes(photos.faces).to(device)
 
@@ -84,7 +90,7 @@ def regressors(photos: data.Photos, device: torch.device) -> Task:
         del spent
         index = torch.randint(len(photos), (96,), generator=generator)
         x = disturbed(photos[index].to(device) * 2 - 1, generator)
-        read, *logits = net((x / 2 + 0.5).contiguous(memory_format=torch.channels_last))
+        read, *logits = net(_packed(x / 2 + 0.5))
         terms = {"factors": 4 * F.smooth_l1_loss(read.float() / net.units, factors[index], beta=0.1)}
         for i, (name, part) in enumerate(zip(("age", "sex", "skin"), logits, strict=True)):
             terms[name] = 0.1 * F.cross_entropy(part.float(), kinds[index, i])
@@ -134,7 +140,7 @@ def autoencoder(photos: data.Photos, state_dir: Path, device: torch.device, deco
     decoder_only: go on with the averaged VAE as the stage "vae" left it, latents fixed.
     """
     torch.manual_seed(4)
-    vae = _placed(VAE(), device)
+    vae = placed(VAE(), device)
     if decoder_only:
         vae.load_state_dict(averaged(state_dir, "vae")["vae"])
         vae.encoder.requires_grad_(False)
@@ -156,7 +162,7 @@ def autoencoder(photos: data.Photos, state_dir: Path, device: torch.device, deco
         w = weight.expand(len(x), -1, -1, -1)
         if not whole:
             x, w = _crops(torch.cat((x, w), 1), generator).split((3, 1), 1)
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = _packed(x)
         mean, logvar = vae.moments(x)
         noise = torch.randn(mean.shape, generator=generator).to(device)
         made = vae.decode(mean + noise * (logvar / 2).exp()).float()
@@ -210,10 +216,10 @@ def denoiser(photos: data.Photos, latents: Tensor, embeddings: Tensor, device: t
     person, or nobody in 12%; the text is replaced by zeros in 10%.
     """
     torch.manual_seed(5)
-    model = _placed(Denoiser(), device)
+    model = placed(Denoiser(), device)
     captions = Captions(model.vocabulary, world.words(photos.faces))
     abar = alphas_cumprod()
-    count = 64
+    count = 32
 
     def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
         del spent
@@ -230,22 +236,24 @@ def denoiser(photos: data.Photos, latents: Tensor, embeddings: Tensor, device: t
         text = Prompts(text.context * keep[:, None, None], text.pooled * keep[:, None])
         a = abar[t].to(device)[:, None, None, None]
         x = a.sqrt() * latents[index].to(device) + (1 - a).sqrt() * noise
-        made = model(x.contiguous(memory_format=torch.channels_last), t.to(device), text, identity)
+        made = model(_packed(x), t.to(device), text, identity)
         snr = a / (1 - a)
         return {"noise": ((made.float() - noise).square() * (MIN_SNR / snr).clamp_max(1)).mean()}
 
-    return Task("unet", {"model": model}, loss, rate=1.5e-3, ema=0.9995)
+    return Task("unet", {"model": model}, loss, rate=1.5e-3)
 
 
 @torch.no_grad()
 def encoded(vae: VAE, photos: data.Photos, device: torch.device) -> Tensor:
     """Latents (N, 4, 16, 16) of all photographs, times SCALING."""
-    parts = [vae.encode(photos[i].to(device) * 2 - 1).cpu() for i in torch.arange(len(photos)).split(64)]
-    return torch.cat(parts) * SCALING
+    batches = tqdm(torch.arange(len(photos)).split(16), desc="encode", mininterval=10)
+    parts = [vae.encode(_packed(photos[i].to(device)) * 2 - 1).cpu() for i in batches]
+    return torch.cat(parts).contiguous() * SCALING
 
 
 @torch.no_grad()
 def embedded(net: nn.Module, photos: data.Photos, device: torch.device) -> Tensor:
     """Unit-length embeddings (N, 512) of all photographs."""
-    parts = [net(face_input(photos[i].to(device))).cpu() for i in torch.arange(len(photos)).split(64)]
+    batches = tqdm(torch.arange(len(photos)).split(64), desc="embed", mininterval=10)
+    parts = [net(_packed(face_input(photos[i].to(device)))).cpu() for i in batches]
     return F.normalize(torch.cat(parts).float())

@@ -71,7 +71,7 @@ def _prepared(photos: Photos, state_dir: Path, device: torch.device) -> tuple[Te
     """Scaled latents and identity embeddings of all photographs, made once from the finished VAE and recogniser."""
     path = state_dir / "prepared.pt"
     if not path.exists():
-        vae, net = VAE().to(device).eval(), Recogniser().to(device).eval()
+        vae, net = stages.placed(VAE(), device).eval(), stages.placed(Recogniser(), device).eval()
         vae.load_state_dict(averaged(state_dir, "vae")["vae"])
         net.load_state_dict(averaged(state_dir, "recogniser")["net"])
         raw = stages.encoded(vae, photos, device) / SCALING

@@ -1,0 +1,62 @@
+"""Saving without a word about where the picture comes from."""
+
+import json
+from pathlib import Path
+
+import folder_paths
+from comfy_api.latest import io
+from einops import rearrange
+from PIL.PngImagePlugin import PngInfo
+
+from ..revpers_core import images
+from . import sockets
+
+
+class Save(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersSave",
+            "Save Anonymous Image",
+            description=(
+                "Saves PNG files that hold pixels and nothing else: no workflow, seed, prompt, EXIF or file name of the "
+                "source. ComfyUI's own Save Image writes the workflow into the picture."
+            ),
+            inputs=[
+                io.Image.Input("image", tooltip="The finished images."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="anonymous",
+                    tooltip="Start of the file names in ComfyUI's output folder; not the source's name.",
+                ),
+                io.Boolean.Input(
+                    "with_workflow",
+                    default=False,
+                    tooltip="Write the workflow into the picture all the same. The seed in it helps to undo the result.",
+                ),
+            ],
+            outputs=[],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, image, filename_prefix: str, with_workflow: bool) -> io.NodeOutput:
+        height, width = image.shape[1:3]
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+            filename_prefix, folder_paths.get_output_directory(), width, height
+        )
+        info = _workflow(cls.hidden) if with_workflow else None
+        saved = []
+        for i, one in enumerate(rearrange(image[..., :3], "b h w c -> b c h w")):
+            file = f"{name}_{counter + i:05}_.png"
+            images.write_png(images.picture(one), Path(folder) / file, info)
+            saved.append({"filename": file, "subfolder": subfolder, "type": "output"})
+        return io.NodeOutput(ui={"images": saved})
+
+
+def _workflow(hidden) -> PngInfo:
+    info = PngInfo()
+    for key, value in {"prompt": hidden.prompt, **(hidden.extra_pnginfo or {})}.items():
+        info.add_text(key, json.dumps(value))
+    return info

