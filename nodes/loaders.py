@@ -90,8 +90,7 @@ class LoadFaceDetector(io.ComfyNode):
                 io.Combo.Input(
                     "model_name",
                     options=list(_face_models()),
-                    tooltip="A model pack with a detector (buffalo_l, antelopev2) or centerface.onnx. "
-                    + FACE_MODEL_SOURCE,
+                    tooltip="A pack with a detector (buffalo_l, antelopev2) or centerface.onnx. " + FACE_MODEL_SOURCE,
                 ),
                 io.Combo.Input(
                     "provider",
@@ -134,9 +133,7 @@ class LoadJudge(io.ComfyNode):
                     tooltip="For files other than dlib's: similarity from which on two faces are one person's, at a "
                     "false accept rate of 1e-3. -1 to 1.",
                 ),
-                sockets.Judge.Input(
-                    "also", optional=True, tooltip="Another judge: all of them must fail to recognise."
-                ),
+                sockets.Judge.Input("also", optional=True, tooltip="Another judge: none may recognise anyone."),
             ],
             outputs=[sockets.Judge.Output("judge", tooltip="To 'Anonymize Everyone'.")],
         )

@@ -19,8 +19,8 @@ class Save(io.ComfyNode):
             "RevPersSave",
             "Save Anonymous Image",
             description=(
-                "Saves PNG files that hold pixels and nothing else: no workflow, seed, prompt, EXIF or file name of the "
-                "source. ComfyUI's own Save Image writes the workflow into the picture."
+                "Saves PNG files that hold pixels and nothing else: no workflow, seed, prompt, EXIF or source's name. "
+                "ComfyUI's own Save Image writes the workflow into the picture."
             ),
             inputs=[
                 io.Image.Input("image", tooltip="The finished images."),
@@ -32,7 +32,7 @@ class Save(io.ComfyNode):
                 io.Boolean.Input(
                     "with_workflow",
                     default=False,
-                    tooltip="Write the workflow into the picture all the same. The seed in it helps to undo the result.",
+                    tooltip="Write the workflow into the picture all the same: its seed helps to undo the result.",
                 ),
             ],
             outputs=[],

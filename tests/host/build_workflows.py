@@ -25,8 +25,8 @@ NOTES = {
         "1. Load a square photo of one face, framed as in FFHQ (eyes just above the middle).\n"
         "2. Say in 'New Face Looks Like' who the new face may look like, or leave it open.\n"
         "3. 'guidance' is how far from the person: -10 is the paper's. Changing it runs the sampler alone.\n\n"
-        "Files: SDXL base 1.0, ip-adapter-faceid_sdxl.bin, buffalo_l. 'Save Image' writes this workflow into the "
-        "picture: the seed in it helps to undo the result."
+        "Files: SDXL base 1.0, ip-adapter-faceid_sdxl.bin, buffalo_l. ComfyUI's own 'Save Image' would write this "
+        "workflow into the picture, and the seed in it helps to undo the result: keep 'Save Anonymous Image'."
     ),
     "anonymize_aligned_face.pocket": (
         "The same with the pocket model that comes with the pack: queue it, it runs in seconds and needs no file.\n"

@@ -14,7 +14,9 @@ from server import Server
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 NODES = {
     "FaceIDEmbed", "AttributePrompt", "NullIDInvertDPMPP", "NegativeIDGuidanceSampler", "RevPersLoadFaceIDAdapter",
-    "RevPersLoadFaceModel", "RevPersLoadPocket", "RevPersPocketFace",
+    "RevPersLoadFaceModel", "RevPersLoadPocket", "RevPersPocketFace", "RevPersLoadFaceDetector", "RevPersLoadJudge",
+    "RevPersDetectFaces", "RevPersSelectFaces", "RevPersCropFaces", "RevPersPasteFaces", "RevPersAnonymizeFaces",
+    "RevPersSave",
 }  # fmt: skip
 
 
@@ -123,3 +125,8 @@ def test_the_canvas_form_is_the_api_form(server: Server, name: str) -> None:
     if os.environ.get("REVPERS_WRITE_WORKFLOWS"):
         shipped.write_text(json.dumps(made, indent=2) + "\n")
     assert json.loads(shipped.read_text()) == made, "run: make workflows"
+
+
+def test_every_node_has_a_help_page() -> None:
+    for name in NODES:
+        assert (WORKFLOWS.parent / "web" / "docs" / f"{name}.md").read_text().startswith("# "), name
