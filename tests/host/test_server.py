@@ -43,8 +43,8 @@ def test_every_node_is_offered_and_explained(server: Server) -> None:
     for name in NODES:
         node = info[name]
         assert node["category"].startswith("ReversePersonalization") and node["description"]
-        for group in node["input"].values():
-            for key, spec in group.items():
+        for group in ("required", "optional"):
+            for key, spec in node["input"].get(group, {}).items():
                 assert spec[1].get("tooltip"), f"{name}.{key} has no tooltip"
 
 
