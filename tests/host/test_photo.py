@@ -1,0 +1,141 @@
+"""A whole photo through the nodes, with the pocket model and the renderer's own knowledge of where the faces are."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+SIDE, AT = 128, ((20, 30), (210, 60))
+
+
+@pytest.fixture(scope="module")
+def scene(comfy: SimpleNamespace) -> SimpleNamespace:
+    """A grey picture with two rendered people, a detector that knows them, and the loaded pocket model."""
+    node = comfy.nodes["RevPersLoadPocket"]
+    with torch.inference_mode():
+        model, clip, vae, adapter, face_model = node.execute().args
+    types, world = comfy.core("revpers_core.types"), comfy.core("revpers_core.pocket.world")
+    held_out = comfy.core("revpers_core.pocket").HELD_OUT
+    people = world.sample([held_out + 3, held_out + 8], [1, 2])
+    photo = torch.full((1, 224, 380, 3), 0.4)
+    faces: list[Any] = []
+    for (x, y), pixels, points in zip(AT, world.render(people), world.keypoints(people), strict=True):
+        photo[0, y : y + SIDE, x : x + SIDE] = pixels.permute(1, 2, 0)
+        points = points * SIDE + torch.tensor([x, y])
+        box = (*(points.amin(0) - 20).tolist(), *(points.amax(0) + 20).tolist())
+        faces.append(types.Face(box, points, 0.9))
+    return SimpleNamespace(
+        photo=photo, faces=faces, model=model, clip=clip, vae=vae, adapter=adapter, face_model=face_model,
+        detector=(lambda image: list(faces),), nodes=comfy.nodes, core=comfy.core,
+    )  # fmt: skip
+
+
+def run(scene: SimpleNamespace, name: str, **inputs: Any) -> Any:
+    with torch.inference_mode():
+        return scene.nodes[name].execute(**inputs).args
+
+
+def everyone(scene: SimpleNamespace, **changes: Any) -> Any:
+    """(image, mask, report) of the all-in-one node in a few steps."""
+    _, attribute = run(scene, "AttributePrompt", clip=scene.clip, age="any", sex="any", look="", text="")
+    inputs: dict[str, Any] = {
+        "image": scene.photo, "model": scene.model, "clip": scene.clip, "vae": scene.vae, "adapter": scene.adapter,
+        "face_model": scene.face_model, "detector": scene.detector, "attribute": attribute, "strength": 0.5,
+        "size": SIDE, "steps": 8, "skip": 0.6, "seed": 1, "no_face": "raise",
+    }  # fmt: skip
+    return run(scene, "RevPersAnonymizeFaces", **{**inputs, **changes})
+
+
+def test_everyone_changes_and_the_rest_is_untouched(scene: SimpleNamespace) -> None:
+    image, mask, report = everyone(scene)
+    difference = (image - scene.photo).abs().amax(-1)
+    assert torch.equal(image[mask == 0], scene.photo[mask == 0])
+    for face in scene.faces:
+        x, y = face.points[2].int().tolist()
+        assert difference[0, y - 15 : y + 15, x - 15 : x + 15].max() > 0.1
+    assert report.count('"unverified"') == 2 and "seed" not in report
+
+
+def test_nobody_is_an_error_unless_the_user_chose_otherwise(scene: SimpleNamespace) -> None:
+    nobody = (lambda image: [],)
+    with pytest.raises(ValueError, match="no face was found"):
+        everyone(scene, detector=nobody)
+    assert torch.equal(everyone(scene, detector=nobody, no_face="pass")[0], scene.photo)
+    blurred = everyone(scene, detector=nobody, no_face="blur")[0]
+    assert blurred.std() < 0.7 * scene.photo.std()
+
+
+def judge(verdicts: list[bool]) -> SimpleNamespace:
+    """A judge whose answers are given; it keeps count."""
+    told = iter(verdicts)
+    return SimpleNamespace(name="stand-in", embed=lambda image, face: None, same_person=lambda a, b: next(told))
+
+
+def test_a_recognised_face_is_done_again_stronger_and_then_is_an_error(scene: SimpleNamespace) -> None:
+    _, _, report = everyone(scene, judge=(judge([True, False, False]),))
+    assert '"guidance": -7.5' in report and '"guidance": -5.0' in report
+    assert report.count("not re-identified by 1 of 1 judges") == 2
+    with pytest.raises(ValueError, match="still recognised by stand-in"):
+        everyone(scene, judge=(judge([True, True]),))
+
+
+def test_a_face_that_only_the_second_look_finds_is_done_too_and_then_is_an_error(scene: SimpleNamespace) -> None:
+    first, second = scene.faces
+    looks = iter([[first], [first, second], [first, second]])
+    _, _, report = everyone(scene, detector=(lambda image: next(looks),))
+    assert report.count("unverified") == 2
+    elsewhere = scene.core("revpers_core.types").Face((300.0, 5.0, 340.0, 45.0), second.points + 40, 0.9)
+    looks = iter([[first], [first, second], [first, second, elsewhere]])
+    with pytest.raises(ValueError, match="still turn up after the second look"):
+        everyone(scene, detector=(lambda image: next(looks),))
+
+
+def test_cut_and_put_back_gives_the_photo_back(scene: SimpleNamespace) -> None:
+    faces, overlay = run(
+        scene, "RevPersDetectFaces", detector=scene.detector, image=scene.photo, min_score=0.5, smallest=20.0,
+        must_find=True,
+    )  # fmt: skip
+    assert (overlay - scene.photo).abs().max() > 0.2
+    chosen, others = run(
+        scene, "RevPersSelectFaces", faces=faces, which="by number", numbers="2", size=1.0, likeness=0.4
+    )
+    assert len(chosen[0]) == len(others[0]) == 1 and chosen[0][0] is faces[0][1]
+    crops, places = run(scene, "RevPersCropFaces", image=scene.photo, faces=chosen, size=SIDE)
+    same, mask = run(
+        scene, "RevPersPasteFaces", image=scene.photo, places=places, crop=crops, match_colour=False,
+        keep_eyes_and_mouth=False,
+    )  # fmt: skip
+    assert (same - scene.photo).abs().max() <= 1 / 255
+    assert mask.max() > 0.9
+
+
+def test_people_on_the_keep_list_are_left_alone(scene: SimpleNamespace) -> None:
+    faces = [scene.faces]
+    world, held_out = scene.core("revpers_core.pocket.world"), scene.core("revpers_core.pocket").HELD_OUT
+    reference = world.sample([held_out + 8], [77])
+    points = world.keypoints(reference)[0] * SIDE
+    found = scene.core("revpers_core.types").Face((30.0, 30.0, 100.0, 110.0), points, 0.9)
+    chosen, others = run(
+        scene, "RevPersSelectFaces", faces=faces, which="all but these people", numbers="", size=1.0, likeness=0.2,
+        image=scene.photo, face_model=scene.face_model,
+        references=world.render(reference).permute(0, 2, 3, 1), references_faces=[[found]],
+    )  # fmt: skip
+    assert others == [[scene.faces[1]]] and chosen == [[scene.faces[0]]]
+
+
+def test_saving_leaves_no_word(scene: SimpleNamespace, base: Any) -> None:
+    from PIL import Image
+
+    node = scene.nodes["RevPersSave"]
+    node.hidden = SimpleNamespace(prompt={"seed": 1}, extra_pnginfo={"workflow": {"a": 1}})
+    run(scene, "RevPersSave", image=scene.photo, filename_prefix="bare", with_workflow=False)
+    run(scene, "RevPersSave", image=scene.photo, filename_prefix="told", with_workflow=True)
+    (bare,) = (base / "output").glob("bare*.png")
+    (told,) = (base / "output").glob("told*.png")
+    with Image.open(bare) as picture:
+        assert not picture.info
+        assert np.abs(np.asarray(picture) / 255 - scene.photo[0].numpy()).max() < 1 / 255
+    with Image.open(told) as picture:
+        assert "workflow" in picture.info
