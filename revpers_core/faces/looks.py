@@ -40,6 +40,12 @@ def whole(image: Tensor, side: int) -> Look:
     return Look(resized(image, size) if size != (height, width) else image, _zoomed(size, (height, width)))
 
 
+def smaller(look: Look, side: int) -> Look:
+    """The look shrunk so that its longer side is ``side`` at most."""
+    again = whole(look.pixels, min(side, max(look.pixels.shape[-2:])))
+    return Look(again.pixels, _after(look.back, again.back), look.inner)
+
+
 def tiles(image: Tensor, side: int, finest: float) -> Iterator[Look]:
     """Overlapping tiles of ``side`` pixels, at twice the size of ``whole``, four times and so on.
 

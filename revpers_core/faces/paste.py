@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, max_pool2d, pad
+from torch.nn.functional import max_pool2d
 
 from .geometry import Crop, check_image
 from .masks import face_mask
-from .warp import BAND, inverted, shifted, warp
+from .warp import BAND, blurred, inverted, shifted, warp
 
 CHANGED = 4 / 255
 """A change of a pixel from which on the source's pixel is replaced as a whole."""
@@ -62,10 +62,9 @@ def changed(new: Tensor, old: Tensor) -> Tensor:
     """(1, S, S) in [0, 1]: where a crop is a new one, widened a little and soft."""
     change = ((new - old).abs().amax(0, keepdim=True) / CHANGED).clamp(0, 1)
     reach = max(1, new.shape[-1] // 64)
-    for pool in (max_pool2d, avg_pool2d):
-        for kernel, room in (((2 * reach + 1, 1), (0, 0, reach, reach)), ((1, 2 * reach + 1), (reach, reach, 0, 0))):
-            change = pool(pad(change[None], room, mode="replicate"), kernel, 1)[0]
-    return change
+    for kernel, room in (((2 * reach + 1, 1), (reach, 0)), ((1, 2 * reach + 1), (0, reach))):
+        change = max_pool2d(change[None], kernel, 1, room)[0]
+    return blurred(change, reach)
 
 
 def matched(new: Tensor, old: Tensor, mask: Tensor) -> Tensor:

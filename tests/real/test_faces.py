@@ -3,10 +3,10 @@
 import math
 from collections.abc import Callable
 from itertools import combinations, pairwise
+from types import ModuleType
 
 import pytest
 import torch
-from conftest import OBAMA, absent
 
 from revpers_core.faces.detect import Search, find_faces
 from revpers_core.faces.geometry import cut, face_for_recogniser
@@ -16,9 +16,11 @@ from revpers_core.faces.looks import roll, whole
 from revpers_core.faces.paste import footprint, paste
 from revpers_core.faces.warp import inverted, warp
 from revpers_core.metrics.seam import seam
+from revpers_core.pocket import world
 from revpers_core.types import Face
 
 Photo = Callable[[str], torch.Tensor]
+OBAMA = ("obama", "obama2", "obama3")
 LARGEST = "solvay-2126x1463"
 
 
@@ -45,17 +47,18 @@ def test_one_person(name: str, photo: Photo, detectors: list[Detector]) -> None:
     assert eyes[:, 1].max() < mouth[:, 1].min() and eyes[0, 0] < eyes[1, 0]
 
 
-@pytest.mark.parametrize("name", ["coffee", "chelsea", "brick", "coins", "page", "hubble_deep_field"])
+@pytest.mark.parametrize("name", ["coffee", "chelsea", "brick", "coins", "page", "text"])
 def test_nobody(name: str, photo: Photo, detectors: list[Detector]) -> None:
-    try:
-        image = photo(name)
-    except FileNotFoundError:
-        pytest.skip("this release of scikit-image does not carry it")
-    assert find_faces(image, detectors) == []
+    assert find_faces(photo(name), detectors) == []
 
 
-def test_a_drawn_face_is_a_face(photo: Photo, detectors: list[Detector]) -> None:
-    assert len(find_faces(photo("painting"), detectors)) == 1
+@pytest.mark.parametrize("size", [128, 256])
+def test_drawn_faces_are_faces(size: int, detectors: list[Detector]) -> None:
+    """The pocket world's people, who were never photographed: each found once, with points where they were drawn."""
+    people = world.sample(range(24), range(100, 124))
+    for image, points in zip(world.render(people, size), world.keypoints(people), strict=True):
+        (face,) = find_faces(image, detectors)
+        assert (face.points - points * size).norm(dim=-1).mean() < 0.06 * size
 
 
 @pytest.mark.parametrize("margin", [-0.1, 0, 0.1])
@@ -81,7 +84,7 @@ def test_tilted_faces(degrees: int, photo: Photo, detectors: list[Detector]) -> 
     assert len(faces) == 1
     there = faces[0].points.double() @ inverted(turn)[:, :2].T + inverted(turn)[:, 2]
     apart = (before.points[1] - before.points[0]).norm()
-    assert ((there - before.points).norm(dim=-1) / apart).max() < 0.1
+    assert ((there - before.points).norm(dim=-1) / apart).max() < 0.12
 
 
 @pytest.mark.parametrize("size", [64, 256, 1024])
@@ -138,20 +141,21 @@ def test_judges_know_turned_people(
 
 
 def test_our_alignment_is_as_good_as_insightfaces(
-    fr_feature: ArcFaceJudge, photo: Photo, detectors: list[Detector]
+    insightface: ModuleType, fr_feature: ArcFaceJudge, photo: Photo, detectors: list[Detector]
 ) -> None:
     """Same-person similarity by our alignment is that by ``norm_crop``, to 0.02, on large and on small photos."""
-    try:
-        from insightface.utils.face_align import norm_crop
-    except ImportError:
-        absent("insightface is not installed")
     ours, theirs = [], []
     for name in OBAMA:
         for side in (2000, 500, 250):
             image = whole(photo(name), side).pixels
             face = find_faces(image, detectors)[0]
             pixels = (image * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-            plain = torch.from_numpy(norm_crop(pixels, face.points.numpy())).permute(2, 0, 1).float() / 255
+            plain = (
+                torch.from_numpy(insightface.utils.face_align.norm_crop(pixels, face.points.numpy()))
+                .permute(2, 0, 1)
+                .float()
+                / 255
+            )
             ours.append(fr_feature.model.features(face_for_recogniser(image, face)[None])[0])
             theirs.append(fr_feature.model.features(plain[None])[0])
     pairs = list(combinations(range(len(ours)), 2))

@@ -1,15 +1,16 @@
 """Our decoding of InsightFace's detectors against the insightface package's own."""
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from conftest import absent
 from onnx import TensorProto, helper, numpy_helper
 
-from revpers_core.faces import detect, insightface
+from revpers_core.faces import detect
+from revpers_core.faces.insightface import of_model
 
 
 def random_heads(path: Path, side: int, seed: int) -> Path:
@@ -35,16 +36,12 @@ def random_heads(path: Path, side: int, seed: int) -> Path:
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_same_faces_as_insightface(seed: int, tmp_path: Path) -> None:
-    try:
-        from insightface.model_zoo.retinaface import RetinaFace
-    except ImportError:
-        absent("insightface is not installed")
+def test_the_same_faces_as_insightface(seed: int, insightface: ModuleType, tmp_path: Path) -> None:
     path = random_heads(tmp_path / "det_10g.onnx", 640, seed)
-    model = RetinaFace(str(path))
+    model = insightface.model_zoo.retinaface.RetinaFace(str(path))
     model.prepare(-1, det_thresh=0.3, input_size=(640, 640))
     image = torch.rand(3, 640, 640)
-    ours, theirs = detect.load(path, "cpu")(image), insightface.of_model(model)(image)
+    ours, theirs = detect.load(path, "cpu")(image), of_model(model)(image)
     assert len(ours) == len(theirs) > 10
     for a, b in zip(ours, theirs, strict=True):
         assert a.box == pytest.approx(b.box, abs=1e-3) and a.score == pytest.approx(b.score)
