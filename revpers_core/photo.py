@@ -100,7 +100,7 @@ def anonymize_or(otherwise: str, photo: Tensor, tools: Tools, wishes: Wishes) ->
         return Done(blurred(photo), photo.new_ones(1, *photo.shape[-2:]), [])
 
 
-def blurred(photo: Tensor, cells: int = 12) -> Tensor:
+def blurred(photo: Tensor, cells: int = 8) -> Tensor:
     """The photo (3, H, W) averaged over ``cells`` cells on its shorter side, smoothed: nothing to recognise."""
     height, width = photo.shape[-2:]
     scale = cells / min(height, width)
