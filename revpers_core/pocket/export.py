@@ -34,3 +34,5 @@ def export(state_dir: Path, folder: Path = WEIGHTS) -> None:
         save_file(sdxl_state(model, baked(state_dir)), folder / "pocket_sdxl.safetensors")
         adapter = {k: v.detach().half().contiguous() for k, v in model.adapter.state_dict().items()}
         save_file(adapter, folder / "pocket_faceid.safetensors")
+    for path in folder.iterdir():
+        path.chmod(0o644)  # safetensors makes its files private

@@ -78,7 +78,7 @@ def faults(path: Path, source: str) -> list[str]:
         there = target(path, level, module)
         if here.startswith("revpers_core") and not there.startswith("revpers_core"):
             wrong.append(f"{here}: the core may not import {there}")
-        hosts = ("revpers_core/hosts/", "revpers_core/cli", "revpers_core/demo")
+        hosts = ("revpers_core/hosts/", "revpers_core/cli", "revpers_core/jobs", "revpers_core/demo")
         if there.startswith("revpers_core/hosts/") and not here.startswith((*hosts, "nodes/")):
             wrong.append(f"{here}: the core may not import the host {there}")
         if there.startswith("revpers_core/hosts/diffusers") and here.startswith("nodes/"):

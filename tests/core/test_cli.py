@@ -10,7 +10,10 @@ from PIL import Image, PngImagePlugin
 
 from revpers_core import images, pocket
 from revpers_core.cli import main
+from revpers_core.faces import detect
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
+from revpers_core.pocket import world
+from revpers_core.types import Face
 
 FAST = ["--steps", "3", "--skip", "0.5", "--guidance", "-2"]
 
@@ -203,3 +206,59 @@ def test_a_process_of_its_own_prints_records_only(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "revpers: steps must be 2 or more, got 1\n"
+
+
+def photo(name, faces):
+    """A grey picture with rendered faces at places (x, y), and where their points are."""
+    canvas, found = torch.full((3, 200, 320), 0.5), []
+    for k, (x, y) in enumerate(faces):
+        described = world.sample([pocket.HELD_OUT + k], [k + 5])
+        canvas[:, y : y + 128, x : x + 128] = world.render(described)[0]
+        points = world.keypoints(described)[0] * 128 + torch.tensor([x, y])
+        found.append(Face((x + 20, y + 30, x + 108, y + 118), points, 0.9))
+    images.picture(canvas).save(name)
+    return found
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Detection is tested elsewhere: here the faces are told, and none is seen in the result but them."""
+    faces = []
+    monkeypatch.setattr(detect, "load", lambda path: lambda image: list(faces))
+    monkeypatch.setattr(detect, "find_faces", lambda image, detectors, search: detectors[0](image))
+    return faces
+
+
+def test_everyone_in_a_photo_is_changed_and_the_rest_is_not(capsys, told):
+    told += photo("two.png", [(10, 20), (180, 40)])
+    code, out, err = run(capsys, "anonymize", "two.png", "-o", "out", "--json", "--detector", "any.onnx", *FAST)
+    assert (code, err) == (0, "")
+    record = json.loads(out)
+    assert record["verdict"] == "unverified" and len(record["faces"]) == 2
+    assert record["unet_evaluations"] == 2 * 2 * 2 * 3
+    changed = (images.read("out/two_anonymous.png") - images.read("two.png")).abs().amax(0)
+    assert changed[:15].max() == 0 and changed[:140, 140:175].max() == 0
+    for face in told:
+        x, y = face.points[2].int().tolist()
+        assert changed[y - 10 : y + 10, x - 10 : x + 10].max() > 0.05
+
+
+def test_faces_are_listed_as_numbers(capsys, told):
+    told += photo("one.png", [(40, 20)])
+    code, out, _ = run(capsys, "faces", "one.png", "--json", "--detector", "any.onnx")
+    (line,) = out.splitlines()
+    record = json.loads(line)
+    assert code == 0 and (record["image"], record["width"], record["height"]) == ("one.png", 320, 200)
+    assert record["faces"][0]["box"] == [60, 50, 148, 138] and len(record["faces"][0]["points"]) == 5
+    told.clear()
+    code, out, err = run(capsys, "faces", "one.png", "--json", "--detector", "any.onnx")
+    assert code == 1 and json.loads(out)["faces"] == [] and "no face was found" in err
+
+
+def test_a_photo_without_a_face_leaves_no_file_unless_the_user_chose_so(capsys, told, tmp_path):
+    photo("none.png", [])
+    call = ["anonymize", "none.png", "-o", "out", "--detector", "any.onnx", *FAST]
+    code, _, err = run(capsys, *call)
+    assert code == 1 and "no face was found" in err and not list((tmp_path / "out").iterdir())
+    code, _, _ = run(capsys, *call, "--no-face", "blur")
+    assert code == 0 and (tmp_path / "out" / "none_anonymous.png").exists()

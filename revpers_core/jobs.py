@@ -1,0 +1,129 @@
+"""What the command does with one picture: from file to file, or to a plain sentence why not."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from . import images
+from .faces.geometry import face_for_recogniser
+from .faces.judges import Judge
+from .identity import similarity
+from .photo import Done, Tools, Wishes, anonymize_or, verdict
+from .trajectory import OnStep
+from .types import Face, Identity, NoFaceError, Plan
+
+if TYPE_CHECKING:
+    from .hosts.diffusers import ReversePersonalizationPipeline
+
+Detect = Callable[[Tensor], list[Face]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for every picture of a call. detect: None where pictures are aligned crops already."""
+
+    pipeline: "ReversePersonalizationPipeline"
+    plan: Plan
+    settings: dict[str, Any]
+    is_pocket: bool
+    detect: Detect | None = None
+    judges: Sequence[Judge] = ()
+    no_face: str = "raise"
+
+
+def anonymize_file(job: Job, path: Path, output: Path, on_step: OnStep | None) -> dict[str, Any]:
+    """One picture, from file to file; returns its record. No file is written where anything fails."""
+    start, before = time.perf_counter(), job.pipeline.unet_evaluations
+    image = images.read(path)
+    made, found = crop(job, image, on_step) if job.detect is None else photo(job, job.detect, image, on_step)
+    picture = images.picture(made)
+    images.write_png(images.marked(picture) if job.is_pocket else picture, output)
+    return {
+        "image": str(path),
+        "output": str(output),
+        "unet_evaluations": job.pipeline.unet_evaluations - before,
+        "seconds": round(time.perf_counter() - start, 2),
+        **found,
+        "settings": job.settings,
+    }
+
+
+def crop(job: Job, image: Tensor, on_step: OnStep | None) -> tuple[Tensor, dict[str, Any]]:
+    """An aligned square crop made into somebody else, and what was seen of it."""
+    result = job.pipeline.anonymize(images.resized(square(image), job.pipeline.size)[None], job.plan, on_step)
+    return result.image[0], {
+        "similarity_null": likeness(job.pipeline, result.source, result.reconstruction),
+        "similarity_after": likeness(job.pipeline, result.source, result.image),
+        "verdict": verdict(()),  # only the recogniser that steered the run has looked at its result
+    }
+
+
+def photo(job: Job, detect: Detect, image: Tensor, on_step: OnStep | None) -> tuple[Tensor, dict[str, Any]]:
+    """Everyone in a photo made into somebody else, looked at again, and what was seen of each."""
+
+    def embed(where: Tensor, face: Face) -> Identity:
+        return job.pipeline.face_model.identify(face_for_recogniser(where, face)[None])
+
+    tools = Tools(detect, embed, job.pipeline.beginner(job.plan, on_step), job.pipeline.size, job.judges)
+    done: Done = anonymize_or(job.no_face, image, tools, Wishes(job.plan.guidance))
+    return done.image, {
+        "similarity_null": None,
+        "similarity_after": max((one["similarity_after"] for one in done.faces), default=None),
+        "verdict": verdict(job.judges) if done.faces else f"no face: {job.no_face}",
+        "faces": done.faces,
+    }
+
+
+def square(image: Tensor) -> Tensor:
+    """The picture (3, S, S), or ValueError where it is not square."""
+    height, width = image.shape[-2:]
+    if height != width:
+        raise ValueError(
+            f"it is {width} x {height} pixels, but without a --detector the input must be an aligned square crop of "
+            "one face: crop it to a square with the upright face in its middle, chin to hairline about two thirds of "
+            "the side, or give a detector"
+        )
+    return image
+
+
+def likeness(pipeline: "ReversePersonalizationPipeline", source: Identity, image: Tensor) -> float | None:
+    """Cosine similarity of a picture (1, 3, S, S) to the source, to 4 digits; None where no face is seen in it."""
+    try:
+        return round(float(similarity(source, pipeline.embed(image))), 4)
+    except NoFaceError:
+        return None
+
+
+def describe(faces: Sequence[Face]) -> list[dict[str, Any]]:
+    """Faces as plain numbers, to 2 digits: box [x0, y0, x1, y1], points 5 x 2, score."""
+    return [
+        {
+            "box": [round(v, 2) for v in face.box],
+            "points": [[round(v, 2) for v in point] for point in face.points.tolist()],
+            "score": round(face.score, 4),
+        }
+        for face in faces
+    ]
+
+
+def pipeline(files: Sequence[Path | None], dtype: torch.dtype, device: str) -> "ReversePersonalizationPipeline":
+    """From (checkpoint, adapter, recogniser), or the pocket model where they are None."""
+    try:
+        from .hosts.diffusers import ReversePersonalizationPipeline as Pipeline
+        from .hosts.diffusers_files import quiet
+    except ImportError as error:
+        raise ImportError(f"diffusers is needed ({error}): pip install revpers[diffusers]") from error
+    quiet()
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"the device {device!r} cannot be used here: {error}") from error
+    checkpoint, adapter, face_model = files
+    if checkpoint is None or adapter is None or face_model is None:
+        return Pipeline.from_pocket(dtype=dtype, device=device)
+    return Pipeline.from_single_file(checkpoint, adapter, face_model, dtype=dtype, device=device)
