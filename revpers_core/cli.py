@@ -18,6 +18,7 @@ from torch import Tensor
 from . import demo, images
 from .faces import detect, judges
 from .jobs import Job, anonymize_file, describe, pipeline
+from .pocket import commands as pocket_commands
 from .schedule import PAPER_SKIP, PAPER_STEPS, timesteps
 from .trajectory import OnStep
 from .types import PAPER_GUIDANCE, Attribute, Face, NoFaceError, Plan
@@ -187,6 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
     look.add_argument("--json", action="store_true", help="one JSON line an image")
     _search_options(look)
+    pocket_commands.add(commands)
     show = commands.add_parser("demo", help="the pocket model at work on a rendered face or a photo")
     show.set_defaults(run=_demo)
     show.add_argument("--image", type=Path, help="a photo; its middle square is taken")

@@ -1,0 +1,114 @@
+"""``revpers pocket train|check`` and ``revpers curve``: the laboratory on the command line."""
+
+import argparse
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..faces import recognise
+from ..jobs import pipeline
+from ..metrics.interval import Estimate
+from ..types import Plan
+from . import JUDGE
+
+
+def add(commands: Any) -> None:
+    """Register the commands with the parser's subcommands."""
+    pocket = commands.add_parser("pocket", help="the embedded model: train it, check it").add_subparsers(required=True)
+    train = pocket.add_parser("train", help="train it stage by stage; resumes", add_help=False)
+    train.set_defaults(run=_train)
+    train.add_argument("rest", nargs=argparse.REMAINDER)
+    check = pocket.add_parser("check", help="measure its gates on held-out people; exit code 1 where one fails")
+    check.set_defaults(run=_check)
+    check.add_argument("--people", type=int, default=100, help="for the slow gates (default %(default)s)")
+    curve = commands.add_parser("curve", help="privacy and preservation over guidance, as table and plot")
+    curve.set_defaults(run=_curve)
+    curve.add_argument("--world", choices=("pocket",), default="pocket", help="whose faces")
+    curve.add_argument("--people", type=int, default=200, help="held-out people (default %(default)s)")
+    curve.add_argument("--steps", type=int, default=20, help="per phase (default %(default)s)")
+    curve.add_argument("--skip", type=float, default=0.7, help="part of the noise left out (default %(default)s)")
+    curve.add_argument("-o", "--output", type=Path, default=Path("curve"), metavar="DIR")
+
+
+def _train(args: argparse.Namespace) -> int:
+    from .train import main
+
+    main(args.rest)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from .check import gates
+
+    failed = 0
+    for gate in gates(pipeline((None, None, None), torch.float32, "cpu"), args.people):
+        print(gate, flush=True)
+        failed += not gate.passed
+    print(f"{failed} gates failed" if failed else "every gate passed")
+    return bool(failed)
+
+
+def _curve(args: argparse.Namespace) -> int:
+    from .laboratory import People, curve
+
+    args.output.mkdir(parents=True, exist_ok=True)
+    model, plan = pipeline((None, None, None), torch.float32, "cpu"), Plan(args.steps, args.skip)
+    rows: list[dict[str, Any]] = []
+    for row in curve(People(args.people), model, recognise.load(JUDGE), plan):
+        rows.append(row)
+        said = ", ".join(f"{key} {value}" for key, value in row.items() if key in ("auc", "rank1", "r_yaw", "r_smile"))
+        print(row["method"], "" if row["guidance"] is None else f"{row['guidance']:+g}", said, flush=True)
+    write(rows, args.output, {"people": args.people, "steps": args.steps, "skip": args.skip})
+    print(f"table and plot: {args.output}")
+    return 0
+
+
+def write(rows: list[dict[str, Any]], folder: Path, settings: dict[str, Any]) -> None:
+    """curve.json (estimates with intervals), curve.csv (flat) and curve.png."""
+    told = [{k: v._asdict() if isinstance(v, Estimate) else v for k, v in row.items()} for row in rows]
+    (folder / "curve.json").write_text(json.dumps({"settings": settings, "rows": told}, indent=1) + "\n")
+    flat = [
+        {
+            name: value
+            for key, v in row.items()
+            for name, value in (
+                {key: v.value, f"{key}_low": v.low, f"{key}_high": v.high} if isinstance(v, Estimate) else {key: v}
+            ).items()
+        }
+        for row in rows
+    ]
+    with (folder / "curve.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(flat[0]))
+        writer.writeheader()
+        writer.writerows(flat)
+    plot(rows, settings["people"]).savefig(folder / "curve.png", dpi=120)
+
+
+def plot(rows: list[dict[str, Any]], people: int) -> Any:
+    """Privacy on the left, what stays on the right, over guidance; shades are 95% intervals."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    privacy, stays = figure.subplots(1, 2)
+    for method, style in (("ours", "-"), ("wrong identity", "--")):
+        points = sorted((row for row in rows if row["method"] == method), key=lambda row: row["guidance"])
+        if not points:
+            continue
+        x = [row["guidance"] for row in points]
+        for axes, names in ((privacy, ("auc", "rank1")), (stays, ("r_yaw", "r_smile", "r_gaze_x", "r_light_x"))):
+            for k, name in enumerate(names):
+                line = [row[name].value for row in points]
+                axes.plot(x, line, style, color=f"C{k}", label=f"{name} ({method})")
+                if method == "ours":
+                    low, high = [row[name].low for row in points], [row[name].high for row in points]
+                    axes.fill_between(x, low, high, color=f"C{k}", alpha=0.15)
+    privacy.axhline(0.5, color="grey", lw=0.8)
+    privacy.axhline(1 / people, color="grey", lw=0.8, ls=":")
+    for axes, title in ((privacy, "does judge B still know them?"), (stays, "do the factors stay?")):
+        axes.set(title=title, xlabel="guidance")
+        axes.invert_xaxis()
+        axes.legend(fontsize=7)
+    return figure
