@@ -193,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(run=_demo)
     show.add_argument("--image", type=Path, help="a photo; its middle square is taken")
     show.add_argument("-o", "--output", type=Path, default=Path("demo"), metavar="DIR")
-    _run_options(show)
+    _run_options(show, demo.SKIP)
     return parser
 
 
@@ -208,11 +208,11 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run_options(parser: argparse.ArgumentParser) -> None:
+def _run_options(parser: argparse.ArgumentParser, skip: float = PAPER_SKIP) -> None:
     run = parser.add_argument_group("run")
     run.add_argument("--guidance", type=float, default=PAPER_GUIDANCE, help="below 0 leads away (default %(default)s)")
     run.add_argument("--steps", type=int, default=PAPER_STEPS, help="per phase (default %(default)s)")
-    run.add_argument("--skip", type=float, default=PAPER_SKIP, help="part of the noise left out (default %(default)s)")
+    run.add_argument("--skip", type=float, default=skip, help="part of the noise left out (default %(default)s)")
     run.add_argument("--seed", type=int, help="0 or more; drawn and not told unless given")
 
 

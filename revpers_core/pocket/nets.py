@@ -66,7 +66,7 @@ class Denoiser(nn.Module):
 
     def prompts(self, texts: list[str]) -> Prompts:
         tokens = self.vocabulary.tokens(texts)
-        device = self.unet.out[2].weight.device
+        device = next(self.parameters()).device
         end = (tokens == tokens[0, -1]).int().argmax(1)
         return self.encode(self.vocabulary.rows[tokens].to(device), end.to(device))
 

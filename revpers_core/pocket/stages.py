@@ -32,7 +32,8 @@ M = TypeVar("M", bound=nn.Module)
 def placed(net: M, device: torch.device) -> M:
     """The net on the device, laid out for fast convolutions."""
     net.to(device)
-    return net.to(memory_format=torch.channels_last)
+    net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (torch's stubs lack this form)
+    return net
 
 
 def _packed(x: Tensor) -> Tensor:

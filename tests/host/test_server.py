@@ -110,7 +110,7 @@ def test_a_cancelled_run_stops_within_two_seconds_and_the_next_is_right(server: 
 
 
 def test_too_many_steps_are_refused_in_words(server: Server) -> None:
-    entry = server.result(server.queue(workflow("anonymize_aligned_face.pocket", steps=400)))
+    entry = server.result(server.queue(workflow("anonymize_aligned_face.pocket", steps=600)))
     message = dict(entry["status"]["messages"])["execution_error"]["exception_message"]
     assert "use fewer steps or a smaller skip" in message
 
