@@ -18,7 +18,7 @@ test: .venv/ready lint
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright -p pyproject.toml
+	$(BIN)/pyright -p pyproject.toml --pythonpath $(BIN)/python
 
 host:
 	$(PYTHON) tests/host/prepare.py
