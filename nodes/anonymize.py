@@ -201,7 +201,7 @@ class AnonymizeFaces(io.ComfyNode):
                 sockets.Judge.Input("judge", optional=True, tooltip="From 'Load Judge'. Without one: 'unverified'."),
             ],
             outputs=[
-                io.Image.Output("image"),
+                io.Image.Output("anonymized", display_name="image"),
                 io.Mask.Output("mask", tooltip="Where the images may have changed."),
                 io.String.Output("report", tooltip="A JSON line an image: faces, verdicts. No embedding, no seed."),
             ],

@@ -247,7 +247,7 @@ class PasteFaces(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("image"),
+                io.Image.Output("pasted", display_name="image"),
                 io.Mask.Output("mask", tooltip="Where the images may have changed: for inpainting touch-ups."),
             ],
         )
