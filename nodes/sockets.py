@@ -28,7 +28,10 @@ ALIASES = ["anonymize", "face", "privacy", "de-identify", "FaceID", "reverse per
 
 
 def schema(node_id: str, name: str, room: str = "", **rest: Any) -> io.Schema:
-    """A node's schema in the pack's category; ``search_aliases`` only where ComfyUI knows them (not in 0.3.64)."""
+    """A node's schema in the pack's category, for every ComfyUI: ``search_aliases`` only where it knows them, outputs
+    shown by their ids, which 0.3.64 would show by their types."""
+    for output in rest["outputs"]:
+        output.display_name = output.display_name or output.id
     known = {field.name for field in fields(io.Schema)}
     category = f"{CATEGORY}/{room}" if room else CATEGORY
     asked = {"node_id": node_id, "display_name": name, "category": category, "search_aliases": ALIASES, **rest}
