@@ -1,4 +1,4 @@
-"""``revpers pocket train|check`` and ``revpers curve``: the laboratory on the command line."""
+"""``revpers pocket train|check|sheet`` and ``revpers curve``: the laboratory on the command line."""
 
 import argparse
 import csv
@@ -17,13 +17,16 @@ from . import JUDGE
 
 def add(commands: Any) -> None:
     """Register the commands with the parser's subcommands."""
-    pocket = commands.add_parser("pocket", help="the embedded model: train it, check it").add_subparsers(required=True)
+    pocket = commands.add_parser("pocket", help="the embedded model: train, check, see").add_subparsers(required=True)
     train = pocket.add_parser("train", help="train it stage by stage; resumes", add_help=False)
     train.set_defaults(run=_train)
     train.add_argument("rest", nargs=argparse.REMAINDER)
     check = pocket.add_parser("check", help="measure its gates on held-out people; exit code 1 where one fails")
     check.set_defaults(run=_check)
     check.add_argument("--people", type=int, default=100, help="for the slow gates (default %(default)s)")
+    sheet = pocket.add_parser("sheet", help="a contact sheet of the face world")
+    sheet.set_defaults(run=_sheet)
+    sheet.add_argument("-o", "--output", type=Path, default=Path("pocket_faces.jpg"), metavar="FILE")
     curve = commands.add_parser("curve", help="privacy and preservation over guidance, as table and plot")
     curve.set_defaults(run=_curve)
     curve.add_argument("--world", choices=("pocket",), default="pocket", help="whose faces")
@@ -49,6 +52,14 @@ def _check(args: argparse.Namespace) -> int:
         failed += not gate.passed
     print(f"{failed} gates failed" if failed else "every gate passed")
     return bool(failed)
+
+
+def _sheet(args: argparse.Namespace) -> int:
+    from .sheet import sheet
+
+    sheet().save(args.output)
+    print(f"contact sheet: {args.output}")
+    return 0
 
 
 def _curve(args: argparse.Namespace) -> int:

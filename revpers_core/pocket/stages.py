@@ -70,14 +70,7 @@ def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -
         imagined = 0.2 * F.relu(length[count:] - ABSENT / 2).mean()
         return {"cosface": F.cross_entropy(SHARPNESS * cosine, who), "length": missing + imagined}
 
-    return Task(
-        "judge" if judge else "recogniser",
-        {"net": net, "classes": classes},
-        loss,
-        rate=2e-3,
-        decay=0.02,
-        fast=not judge,
-    )
+    return Task("judge" if judge else "recogniser", {"net": net, "classes": classes}, loss, 2e-3, decay=0.02, fast=True)
 
 
 def regressors(photos: data.Photos, device: torch.device) -> Task:
@@ -97,7 +90,7 @@ def regressors(photos: data.Photos, device: torch.device) -> Task:
             terms[name] = 0.1 * F.cross_entropy(part.float(), kinds[index, i])
         return terms
 
-    return Task("regressors", {"net": net}, loss, rate=2e-3, decay=0.02)
+    return Task("regressors", {"net": net}, loss, rate=2e-3, decay=0.02, fast=True)
 
 
 def _importance(size: int, device: torch.device) -> Tensor:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from revpers_core.pocket import world
+from revpers_core.pocket.sheet import rows
 
 PLAIN = {
     "yaw": 0, "pitch": 0, "roll": 0, "smile": 0, "open": 0, "gaze_x": 0, "gaze_y": 0, "lid": 0.9, "noise": 0, "blur": 0,
@@ -128,3 +129,10 @@ def test_words_say_what_is_there():
 def test_unknown_factor_is_refused():
     with pytest.raises(ValueError, match="scene factor must be one of"):
         world.edited(world.sample([1], [1]), smirk=1.0)
+
+
+def test_a_sweep_of_the_contact_sheet_moves_its_factor_alone():
+    for name, faces in rows().items():
+        if name in world.FACTORS:
+            moved = world.factors(faces).std(0) > 0
+            assert [f for f, m in zip(world.FACTORS, moved, strict=True) if m] == [name]
