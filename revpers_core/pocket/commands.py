@@ -92,7 +92,7 @@ def write(rows: list[dict[str, Any]], folder: Path, settings: dict[str, Any]) ->
         for row in rows
     ]
     with (folder / "curve.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(flat[0]))
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in flat for key in row)))
         writer.writeheader()
         writer.writerows(flat)
     plot(rows, settings["people"]).savefig(folder / "curve.png", dpi=120)

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from . import onnx_files
 from .loop import averaged
 from .nets import Denoiser, sdxl_state
+from .prepared import baked
 from .recognisers import FACE, Judge, Recogniser, Regressors
-from .train import baked
 
 WEIGHTS = Path(__file__).parent / "weights"
 

@@ -126,13 +126,15 @@ def measured(people: People, images: Tensor, judge: FaceModel) -> dict[str, Esti
     return rows
 
 
+WISHES = 6
+"""Groups of people, each with other words for age, sex and skin."""
 GUIDANCES = (4.0, 2.0, 0.0, -1.0, -2.0, -3.0, -4.0, -6.0, -8.0, -10.0, -12.0)
 
 
 def curve(
     people: People, ports: Ports, judge: FaceModel, plan: Plan, guidances: Sequence[float] = GUIDANCES
 ) -> Iterator[dict[str, Any]]:
-    """A row a method and guidance: {"method", "guidance", metric: Estimate ...}."""
+    """A row a method and guidance: {"method", "guidance", metric: Estimate ...}; wishes are asked of ours alone."""
     yield {"method": "photo", "guidance": None, **measured(people, people.photos, judge)}
     yield {
         "method": "blur",
@@ -140,20 +142,32 @@ def curve(
         **measured(people, torch.stack([blurred(one) for one in people.photos]), judge),
     }
     plans = {str(g): replace(plan, guidance=g) for g in guidances}
+    obeyed = attribute_success(people, ports, plans)
     for method, who in (("ours", themselves), ("wrong identity", somebody_else)):
         for name, images in anonymized(ports, people.photos, plans, who).items():
-            yield {"method": method, "guidance": float(name), **measured(people, images, judge)}
+            row = {"method": method, "guidance": float(name), **measured(people, images, judge)}
+            yield row | obeyed[name] if who is themselves else row
 
 
-def attribute_success(
-    people: People, ports: Ports, plan: Plan, words: Mapping[str, Sequence[str]] | None = None
-) -> dict[str, Estimate]:
-    """Share of results that the regressors read as the words asked for, by attribute, over all its values."""
-    words = words or {"age": world.AGES, "sex": world.SEXES, "skin": world.SKINS}
-    rates: dict[str, Estimate] = {}
-    for name, values in words.items():
-        asked = {v: Attribute(look=f"{v} skin") if name == "skin" else Attribute(**{name: v}) for v in values}
-        made = anonymized(ports, people.photos, {v: replace(plan, attribute=a) for v, a in asked.items()})
-        right = torch.cat([getattr(read(made[v]), name) == k for k, v in enumerate(values)]).double()
-        rates[name] = bootstrap(lambda i, right=right: float(right[i].mean()), len(right))
-    return rates
+def attribute_success(people: People, ports: Ports, plans: Mapping[str, Plan]) -> dict[str, dict[str, Estimate]]:
+    """By plan: share of results that the regressors read as asked, ``obeyed_age``, ``_sex`` and ``_skin``.
+
+    What is asked has nothing to do with who is there, so chance is 1/3, 1/2 and 1/5.
+    """
+    right: dict[str, list[Tensor]] = {name: [] for name in plans}
+    for group in range(WISHES):
+        age, sex, skin = (group % len(part) for part in (world.AGES, world.SEXES, world.SKINS))
+        words = Attribute(world.AGES[age], world.SEXES[sex], f"{world.SKINS[skin]} skin")
+        asked = {name: replace(plan, attribute=words) for name, plan in plans.items()}
+        for name, images in anonymized(ports, people.photos[group::WISHES], asked).items():
+            seen = read(images)
+            right[name].append(torch.stack((seen.age == age, seen.sex == sex, seen.skin == skin)).double())
+    return {name: _shares(torch.cat(parts, 1)) for name, parts in right.items()}
+
+
+def _shares(right: Tensor) -> dict[str, Estimate]:
+    names = ("obeyed_age", "obeyed_sex", "obeyed_skin")
+    return {
+        name: bootstrap(lambda i, row=row: float(row[i].mean()), len(row))
+        for name, row in zip(names, right, strict=True)
+    }

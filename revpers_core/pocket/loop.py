@@ -74,10 +74,19 @@ def read_pieces(folder: Path) -> Any:
 
 def averaged(state_dir: Path, name: str) -> dict[str, dict[str, Tensor]]:
     """The averaged weights of a stage so far, by module name."""
+    return _checkpoint(state_dir, name)["ema"]
+
+
+def reached(state_dir: Path, name: str) -> int:
+    """The step that a stage has reached."""
+    return _checkpoint(state_dir, name)["step"]
+
+
+def _checkpoint(state_dir: Path, name: str) -> dict[str, Any]:
     state = read_pieces(state_dir / name)
     if state is None:
         raise FileNotFoundError(f"stage {name!r} has no checkpoint in {state_dir}: run it first")
-    return state["ema"]
+    return state
 
 
 def fit(task: Task, state_dir: Path, budget: Budget) -> int:

@@ -9,12 +9,11 @@ from typing import TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from . import data, world
 from .augment import disturbed, face_input, jittered_input, nobody
 from .loop import Task, averaged
-from .nets import SCALING, STEPS, Denoiser, Prompts, alphas_cumprod
+from .nets import STEPS, Denoiser, Prompts, alphas_cumprod
 from .recognisers import EMBEDDING, UNITS, Judge, Recogniser, Regressors
 from .text import VOCABULARY, Vocabulary, pad
 from .vae import VAE
@@ -36,7 +35,8 @@ def placed(net: M, device: torch.device) -> M:
     return net
 
 
-def _packed(x: Tensor) -> Tensor:
+def packed(x: Tensor) -> Tensor:
+    """The same, laid out for fast convolutions."""
     return x.contiguous(memory_format=torch.channels_last)
 
 
@@ -59,7 +59,7 @@ def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -
         faces = disturbed(jittered_input(images, generator, *((0.06, 0.02) if judge else ())), generator)
         places = torch.randint(len(photos.places), (absent,), generator=generator)
         empty = nobody(torch.from_numpy(photos.places[places.numpy()]).float().to(device) / 255, generator)
-        x = _packed(torch.cat((faces, empty)))
+        x = packed(torch.cat((faces, empty)))
         f = net(x).float()
         who = (index // data.PHOTOS - first).to(device)
         cosine = F.linear(F.normalize(f[:count]), F.normalize(classes.weight)).float()
@@ -84,7 +84,7 @@ def regressors(photos: data.Photos, device: torch.device) -> Task:
         del spent
         index = torch.randint(len(photos), (96,), generator=generator)
         x = disturbed(photos[index].to(device) * 2 - 1, generator)
-        read, *logits = net(_packed(x / 2 + 0.5))
+        read, *logits = net(packed(x / 2 + 0.5))
         terms = {"factors": 4 * F.smooth_l1_loss(read.float() / net.units, factors[index], beta=0.1)}
         for i, (name, part) in enumerate(zip(("age", "sex", "skin"), logits, strict=True)):
             terms[name] = 0.1 * F.cross_entropy(part.float(), kinds[index, i])
@@ -156,7 +156,7 @@ def autoencoder(photos: data.Photos, state_dir: Path, device: torch.device, deco
         w = weight.expand(len(x), -1, -1, -1)
         if not whole:
             x, w = _crops(torch.cat((x, w), 1), generator).split((3, 1), 1)
-        x = _packed(x)
+        x = packed(x)
         mean, logvar = vae.moments(x)
         noise = torch.randn(mean.shape, generator=generator).to(device)
         made = vae.decode(mean + noise * (logvar / 2).exp()).float()
@@ -230,24 +230,8 @@ def denoiser(photos: data.Photos, latents: Tensor, embeddings: Tensor, device: t
         text = Prompts(text.context * keep[:, None, None], text.pooled * keep[:, None])
         a = abar[t].to(device)[:, None, None, None]
         x = a.sqrt() * latents[index].to(device) + (1 - a).sqrt() * noise
-        made = model(_packed(x), t.to(device), text, identity)
+        made = model(packed(x), t.to(device), text, identity)
         snr = a / (1 - a)
         return {"noise": ((made.float() - noise).square() * (MIN_SNR / snr).clamp_max(1)).mean()}
 
     return Task("unet", {"model": model}, loss, rate=1.5e-3)
-
-
-@torch.no_grad()
-def encoded(vae: VAE, photos: data.Photos, device: torch.device) -> Tensor:
-    """Latents (N, 4, 16, 16) of all photographs, times SCALING."""
-    batches = tqdm(torch.arange(len(photos)).split(16), desc="encode", mininterval=10)
-    parts = [vae.encode(_packed(photos[i].to(device)) * 2 - 1).cpu() for i in batches]
-    return torch.cat(parts).contiguous() * SCALING
-
-
-@torch.no_grad()
-def embedded(net: nn.Module, photos: data.Photos, device: torch.device) -> Tensor:
-    """Unit-length embeddings (N, 512) of all photographs."""
-    batches = tqdm(torch.arange(len(photos)).split(64), desc="embed", mininterval=10)
-    parts = [net(_packed(face_input(photos[i].to(device)))).cpu() for i in batches]
-    return F.normalize(torch.cat(parts).float())

@@ -11,13 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from . import stages
+from . import prepared, stages
 from .data import Photos, render_shards
-from .loop import Budget, Task, averaged, fit
-from .recognisers import Recogniser
-from .vae import SCALING, VAE, bake
+from .export import export
+from .loop import Budget, Task, fit
 
 MINUTES = {"recogniser": 30.0, "judge": 20.0, "regressors": 15.0, "vae": 35.0, "decoder": 15.0, "unet": 60.0}
 """Of one CPU core, unless asked otherwise: what the shipped weights had. More is better."""
@@ -46,8 +44,6 @@ def train(
             render_shards(state_dir / "data")
         return 0
     if stage == "export":
-        from .export import export
-
         export(state_dir)
         return 0
     budget = Budget(steps, minutes or math.inf) if steps else Budget(minutes=minutes or MINUTES[stage])
@@ -62,35 +58,11 @@ def _task(stage: str, state_dir: Path, device: torch.device) -> Task:
         "regressors": lambda: stages.regressors(photos, device),
         "vae": lambda: stages.autoencoder(photos, state_dir, device),
         "decoder": lambda: stages.autoencoder(photos, state_dir, device, decoder_only=True),
-        "unet": lambda: stages.denoiser(photos, *_prepared(photos, state_dir, device), device),
+        "unet": lambda: stages.denoiser(
+            photos, prepared.latents(photos, state_dir, device), prepared.embeddings(photos, state_dir, device), device
+        ),
     }
     return tasks[stage]()
-
-
-def _prepared(photos: Photos, state_dir: Path, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Scaled latents and identity embeddings of all photographs, made once from the finished VAE and recogniser."""
-    path = state_dir / "prepared.pt"
-    if not path.exists():
-        vae, net = stages.placed(VAE(), device).eval(), stages.placed(Recogniser(), device).eval()
-        vae.load_state_dict(averaged(state_dir, "vae")["vae"])
-        net.load_state_dict(averaged(state_dir, "recogniser")["net"])
-        raw = stages.encoded(vae, photos, device) / SCALING
-        mean, std = raw.mean((0, 2, 3)), raw.std((0, 2, 3))
-        new = path.with_suffix(".part")
-        torch.save({"mean": mean, "std": std, "latents": raw, "embeddings": stages.embedded(net, photos, device)}, new)
-        new.replace(path)
-    state = torch.load(path, weights_only=True)
-    mean, std = (state[k][:, None, None] for k in ("mean", "std"))
-    return (state["latents"] - mean) / std, state["embeddings"]
-
-
-def baked(state_dir: Path) -> VAE:
-    """The VAE with the decoder trained furthest, its latents fitted to SDXL's scale as the UNet saw them."""
-    vae = VAE()
-    vae.load_state_dict(averaged(state_dir, "decoder" if (state_dir / "decoder").exists() else "vae")["vae"])
-    state = torch.load(state_dir / "prepared.pt", weights_only=True)
-    bake(vae, state["mean"], state["std"])
-    return vae.eval()
 
 
 def main(argv: Sequence[str] | None = None) -> None:

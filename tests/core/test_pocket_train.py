@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from revpers_core.pocket import data, loop, stages
+from revpers_core.pocket import data, loop, prepared, stages
 from revpers_core.pocket.loop import Budget, Task, averaged, fit
 from revpers_core.pocket.text import Vocabulary, caption
 from revpers_core.pocket.train import train
@@ -80,3 +80,13 @@ def test_captions_are_what_the_tokenizer_makes_of_prompts():
     line = stages.Captions(vocabulary, [words])._line(words, [1.0] * 9)
     assert line == vocabulary.tokenizer(caption(words), add_special_tokens=False).input_ids
     assert stages.Captions(vocabulary, [words])._line(words, [0.0] * 9) == []
+
+
+def test_what_is_prepared_is_made_again_once_its_net_is_trained_further(state, monkeypatch):
+    monkeypatch.setattr(data, "SHARD", 4)
+    photos, device = data.Photos(state / "data"), torch.device("cpu")
+    train("recogniser", state, steps=3)
+    before = prepared.embeddings(photos, state, device)
+    assert torch.equal(prepared.embeddings(photos, state, device), before)
+    train("recogniser", state, steps=4)
+    assert not torch.equal(prepared.embeddings(photos, state, device), before)
