@@ -2,10 +2,11 @@
 # make test   everything that can be tested here
 # make host   prepare an environment for every real ComfyUI in $COMFYUI_PATHS
 # make workflows   write the canvas forms of workflows/api/*.json
+# make pictures    photograph ComfyUI's page for docs/pictures
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test host test-host workflows lint clean
+.PHONY: demo test host test-host workflows pictures lint clean
 
 demo: .venv/ready
 	$(BIN)/revpers demo -o demo $(if $(IMAGE),--image "$(IMAGE)")
@@ -28,6 +29,9 @@ test-host:
 
 workflows:
 	REVPERS_WRITE_WORKFLOWS=1 $(PYTHON) tests/host/run.py -k canvas_form
+
+pictures:
+	REVPERS_WRITE_PICTURES=1 $(PYTHON) tests/host/run.py -k test_desk
 
 .venv/ready: pyproject.toml tests/constraints.txt
 	$(PYTHON) -m venv .venv

@@ -2,17 +2,14 @@
 
 import asyncio
 import os
-import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from server import Server
+from server import Server, base_directory, started
 
-REPO = Path(__file__).resolve().parents[2]
 ROOT = Path(os.environ.get("REVPERS_COMFYUI", ""))
 UPSTREAM = "0.3.64" not in ROOT.name
 
@@ -31,12 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base directory with nothing but our pack in custom_nodes."""
-    folder = tmp_path_factory.mktemp("comfy")
-    for name in ("custom_nodes", "input", "output", "user", "temp", "models"):
-        (folder / name).mkdir()
-    (folder / "custom_nodes" / "ComfyUI-ReversePersonalization").symlink_to(REPO)
-    return folder
+    return base_directory(tmp_path_factory.mktemp("comfy"))
 
 
 @pytest.fixture(scope="session")
@@ -57,19 +49,5 @@ def comfy(base: Path) -> SimpleNamespace:
 
 @pytest.fixture(scope="session")
 def server(base: Path) -> Iterator[Server]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "main.py", "--cpu", "--port", str(port), "--base-directory", str(base)]
-    command += ["--user-directory", str(base / "user"), "--database-url", "sqlite:///:memory:"]
-    command += ["--preview-method", "auto", "--disable-auto-launch", "--disable-api-nodes"]
-    log = open(base / "server.log", "w+")  # noqa: SIM115
-    process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
-    running = Server(f"http://127.0.0.1:{port}", base)
-    try:
-        running.wait_until_up(process)
+    with started(ROOT, base) as running:
         yield running
-    finally:
-        process.terminate()
-        process.wait(20)
-        log.close()

@@ -1,11 +1,45 @@
 """A running ComfyUI, spoken to as its page does."""
 
 import json
+import socket
 import subprocess
+import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+def base_directory(folder: Path) -> Path:
+    """The folder made a base directory of ComfyUI, with nothing but our pack in custom_nodes."""
+    for name in ("custom_nodes", "input", "output", "user", "temp", "models"):
+        (folder / name).mkdir()
+    (folder / "custom_nodes" / "ComfyUI-ReversePersonalization").symlink_to(REPO)
+    return folder
+
+
+@contextmanager
+def started(root: Path, base: Path, *arguments: str) -> Iterator["Server"]:
+    """The ComfyUI at ``root``, running on the CPU with its folders under ``base``."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "main.py", "--cpu", "--port", str(port), "--base-directory", str(base)]
+    command += ["--user-directory", str(base / "user"), "--database-url", "sqlite:///:memory:"]
+    command += ["--preview-method", "auto", "--disable-auto-launch", "--disable-api-nodes", *arguments]
+    with open(base / "server.log", "w+") as log:
+        process = subprocess.Popen(command, cwd=root, stdout=log, stderr=subprocess.STDOUT)
+        running = Server(f"http://127.0.0.1:{port}", base)
+        try:
+            running.wait_until_up(process)
+            yield running
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 class Server:

@@ -1,0 +1,142 @@
+"""ComfyUI's page as somebody sits before it: looks, clicks, types, waits."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+from server import REPO, Server
+
+CHROMIUM = Path(os.environ.get("REVPERS_CHROMIUM", "/usr/bin/chromium"))
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--no-first-run",
+]  # fmt: skip
+PICTURES = REPO / "docs" / "pictures"
+PACK = "ComfyUI-ReversePersonalization"
+
+LISTEN = """() => {
+  window.told = [];
+  for (const name of ["progress_state", "b_preview_with_metadata", "executed", "execution_success",
+                      "execution_error", "execution_interrupted"])
+    app.api.addEventListener(name, e => window.told.push([name, performance.now(), name == "progress_state"
+      ? Object.values(e.detail.nodes).map(n => [n.node_id, n.state, n.value, n.max]) : null]));
+}"""
+WHERE_A_WIDGET_IS = """([id, name]) => {
+  const node = app.graph.getNodeById(id), widget = node.widgets.find(w => w.name == name);
+  const { scale, offset } = app.canvas.ds, box = app.canvas.canvas.getBoundingClientRect();
+  return [(node.pos[0] + node.size[0] / 2 + offset[0]) * scale + box.x,
+          (node.pos[1] + widget.last_y + 10 + offset[1]) * scale + box.y];
+}"""
+PAINTED = "app.graph.getNodeById(id).imgs?.[0]"
+
+
+class Desk:
+    """modern: Nodes 2.0 (boxes are HTML), otherwise the classic renderer (boxes are painted on a canvas)."""
+
+    def __init__(self, page: Page, server: Server, modern: bool):
+        self.page, self.server, self.modern = page, server, modern
+        settings = {
+            "Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.49.6", "Comfy.Locale": "en",
+            "Comfy.VueNodes.Enabled": modern, "Comfy.Minimap.Visible": False,
+        }  # fmt: skip
+        server.post("/api/settings", settings)
+        page.goto(server.url)
+        page.wait_for_function("window.app?.extensionManager && app.graph?._nodes.length")
+        page.evaluate(LISTEN)
+
+    def open_template(self, name: str) -> None:
+        """Through the template browser, in our pack's own category."""
+        self.browse_templates()
+        self.page.get_by_test_id(f"template-workflow-{name}").click()
+        self.page.wait_for_function("app.graph._nodes.some(n => n.type.startsWith('RevPers'))")
+        self.page.get_by_test_id("template-workflows-content").wait_for(state="hidden")
+
+    def browse_templates(self) -> None:
+        self.page.evaluate("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+        self.page.get_by_text(PACK).first.click()
+
+    def load(self, api: dict[str, Any]) -> None:
+        """An API form, as dropped onto the page."""
+        self.page.evaluate("async ([api]) => { await app.loadApiJson(api, 'dropped'); }", [api])
+
+    def node(self, kind: str) -> int:
+        """The id of the only box of a kind."""
+        (number,) = self.page.evaluate("k => app.graph._nodes.filter(n => n.type == k).map(n => n.id)", kind)
+        return number
+
+    def box(self, kind: str) -> Locator:
+        """The box itself, in Nodes 2.0."""
+        return self.page.locator(f'[data-node-id="{self.node(kind)}"]').first
+
+    def missing(self) -> list[str]:
+        """Kinds of boxes that ComfyUI does not know, and the loaders it marks red."""
+        return self.page.evaluate(
+            "app.graph._nodes.filter(n => n.has_errors || !LiteGraph.registered_node_types[n.type]).map(n => n.type)"
+        )
+
+    def type_number(self, kind: str, widget: str, value: float) -> None:
+        """With mouse and keyboard."""
+        if self.modern:
+            field = self.box(kind).get_by_test_id("node-widget").filter(has_text=widget).locator("input")
+            field.fill(f"{value:g}")
+            field.press("Enter")
+        else:
+            self.page.mouse.click(*self.page.evaluate(WHERE_A_WIDGET_IS, [self.node(kind), widget]))
+            field = self.page.locator(".graphdialog input")
+            field.fill(f"{value:g}")
+            field.press("Enter")
+
+    def value(self, kind: str, widget: str) -> Any:
+        script = "([id, name]) => app.graph.getNodeById(id).widgets.find(w => w.name == name).value"
+        return self.page.evaluate(script, [self.node(kind), widget])
+
+    def run(self) -> None:
+        self.page.evaluate("window.told = []")
+        self.page.get_by_test_id("queue-button").click()
+
+    def cancel(self) -> None:
+        self.page.get_by_label("Cancel current run").click()
+
+    def wait(self, event: str, seconds: float = 60) -> float:
+        """Until the page is told of an event; when, in seconds of the page's clock."""
+        script = "name => window.told.find(([n]) => n == name)?.[1]"
+        return self.page.wait_for_function(script, arg=event, timeout=seconds * 1000).json_value() / 1000
+
+    def told(self, event: str) -> list[Any]:
+        return self.page.evaluate("name => window.told.filter(([n]) => n == name).map(([, , what]) => what)", event)
+
+    def now(self) -> float:
+        return self.page.evaluate("performance.now()") / 1000
+
+    def shown_picture(self, kind: str) -> tuple[int, int]:
+        """Width and height of the picture that a box shows."""
+        if self.modern:
+            image = self.box(kind).locator("img").first
+            expect(image).to_be_visible()
+        image = "document.querySelector(`[data-node-id='${id}'] img`)" if self.modern else PAINTED
+        size = f"id => {{ const i = {image}; return i?.naturalWidth ? [i.naturalWidth, i.naturalHeight] : null; }}"
+        width, height = self.page.wait_for_function(size, arg=self.node(kind)).json_value()
+        return width, height
+
+    def expect_error(self, *texts: str) -> None:
+        """The page says these words of the failure after 'View details'."""
+        self.page.get_by_test_id("error-overlay-see-errors").click()
+        for text in texts:
+            expect(self.page.get_by_test_id("runtime-error-panel")).to_contain_text(text)
+
+    def help_page(self, kind: str) -> Locator:
+        """The help panel, opened from the box's toolbar."""
+        self.page.evaluate("id => app.canvas.selectNode(app.graph.getNodeById(id))", self.node(kind))
+        self.page.get_by_test_id("info-button").click()
+        panel = self.page.locator(".node-help-content")
+        panel.wait_for()
+        return panel
+
+    def picture(self, name: str) -> None:
+        """A picture of the page for the docs (REVPERS_WRITE_PICTURES=1)."""
+        if os.environ.get("REVPERS_WRITE_PICTURES"):
+            PICTURES.mkdir(exist_ok=True)
+            self.page.screenshot(
+                path=PICTURES / f"{name}_{'modern' if self.modern else 'classic'}.jpg", type="jpeg", quality=70
+            )

@@ -1,0 +1,77 @@
+"""What an artist does with the pack, in the real page: open, change, queue, watch, read, cancel, fail."""
+
+import json
+from typing import Any
+
+from desk import Desk
+from playwright.sync_api import expect
+from server import REPO
+
+
+def pocket(**changes: Any) -> dict[str, Any]:
+    """The pocket workflow's API form, with widget values replaced wherever an input has that name."""
+    prompt = json.loads((REPO / "workflows/api/anonymize_aligned_face.pocket.json").read_text())
+    for node in prompt.values():
+        node["inputs"] |= {key: value for key, value in changes.items() if key in node["inputs"]}
+    return prompt
+
+
+def test_a_template_opens_runs_and_shows_somebody_else(desk: Desk) -> None:
+    desk.open_template("anonymize_aligned_face.pocket")
+    assert desk.missing() == []
+    desk.type_number("NegativeIDGuidanceSampler", "guidance", -6.5)
+    desk.type_number("NullIDInvertDPMPP", "steps", 20)
+    assert desk.value("NegativeIDGuidanceSampler", "guidance") == -6.5
+    assert desk.value("NullIDInvertDPMPP", "steps") == 20
+    desk.run()
+    desk.wait("execution_success")
+    told = [state for states in desk.told("progress_state") for state in states]
+    for kind in ("NullIDInvertDPMPP", "NegativeIDGuidanceSampler"):
+        values = [value for number, _, value, most in told if number == str(desk.node(kind)) and most == 20]
+        assert values == sorted(values) and len(set(values)) >= 10, f"{kind}: no progress bar of 20 steps: {values}"
+    assert len(desk.told("b_preview_with_metadata")) > 5, "no live previews"
+    assert desk.shown_picture("RevPersSave") == (128, 128)
+    desk.picture("page")
+
+
+def test_the_real_workflow_opens_with_nothing_red_but_missing_files(desk: Desk) -> None:
+    desk.open_template("anonymize_aligned_face")
+    desk.page.wait_for_function("app.graph._nodes.filter(n => n.has_errors).length >= 3")
+    assert set(desk.missing()) == {"CheckpointLoaderSimple", "LoadImage", "RevPersLoadFaceIDAdapter"}
+    desk.page.get_by_test_id("error-overlay-see-errors").click()
+    for name in ("sd_xl_base_1.0.safetensors", "ip-adapter-faceid_sdxl.bin"):
+        expect(desk.page.get_by_text(name).last).to_be_visible()
+    desk.picture("missing_files")
+
+
+def test_the_help_page_opens(desk: Desk) -> None:
+    desk.load(pocket())
+    panel = desk.help_page("NullIDInvertDPMPP")
+    expect(panel.get_by_role("heading", name="Take the Photo Apart (Null-ID Invert)")).to_be_visible()
+    expect(panel.get_by_text("fewer steps, or a smaller skip")).to_be_attached()
+    desk.picture("help")
+
+
+def test_cancel_stops_within_two_seconds(desk: Desk) -> None:
+    desk.load(pocket(steps=999, skip=0.0, seed=12))
+    desk.run()
+    desk.wait("b_preview_with_metadata")
+    asked = desk.now()
+    desk.cancel()
+    assert desk.wait("execution_interrupted") - asked < 2
+
+
+def test_too_many_steps_are_explained_on_the_page(desk: Desk) -> None:
+    desk.load(pocket(steps=600))
+    desk.run()
+    desk.wait("execution_error")
+    desk.expect_error("NullIDInvertDPMPP", "600 steps do not fit", "use fewer steps or a smaller skip")
+
+
+def test_a_picture_without_a_face_is_explained_on_the_page(desk: Desk) -> None:
+    prompt = pocket()
+    prompt["2"] = {"class_type": "EmptyImage", "inputs": {"width": 128, "height": 128, "batch_size": 1, "color": 0}}
+    desk.load(prompt)
+    desk.run()
+    desk.wait("execution_error")
+    desk.expect_error("FaceIDEmbed", "sees no face in image 1 of 1")
