@@ -12,6 +12,7 @@ from ..revpers_core.faces import detect
 from ..revpers_core.faces.geometry import face_for_recogniser
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.schedule import PAPER_SKIP, PAPER_STEPS
+from ..revpers_core.strength import Aim
 from ..revpers_core.types import PAPER_GUIDANCE, Attribute
 from . import sockets
 from .faces import to_comfy, to_core
@@ -199,6 +200,17 @@ class AnonymizeFaces(io.ComfyNode):
                     tooltip="An image without a face: stop with an error, blur it whole, or let it pass as it is.",
                 ),
                 sockets.Judge.Input("judge", optional=True, tooltip="From 'Load Judge'. Without one: 'unverified'."),
+                io.Float.Input(
+                    "target",
+                    optional=True,
+                    default=0.0,
+                    min=0.0,
+                    max=0.95,
+                    step=0.05,
+                    tooltip="0 takes strength as it is. Above 0 looks, for each face, for the weakest strength at "
+                    "which every judge sees a stranger: this far on the way from its threshold to the likeness that "
+                    "few strangers fall below. 0 to 0.95; needs a judge. The inversion is made once.",
+                ),
             ],
             outputs=[
                 io.Image.Output("anonymized", display_name="image"),
@@ -210,7 +222,7 @@ class AnonymizeFaces(io.ComfyNode):
     @classmethod
     def execute(
         cls, image, model, clip, vae, adapter, face_model, detector, attribute, strength, size, steps, skip, seed,
-        no_face, judge=(),
+        no_face, judge=(), target=0.0,
     ) -> io.NodeOutput:  # fmt: skip
         positive = clip.encode_from_tokens_scheduled(clip.tokenize(""))
         callback = latent_preview.prepare_callback(model, steps)
@@ -222,7 +234,7 @@ class AnonymizeFaces(io.ComfyNode):
             size=size,
             judges=judge,
         )
-        wishes = photo.Wishes(guidance=PAPER_GUIDANCE * strength)
+        wishes = photo.Wishes(guidance=PAPER_GUIDANCE * strength, aim=Aim(target) if target else None)
         done = [photo.anonymize_or(no_face, one, tools, wishes) for one in to_core(image)]
         report = "\n".join(json.dumps({"image": i, "faces": one.faces}) for i, one in enumerate(done))
         return io.NodeOutput(to_comfy(one.image for one in done), torch.cat([one.mask for one in done]), report)

@@ -19,7 +19,9 @@ from . import demo, images
 from .faces import detect, judges
 from .jobs import Job, anonymize_file, describe, pipeline
 from .pocket import commands as pocket_commands
+from .pocket.judge import pocket_judge
 from .schedule import PAPER_SKIP, PAPER_STEPS, timesteps
+from .strength import Aim
 from .trajectory import OnStep
 from .types import PAPER_GUIDANCE, Attribute, Face, NoFaceError, Plan
 
@@ -104,7 +106,8 @@ def _centerface() -> Path:
 
 
 def _judges(names: Sequence[str]) -> list[judges.Judge]:
-    return [judges.dlib_judge() if name == "dlib" else judges.arcface_judge(name) for name in names]
+    made = {"dlib": judges.dlib_judge, "pocket": pocket_judge}
+    return [made[name]() if name in made else judges.arcface_judge(name) for name in names]
 
 
 def _job(args: argparse.Namespace) -> Job:
@@ -117,11 +120,14 @@ def _job(args: argparse.Namespace) -> Job:
     said = {name: getattr(args, name) for name in ("age", "sex", "look", "text")}
     settings = {"model": args.model.name if args.model else "pocket", "steps": args.steps, "skip": args.skip}
     settings |= {"guidance": args.guidance, "dtype": args.dtype, **{k: v for k, v in said.items() if v}}
+    if args.target is not None:
+        settings["target"] = args.target
     if args.seed is not None:
         settings["seed"] = args.seed  # a drawn one is not told: it helps to undo the run
     look, looks_again = _detect(args), _judges(args.judge or [])
     model = pipeline(files, getattr(torch, args.dtype), args.device)
-    return Job(model, plan, settings, not any(files), look, looks_again, args.no_face)
+    aim = None if args.target is None else Aim(args.target)
+    return Job(model, plan, settings, not any(files), look, looks_again, args.no_face, aim)
 
 
 @contextmanager
@@ -178,7 +184,14 @@ def _parser() -> argparse.ArgumentParser:
     files.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     _search_options(one)
     one.add_argument("--no-face", choices=("raise", "blur", "pass"), default="raise", help="a photo without a face")
-    one.add_argument("--judge", action="append", metavar="dlib|FILE", help="recogniser of the second look; repeatable")
+    one.add_argument(
+        "--judge", action="append", metavar="dlib|pocket|FILE", help="recogniser of the second look; repeatable"
+    )
+    one.add_argument(
+        "--target", type=float, nargs="?", const=Aim().margin, metavar="MARGIN",
+        help="find the weakest guidance at which every judge sees a stranger, this far (0 to 1) on the way from its "
+        "threshold to the likeness that few strangers fall below (%(const)s unless given)",
+    )  # fmt: skip
     words = one.add_argument_group("who the new face may look like")
     for name in ("age", "sex", "look", "text"):
         words.add_argument(f"--{name}", default="", metavar="WORDS")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from . import images
-from .faces.geometry import face_for_recogniser
+from .faces.geometry import face_for_recogniser, face_in_aligned
 from .faces.judges import Judge
 from .identity import similarity
 from .photo import Done, Tools, Wishes, anonymize_or, verdict
+from .strength import Aim, Look, found, refused, seen_by
 from .trajectory import OnStep
 from .types import Face, Identity, NoFaceError, Plan
 
@@ -34,6 +35,7 @@ class Job:
     detect: Detect | None = None
     judges: Sequence[Judge] = ()
     no_face: str = "raise"
+    aim: Aim | None = None
 
 
 def anonymize_file(job: Job, path: Path, output: Path, on_step: OnStep | None) -> dict[str, Any]:
@@ -54,12 +56,30 @@ def anonymize_file(job: Job, path: Path, output: Path, on_step: OnStep | None) -
 
 
 def crop(job: Job, image: Tensor, on_step: OnStep | None) -> tuple[Tensor, dict[str, Any]]:
-    """An aligned square crop made into somebody else, and what was seen of it."""
-    result = job.pipeline.anonymize(images.resized(square(image), job.pipeline.size)[None], job.plan, on_step)
-    return result.image[0], {
+    """An aligned square crop made into somebody else, looked at by the judges, and what was seen of it."""
+    if job.aim and not job.judges:
+        raise ValueError("a target needs a judge that says when a face is strange enough: give one")
+    source = images.resized(square(image), job.pipeline.size)
+    result = job.pipeline.anonymize(source[None], job.plan, on_step)
+    face = face_in_aligned(source)
+    before = [judge.embed(source, face) for judge in job.judges]
+
+    def make(guidance: float) -> Tensor:
+        if guidance == job.plan.guidance:
+            return result.image
+        return job.pipeline.redo(result.path, result.source, replace(job.plan, guidance=guidance), on_step)
+
+    def look(made: Tensor) -> Look:
+        return seen_by(job.judges, before, [judge.embed(made[0], face) for judge in job.judges], job.aim)
+
+    tried = found(make, look, job.plan.guidance, job.aim)
+    if tried.made is None:
+        raise refused(1, tried.tries, job.aim)
+    return tried.made[0], {
+        "guidance": tried.guidance,
         "similarity_null": likeness(job.pipeline, result.source, result.reconstruction),
-        "similarity_after": likeness(job.pipeline, result.source, result.image),
-        "verdict": verdict(()),  # only the recogniser that steered the run has looked at its result
+        "similarity_after": likeness(job.pipeline, result.source, tried.made),
+        "verdict": verdict(job.judges),
     }
 
 
@@ -70,7 +90,7 @@ def photo(job: Job, detect: Detect, image: Tensor, on_step: OnStep | None) -> tu
         return job.pipeline.face_model.identify(face_for_recogniser(where, face)[None])
 
     tools = Tools(detect, embed, job.pipeline.beginner(job.plan, on_step), job.pipeline.size, job.judges)
-    done: Done = anonymize_or(job.no_face, image, tools, Wishes(job.plan.guidance))
+    done: Done = anonymize_or(job.no_face, image, tools, Wishes(job.plan.guidance, aim=job.aim))
     return done.image, {
         "similarity_null": None,
         "similarity_after": max((one["similarity_after"] for one in done.faces), default=None),

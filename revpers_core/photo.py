@@ -15,17 +15,11 @@ from .faces.masks import Part, face_mask, parts_mask
 from .faces.paste import footprint, paste
 from .faces.unite import same_face
 from .identity import similarity
+from .strength import Aim, Look, StillRecognisedError, found, refused, seen_by
 from .types import Face, Identity, NoFaceError
-
-STRONGER = 1.5
-"""What guidance is multiplied with for a face that a judge still recognises."""
 
 Again = Callable[[float], Tensor]
 """guidance -> the crop (1, 3, S, S) of somebody else; the inversion behind it is made once."""
-
-
-class StillRecognisedError(ValueError):
-    """A judge still takes a face for its source, or a face was missed: nothing is handed back."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +38,15 @@ class Tools:
 class Wishes:
     """What the user wants of a photo.
 
-    guidance: below 0. keep: these faces stay as they are (by default nobody). confine: where a face may change, all of
-    it or its parts but eyes and mouth. match: fit colours to the surround.
+    guidance: below 0. aim: look for the weakest guidance that does, from that one on; needs judges. keep: these faces
+    stay as they are (by default nobody). keep_parts: parts of a face that do. match: fit colours to the surround.
     """
 
     guidance: float
     keep: Callable[[Face], bool] = field(default=lambda face: False)
     keep_parts: tuple[Part, ...] = ()
     match: bool = False
+    aim: Aim | None = None
 
 
 class Done(NamedTuple):
@@ -70,11 +65,13 @@ def anonymize_photo(photo: Tensor, tools: Tools, wishes: Wishes) -> Done:
     """
     if wishes.guidance >= 0:
         raise ValueError(f"guidance must be below 0 to lead away from the person, got {wishes.guidance:g}")
-    found = tools.detect(photo)
-    if not found:
+    if wishes.aim and not tools.judges:
+        raise ValueError("a target needs a judge that says when a face is strange enough: give one")
+    faces = tools.detect(photo)
+    if not faces:
         raise NoFaceError("no face was found in the image: nothing is handed back")
-    kept = [face for face in found if wishes.keep(face)]
-    todo = [face for face in found if not any(face is one for one in kept)]
+    kept = [face for face in faces if wishes.keep(face)]
+    todo = [face for face in faces if not any(face is one for one in kept)]
     done = Done(photo, photo.new_zeros(1, *photo.shape[-2:]), [])
     for _ in range(2):
         for face in todo:
@@ -115,29 +112,31 @@ def _without(face: Face, photo: Tensor, done: Done, tools: Tools, wishes: Wishes
     who = tools.embed(photo, face)
     again = tools.begin(crop.pixels[None], who, len(done.faces))
     where = _where(crop, wishes)
-    for guidance in (wishes.guidance, wishes.guidance * STRONGER):
-        image = paste(done.image, crop, again(guidance)[0], where, match=wishes.match)
-        knows = [judge for judge in tools.judges if _recognised(judge, face, photo, image)]
-        if not knows:
-            record = {
-                "face": face,
-                "guidance": guidance,
-                "similarity_after": _likeness(who, tools, image, face),
-                "verdict": verdict(tools.judges),
-            }
-            return Done(image, torch.maximum(done.mask, footprint(image, crop, where)), [*done.faces, record])
-    names = ", ".join(judge.name for judge in knows)
-    raise StillRecognisedError(f"face {len(done.faces) + 1} is still recognised by {names}: use stronger guidance")
+    source = [judge.embed(photo, face) for judge in tools.judges]
+
+    def make(guidance: float) -> Tensor:
+        return paste(done.image, crop, again(guidance)[0], where, match=wishes.match)
+
+    def look(image: Tensor) -> Look:
+        """Pose stays, so the face's points serve both pictures."""
+        return seen_by(tools.judges, source, [judge.embed(image, face) for judge in tools.judges], wishes.aim)
+
+    result = found(make, look, wishes.guidance, wishes.aim)
+    if result.made is None:
+        raise refused(len(done.faces) + 1, result.tries, wishes.aim)
+    record = {
+        "face": face,
+        "guidance": result.guidance,
+        "similarity_after": _likeness(who, tools, result.made, face),
+        "verdict": verdict(tools.judges),
+    }
+    mask = torch.maximum(done.mask, footprint(result.made, crop, where))
+    return Done(result.made, mask, [*done.faces, record])
 
 
 def _where(crop: Crop, wishes: Wishes) -> Tensor:
     mask = face_mask(crop)
     return mask * (1 - parts_mask(crop, wishes.keep_parts)) if wishes.keep_parts else mask
-
-
-def _recognised(judge: Judge, face: Face, photo: Tensor, image: Tensor) -> bool:
-    """Pose stays, so the face's points serve both pictures."""
-    return judge.same_person(judge.embed(photo, face), judge.embed(image, face))
 
 
 def verdict(judges: Sequence[Judge]) -> str:

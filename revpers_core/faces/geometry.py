@@ -108,6 +108,12 @@ def framing(size: int) -> Tensor:
     return (torch.tensor(FFHQ, dtype=torch.float64) + 0.5) * (size / 512) - 0.5
 
 
+def face_in_aligned(image: Tensor) -> Face:
+    """The face that an aligned square crop (3, S, S), framed as FFHQ's are, must show."""
+    side = image.shape[-1]
+    return Face((-0.5, -0.5, side - 0.5, side - 0.5), framing(side).float(), 1.0)
+
+
 def cut(image: Tensor, face: Face, size: int) -> Crop:
     """Aligned square crop of one face, framed as FFHQ's are, antialiased.
 

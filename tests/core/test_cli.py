@@ -2,13 +2,14 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
-from revpers_core import images, pocket
+from revpers_core import cli, images, pocket
 from revpers_core.cli import main
 from revpers_core.faces import detect
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
@@ -46,7 +47,8 @@ def test_a_picture_becomes_a_picture_and_a_record(capsys, tmp_path):
     assert (code, err) == (0, "")
     record = json.loads(out)
     assert list(record) == [
-        "image", "output", "unet_evaluations", "seconds", "similarity_null", "similarity_after", "verdict", "settings",
+        "image", "output", "unet_evaluations", "seconds", "guidance", "similarity_null", "similarity_after", "verdict",
+        "settings",
     ]  # fmt: skip
     assert (record["image"], record["output"]) == ("me.png", "out/me_anonymous.png")
     assert record["unet_evaluations"] == 4 * 3 and record["verdict"] == "unverified"
@@ -89,6 +91,27 @@ def test_the_record_is_true(capsys):
     assert torch.equal(shown, images.tensor(images.marked(plain)))
     changed = (shown - images.tensor(plain)).abs().amax(0) > 0.05
     assert changed.float().mean() > 0.04 and not changed[:64].any()
+
+
+def test_a_target_samples_again_along_one_inversion(capsys, tmp_path, monkeypatch):
+    """Known, beyond, right: 2 N evaluations of the inversion and 2 N a try; and no file where nothing is right."""
+    face("me.png")
+    told = iter([0.9, -0.9, 0.0, 0.9, 0.9, 0.9, 0.9, 0.9])
+    rule = SimpleNamespace(threshold=0.5, floor=-0.5)
+    judge = SimpleNamespace(
+        name="j", rule=rule, embed=lambda image, face: None, similarity=lambda a, b: next(told, 0.9)
+    )
+    monkeypatch.setattr(cli, "pocket_judge", lambda: judge)
+    call = ["anonymize", "me.png", "-o", "out", "--json", "--judge", "pocket", "--target", *FAST]
+    code, out, _ = run(capsys, *call)
+    record = json.loads(out)
+    assert (code, record["guidance"], record["verdict"]) == (0, -2.5, "not re-identified by 1 of 1 judges")
+    assert record["unet_evaluations"] == 2 * 3 * (1 + 4) and record["settings"]["target"] == 0.2
+    (tmp_path / "out/me_anonymous.png").unlink()
+    code, out, err = run(capsys, *call)
+    assert (code, out) == (1, "") and "no guidance was found" in err and not list((tmp_path / "out").iterdir())
+    code, _, err = run(capsys, "anonymize", "me.png", "-o", "out", "--target", *FAST)
+    assert code == 1 and "needs a judge" in err
 
 
 def test_seeds_decide_and_stay_untold(capsys):

@@ -74,18 +74,33 @@ def test_nobody_is_an_error_unless_the_user_chose_otherwise(scene: SimpleNamespa
     assert blurred.diff(dim=2).abs().sum() < 0.3 * scene.photo.diff(dim=2).abs().sum()
 
 
-def judge(verdicts: list[bool]) -> SimpleNamespace:
+def judge(likeness: list[float]) -> SimpleNamespace:
     """A judge whose answers are given; it keeps count."""
-    told = iter(verdicts)
-    return SimpleNamespace(name="stand-in", embed=lambda image, face: None, same_person=lambda a, b: next(told))
+    told, rule = iter(likeness), SimpleNamespace(threshold=0.5, floor=-0.5)
+    return SimpleNamespace(name="stand-in", rule=rule, embed=lambda image, face: 0, similarity=lambda a, b: next(told))
 
 
 def test_a_recognised_face_is_done_again_stronger_and_then_is_an_error(scene: SimpleNamespace) -> None:
-    _, _, report = everyone(scene, judge=(judge([True, False, False]),))
+    _, _, report = everyone(scene, judge=(judge([0.9, 0.0, 0.0]),))
     assert '"guidance": -7.5' in report and '"guidance": -5.0' in report
     assert report.count("not re-identified by 1 of 1 judges") == 2
     with pytest.raises(ValueError, match="still recognised by stand-in"):
-        everyone(scene, judge=(judge([True, True]),))
+        everyone(scene, judge=(judge([0.9, 0.6]),))
+
+
+def test_a_target_finds_the_weakest_strength_along_one_inversion(
+    scene: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, inversions = scene.core("revpers_core.hosts.comfy"), []
+    invert = host.invert
+    monkeypatch.setattr(host, "invert", lambda *args: inversions.append(1) or invert(*args))
+    alone = (lambda image: scene.faces[:1],)
+    _, _, report = everyone(scene, judge=(judge([-0.9, 0.9, 0.0, 0.9, 0.9, 0.9, 0.9]),), target=0.2, detector=alone)
+    assert '"guidance": -4.0' in report and len(inversions) == 1
+    with pytest.raises(ValueError, match="no guidance was found"):
+        everyone(scene, judge=(judge([-0.9] * 8),), target=0.2, detector=alone)
+    with pytest.raises(ValueError, match="needs a judge"):
+        everyone(scene, target=0.2)
 
 
 def test_a_face_that_only_the_second_look_finds_is_done_too_and_then_is_an_error(scene: SimpleNamespace) -> None:
