@@ -1,5 +1,6 @@
 """Loader nodes."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from . import sockets
 
 ADAPTER_SOURCE = (
     "Put ip-adapter-faceid_sdxl.bin (huggingface.co/h94/IP-Adapter-FaceID, about 1 GB, non-commercial) "
-    "into models/ipadapter."
+    "into ComfyUI/models/ipadapter."
 )
 FACE_MODEL_SOURCE = (
     "Unpack buffalo_l.zip (github.com/deepinsight/insightface/releases/tag/v0.7, 280 MB, non-commercial) "
-    "into models/insightface/models/buffalo_l."
+    "into ComfyUI/models/insightface/models/buffalo_l."
 )
 DLIB = "dlib"
 
@@ -50,6 +51,10 @@ class LoadFaceIDAdapter(io.ComfyNode):
         )
 
     @classmethod
+    def validate_inputs(cls, adapter_name: str) -> bool | str:
+        return _is_there(adapter_name, folder_paths.get_filename_list("ipadapter"), ADAPTER_SOURCE)
+
+    @classmethod
     def execute(cls, adapter_name: str, strength: float) -> io.NodeOutput:
         path = folder_paths.get_full_path_or_raise("ipadapter", adapter_name)
         return io.NodeOutput(Adapter.of(faceid.load(path), strength))
@@ -72,6 +77,10 @@ class LoadFaceModel(io.ComfyNode):
             ],
             outputs=[sockets.FaceModel.Output("face_model", tooltip="To 'Who Is It'.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, model_name: str) -> bool | str:
+        return _is_there(model_name, _face_models(), FACE_MODEL_SOURCE)
 
     @classmethod
     def execute(cls, model_name: str) -> io.NodeOutput:
@@ -102,6 +111,10 @@ class LoadFaceDetector(io.ComfyNode):
             ],
             outputs=[sockets.Detector.Output("detector", tooltip="To 'Find Faces' or 'Anonymize Everyone'.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, model_name: str) -> bool | str:
+        return _is_there(model_name, _face_models(), FACE_MODEL_SOURCE)
 
     @classmethod
     def execute(cls, model_name: str, provider: str, also=()) -> io.NodeOutput:
@@ -137,6 +150,10 @@ class LoadJudge(io.ComfyNode):
             ],
             outputs=[sockets.Judge.Output("judge", tooltip="To 'Anonymize Everyone'.")],
         )
+
+    @classmethod
+    def validate_inputs(cls, model_name: str) -> bool | str:
+        return _is_there(model_name, [DLIB, *_face_models()], FACE_MODEL_SOURCE)
 
     @classmethod
     def execute(cls, model_name: str, threshold: float, also=()) -> io.NodeOutput:
@@ -198,11 +215,14 @@ class PocketFace(io.ComfyNode):
         return io.NodeOutput(rearrange(held_out_face(person, photo), "c h w -> 1 h w c"))
 
 
+def _is_there(name: str, there: Iterable[str], source: str) -> bool | str:
+    """True, or what to say of a file that is missing, before anything runs."""
+    found = list(there)
+    return name in found or f"'{name}' is not there (found: {', '.join(found) or 'no file'}). {source}"
+
+
 def _files(name: str) -> list[Path]:
-    files = _face_models().get(name)
-    if not files:
-        raise ValueError(f"model_name '{name}' is not there. {FACE_MODEL_SOURCE}")
-    return files
+    return _face_models()[name]
 
 
 def _face_models() -> dict[str, list[Path]]:

@@ -69,11 +69,16 @@ class FaceIDWeights:
     def check_fits(self, slots: int, context: int) -> None:
         """Raise ValueError unless the adapter is made for a UNet of that many slots and that context width."""
         if (self.slots, self.context) != (slots, context):
-            raise ValueError(
-                f"this adapter is made for {self.slots} attention blocks of context {self.context}, "
-                f"the model has {slots} of {context}: use a FaceID adapter and a checkpoint of the same family "
-                f"(for SDXL {WANTED})"
-            )
+            made, there = _family(self.slots, self.context), _family(slots, context)
+            raise ValueError(f"adapter: it is made for {made}, but the model is {there}: load {WANTED}")
+
+
+FAMILIES = {(70, 2048): "SDXL", (16, 768): "SD 1.5"}
+
+
+def _family(slots: int, context: int) -> str:
+    known = FAMILIES.get((slots, context), "another model")
+    return f"{known} ({slots} attention blocks of width {context})"
 
 
 WANTED = "ip-adapter-faceid_sdxl.bin (h94/IP-Adapter-FaceID)"

@@ -42,8 +42,8 @@ class FaceModel:
         """Identity of aligned square crops (B, 3, S, S) in [0, 1], one face each. Raises NoFaceError."""
         if image.shape[-1] != image.shape[-2]:
             raise ValueError(
-                f"expected an aligned square crop of one face, got {image.shape[-1]} x {image.shape[-2]} pixels: "
-                "crop the photo to a square around the face"
+                f"image: expected an aligned square crop of one face, got {image.shape[-1]} x {image.shape[-2]} pixels:"
+                " crop the photo to a square around the face"
             )
         return self.identify(face_of_aligned(image), scale)
 
@@ -52,7 +52,10 @@ class FaceModel:
         features = self.features(faces)
         for i, norm in enumerate(features.norm(dim=-1).tolist()):
             if not norm > self.min_norm:  # NaN included
-                raise NoFaceError(f"{self.name} sees no face in image {i + 1} of {len(features)}")
+                raise NoFaceError(
+                    f"image: {self.name} sees no face in image {i + 1} of {len(features)}: use a clearer photo, or "
+                    "crop it to a square around one face"
+                )
         return scaled(features, scale)
 
 

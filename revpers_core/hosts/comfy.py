@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import comfy.model_management
 import comfy.model_sampling
 import comfy.samplers
 import comfy.utils
@@ -22,7 +23,7 @@ from ..identity import nobody
 from ..schedule import sigmas, timesteps
 from ..trajectory import SeededNoise
 from ..types import Identity
-from .comfy_adapter import TOKENS, Adapter, adapt
+from .comfy_adapter import TOKENS, Adapter, adapt, check_sdxl
 
 COND, UNCOND = 0, 1
 """ComfyUI's numbers for the branches in ``cond_or_uncond``."""
@@ -106,10 +107,15 @@ def _fed(x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
 
 
 def levels(model: Any, steps: int, skip: float) -> tuple[float, ...]:
-    """The run's sigmas by the model's own noise schedule. Raises ValueError for models without one (flow models)."""
+    """The run's sigmas by the model's own noise schedule. Raises ValueError for other models than SDXL, and for those
+    turned into flow models."""
+    check_sdxl(model)
     sampling = model.get_model_object("model_sampling")
     if not isinstance(sampling, (comfy.model_sampling.EPS, comfy.model_sampling.V_PREDICTION)):
-        raise ValueError(f"the model's sampling {type(sampling).__name__} is not supported: it must predict noise or v")
+        raise ValueError(
+            f"model: its sampling is {type(sampling).__name__}, but it must predict noise or v: "
+            "take out the node that changes the model's sampling"
+        )
     return sigmas(timesteps(steps, skip), lambda t: float(sampling.sigma(torch.tensor([float(t)]))))
 
 
@@ -133,7 +139,10 @@ def invert(
     """Invert a LATENT under the null identity. ``positive``: encoded ""; its zeroed self is the other branch."""
     samples = latent["samples"]
     if samples.ndim != 4 or samples.shape[1] != 4:
-        raise ValueError(f"expected an SDXL latent (B, 4, h, w), got {tuple(samples.shape)}: encode it with SDXL's VAE")
+        raise ValueError(
+            f"latent: expected an SDXL latent (B, 4, h, w), got {tuple(samples.shape)}: "
+            "encode the image with the VAE of the SDXL checkpoint"
+        )
     noise = SeededNoise(len(sigmas) - 1, samples.shape, seed, latent.get("batch_index"))
     run = Run(adapt(model, adapter), adapter, positive, zeroed(positive))
     return ComfyTrajectory(run.invert(samples, sigmas, noise, callback), latent, positive, run.adapted.patches_uuid)
@@ -155,11 +164,14 @@ def replay(
     """
     batch, faces = len(trajectory.path.x0), len(identity.embedding)
     if faces not in (1, batch):
-        raise ValueError(f"the trajectory holds {batch} images, the identity {faces} faces: embed the same images")
+        raise ValueError(
+            f"identity: expected one face for each of the trajectory's {batch} images, got {faces}: "
+            "give the same images to 'Who Is It' and to 'VAE Encode'"
+        )
     run = Run(adapt(model, adapter), adapter, trajectory.positive, attribute)
     if run.adapted.patches_uuid != trajectory.weights:
         raise ValueError(
-            "the trajectory was made with another model, LoRA or adapter: "
+            "trajectory: it was made with another model, LoRA or adapter: "
             "connect the same model and adapter to the inversion and to the sampler"
         )
     samples = run.replay(trajectory.path, trajectory.latent, identity, guidance, callback=callback)
@@ -205,8 +217,8 @@ class Run:
         for embeds, _ in [*self.positive, *self.negative]:
             if embeds.shape[-1] != wanted:
                 raise ValueError(
-                    f"the prompt was encoded by another text encoder (width {embeds.shape[-1]}, not {wanted}): "
-                    "connect the clip of the same SDXL checkpoint to the attribute prompt"
+                    f"the prompt was encoded by another text encoder (width {embeds.shape[-1]}, not {wanted}): connect "
+                    "the clip of the same SDXL checkpoint to 'New Face Looks Like'"
                 )
 
     def invert(
@@ -272,15 +284,28 @@ class Run:
         guider = comfy.samplers.CFGGuider(self.adapted)
         guider.set_conds(self.positive, self.negative)
         guider.set_cfg(guidance)
-        return guider.sample(
-            torch.zeros_like(samples),
-            samples,
-            comfy.samplers.KSAMPLER(sampler_function),
-            torch.tensor(sigmas),
-            denoise_mask=mask,
-            callback=callback,
-            disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-        )
+        try:
+            return guider.sample(
+                torch.zeros_like(samples),
+                samples,
+                comfy.samplers.KSAMPLER(sampler_function),
+                torch.tensor(sigmas),
+                denoise_mask=mask,
+                callback=callback,
+                disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
+            )
+        except comfy.model_management.OOM_EXCEPTION as error:
+            raise out_of_memory(samples) from error
+
+
+def out_of_memory(samples: Tensor) -> Exception:
+    """The same kind of error in words, for latents (B, 4, h, w); ComfyUI frees its models when it sees the kind."""
+    faces, height, width = len(samples), samples.shape[-2] * 8, samples.shape[-1] * 8
+    fewer = "give fewer faces at a time, " if faces > 1 else ""
+    return comfy.model_management.OOM_EXCEPTION(
+        f"out of memory with {faces} face{'s' * (faces > 1)} of {width} x {height} pixels: {fewer}"
+        "cut smaller squares, unload other models, or start ComfyUI with --lowvram"
+    )
 
 
 def _mask(sampler: Any, extra_args: dict[str, Any]) -> Callable[[float], Tensor] | None:

@@ -90,18 +90,23 @@ def unet_depths(config: dict[str, Any]) -> Depths:
     )
 
 
+def check_sdxl(model: Any) -> None:
+    """Raise ValueError unless the ModelPatcher holds an SDXL network."""
+    kind = type(model.model)
+    if not issubclass(kind, comfy.model_base.SDXL):
+        raise ValueError(
+            f"model: expected SDXL, got {kind.__name__}: load an SDXL checkpoint (such as sd_xl_base_1.0.safetensors); "
+            "SD 1.5, SDXL's refiner, FLUX and others do not fit the FaceID adapter"
+        )
+
+
 def adapt(model: Any, adapter: Adapter) -> Any:
     """A clone of the ModelPatcher with the adapter's LoRA and identity attention; the given one stays untouched.
 
     Raises ValueError unless the model is SDXL and the adapter is made for it.
     """
-    base = model.model
-    if not isinstance(base, comfy.model_base.SDXL):
-        raise ValueError(
-            f"the model is {type(base).__name__}, but the method needs SDXL: "
-            "load an SDXL checkpoint (such as sd_xl_base_1.0.safetensors)"
-        )
-    config = base.model_config.unet_config
+    check_sdxl(model)
+    config = model.model.model_config.unet_config
     table = slots(unet_depths(config))
     adapter.weights.check_fits(len(table), config["context_dim"])
     adapted = model.clone()

@@ -1,0 +1,127 @@
+"""What goes wrong at an artist's desk is said in words: which input, what was expected, what came, what to do."""
+
+import json
+import shutil
+import sys
+import urllib.error
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from server import REPO, Server
+
+SIZE = 16
+
+
+@pytest.fixture(scope="module")
+def lab(comfy: SimpleNamespace) -> SimpleNamespace:
+    """A small SDXL with an adapter for it, and the inputs of the method's nodes."""
+    from comfyui_host import golden_model
+    from run import HERE
+
+    golden = HERE / "golden"
+    faceid = comfy.core("revpers_core.faceid.weights")
+    weights = faceid.load(golden / "faceid_adapter.safetensors")
+    words = [[torch.zeros(1, 77, 64), {"pooled_output": torch.zeros(1, 32)}]]
+    return SimpleNamespace(
+        nodes=comfy.nodes, core=comfy.core, faceid=faceid, weights=weights, words=words,
+        model=lambda: golden_model(golden, "epsilon"),
+        adapter=comfy.core("revpers_core.hosts.comfy_adapter").Adapter.of(weights),
+        latent={"samples": torch.randn(2, 4, SIZE, SIZE, generator=torch.Generator().manual_seed(5))},
+    )  # fmt: skip
+
+
+def inverted(lab: SimpleNamespace, **changes: Any) -> Any:
+    """The trajectory that 'Take the Photo Apart' gives."""
+    inputs: dict[str, Any] = {
+        "model": changes.get("model") or lab.model(), "adapter": lab.adapter, "positive": lab.words,
+        "latent": lab.latent, "steps": 4, "skip": 0.7, "seed": 0,
+    }  # fmt: skip
+    with torch.inference_mode():
+        return lab.nodes["NullIDInvertDPMPP"].execute(**{**inputs, **changes}).args[0]
+
+
+@pytest.mark.parametrize("kind", ["BaseModel", "SDXLRefiner", "Flux"])
+def test_another_checkpoint(lab: SimpleNamespace, kind: str) -> None:
+    import comfy.model_base
+
+    model = lab.model()
+    model.model.__class__ = getattr(comfy.model_base, kind)
+    with pytest.raises(ValueError, match=f"model: expected SDXL, got {kind}: load an SDXL checkpoint"):
+        inverted(lab, model=model)
+
+
+def test_a_latent_of_another_model(lab: SimpleNamespace) -> None:
+    with pytest.raises(ValueError, match=r"latent: expected an SDXL latent .*got \(1, 16, 8, 8\).*VAE of the SDXL"):
+        inverted(lab, latent={"samples": torch.zeros(1, 16, 8, 8)})
+
+
+def test_an_adapter_of_another_model(lab: SimpleNamespace) -> None:
+    keys = {key: value for key, value in lab.weights.ip_adapter.items() if int(key.split(".")[0]) < 20}
+    other = lab.faceid.FaceIDWeights(lab.weights.image_proj, keys)
+    adapter = lab.core("revpers_core.hosts.comfy_adapter").Adapter.of(other)
+    with pytest.raises(ValueError, match=r"adapter: .*\(10 attention.*model is .*\(11 .*load ip-adapter-faceid_sdxl"):
+        inverted(lab, adapter=adapter)
+
+
+def test_a_trajectory_of_another_model(lab: SimpleNamespace) -> None:
+    face = lab.core("revpers_core.types").Identity(torch.nn.functional.normalize(torch.ones(2, 512), dim=-1))
+    with pytest.raises(ValueError, match=r"trajectory: it was made with another model.*connect the same model"):
+        lab.nodes["NegativeIDGuidanceSampler"].execute(
+            model=lab.model(), adapter=lab.adapter, identity=face, trajectory=inverted(lab), attribute=lab.words,
+            guidance=-4.0,
+        )  # fmt: skip
+
+
+def test_out_of_memory(lab: SimpleNamespace) -> None:
+    """In plain words, and still of the kind at which ComfyUI frees its models."""
+    import comfy.model_management
+
+    def full(*_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 136 GiB")
+
+    model = lab.model()
+    model.set_model_unet_function_wrapper(full)
+    with pytest.raises(torch.cuda.OutOfMemoryError, match="with 2 faces of 128 x 128 pixels: give fewer") as told:
+        inverted(lab, model=model)
+    assert isinstance(told.value, comfy.model_management.OOM_EXCEPTION)
+
+
+def test_no_face(lab: SimpleNamespace) -> None:
+    with torch.inference_mode():
+        face_model = lab.nodes["RevPersLoadPocket"].execute().args[4]
+        with pytest.raises(ValueError, match=r"image: .* sees no face in image 1 of 1: use a clearer photo"):
+            lab.nodes["FaceIDEmbed"].execute(face_model, torch.zeros(1, 128, 128, 3), 1.0)
+        with pytest.raises(ValueError, match="expected an aligned square crop of one face, got 200 x 128 pixels: crop"):
+            lab.nodes["FaceIDEmbed"].execute(face_model, torch.zeros(1, 128, 200, 3), 1.0)
+
+
+def test_no_onnxruntime(lab: SimpleNamespace, base: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pack is loaded; who asks for a face model is told what to install."""
+    folder = base / "models" / "insightface"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(REPO / "revpers_core/pocket/weights/pocket_arcface.onnx", folder / "lone.onnx")
+    loader = lab.nodes["RevPersLoadFaceModel"]
+    assert loader.execute("lone.onnx").args[0].name == "lone"
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ImportError, match="needs onnxruntime: pip install onnxruntime"):
+        loader.execute("lone.onnx")
+
+
+def refusal(server: Server, prompt: dict[str, Any]) -> dict[str, str]:
+    """Node id -> what ComfyUI says of its inputs when the prompt is queued."""
+    with pytest.raises(urllib.error.HTTPError) as told:
+        server.queue(prompt)
+    found = json.loads(told.value.read())["node_errors"]
+    return {key: " ".join(error["details"] for error in node["errors"]) for key, node in found.items()}
+
+
+def test_missing_files_are_named_with_source_place_size_and_licence(server: Server) -> None:
+    told = refusal(server, json.loads((REPO / "workflows/api/anonymize_aligned_face.json").read_text()))
+    for key, words in (
+        ("4", ("adapter_name", "ip-adapter-faceid_sdxl.bin", "huggingface.co/h94", "1 GB", "models/ipadapter")),
+        ("5", ("model_name", "buffalo_l", "github.com/deepinsight", "280 MB", "models/insightface/models/buffalo_l")),
+    ):
+        for word in (*words, "is not there", "non-commercial"):
+            assert word in told[key], (word, told[key])
