@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from .interval import Estimate, wilson
+
 
 def auc(genuine: Tensor, impostor: Tensor) -> float:
     """Probability that a genuine similarity exceeds an impostor one (ties count half): .5 is chance, below .5 the
@@ -33,3 +35,20 @@ def ranks(similarity: Tensor, owner: Tensor) -> Tensor:
     """
     own = similarity.gather(1, owner[:, None])
     return (similarity > own).sum(1) + 1
+
+
+def at_rank(found: Tensor, k: int) -> Estimate:
+    """Share of probes whose own identity comes k-th or better (closed set). found: (N,) ranks, NaN where no face was
+    found in the result, which counts as re-identified."""
+    return wilson(int((~(found > k)).sum()), len(found))
+
+
+def fnir_at_fpir(mated: Tensor, owner: Tensor, strangers: Tensor, fpir: float) -> float:
+    """Open-set search (ISO/IEC 19795-1): share of mated probes whose own entry is not first above the threshold at
+    which a fraction ``fpir`` of strangers' searches find anybody. 1 - fpir or more is privacy, 0 is none.
+
+    mated: (N, G) similarities, owner: (N,) gallery indices. strangers: (M, G), probes of people without an entry.
+    """
+    threshold = threshold_at_far(strangers.amax(1), fpir)
+    own = mated.double().gather(1, owner[:, None])[:, 0]
+    return float(((ranks(mated, owner) > 1) | (own <= threshold)).double().mean())

@@ -5,8 +5,14 @@ import math
 import pytest
 import torch
 
+from revpers_core.metrics.backbone import features, perceptual
+from revpers_core.metrics.change import change
+from revpers_core.metrics.frechet import frechet
 from revpers_core.metrics.interval import bootstrap, wilson
-from revpers_core.metrics.reidentification import auc, ranks, tar_at_far, threshold_at_far
+from revpers_core.metrics.landmarks import expression_distance, mouth, pose, pose_distance
+from revpers_core.metrics.reidentification import at_rank, auc, fnir_at_fpir, ranks, tar_at_far, threshold_at_far
+from revpers_core.metrics.ssim import ssim
+from revpers_core.pocket import world
 
 
 def test_auc_counts_pairs() -> None:
@@ -46,3 +52,116 @@ def test_bootstrap_covers_the_mean_as_often_as_it_says() -> None:
         found = bootstrap(lambda i, sample=sample: float(sample[i].mean()), 60, draws=300, seed=trial)
         covered += found.low <= 2 <= found.high
     assert 85 <= covered <= 99
+
+
+def test_ranks_count_a_missed_face_as_found() -> None:
+    found = torch.tensor([1, 2, 6, math.nan])
+    assert at_rank(found, 1).value == 0.5 and at_rank(found, 5).value == 0.75
+    assert at_rank(torch.tensor([3.0, 9.0]), 1) == wilson(0, 2)
+
+
+def test_open_set_search_misses_who_is_not_first_above_the_threshold() -> None:
+    strangers = torch.tensor([[0.1, 0.3], [0.2, 0.1], [0.4, 0.0], [0.5, 0.5]])  # tops .3 .2 .4 .5
+    mated = torch.tensor([[0.9, 0.0], [0.45, 0.0], [0.6, 0.7], [0.1, 0.35]])
+    owner = torch.tensor([0, 0, 0, 1])
+    assert fnir_at_fpir(mated, owner, strangers, 0.25) == 0.5  # above .4: the third is second, the fourth below
+    assert fnir_at_fpir(mated, owner, strangers, 0.75) == 0.25
+    with pytest.raises(ValueError, match="at least 10"):
+        fnir_at_fpir(mated, owner, strangers, 0.1)
+
+
+def noisy(shape: tuple[int, ...], seed: int) -> torch.Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_ssim_is_wangs() -> None:
+    flat = torch.full((1, 3, 16, 16), 0.2), torch.full((1, 3, 16, 16), 0.6)
+    c1 = 0.01**2
+    assert float(ssim(*flat)) == pytest.approx((2 * 0.2 * 0.6 + c1) / (0.2**2 + 0.6**2 + c1), abs=1e-6)
+    a = noisy((2, 3, 40, 30), 0)
+    assert ssim(a, a).tolist() == pytest.approx([1, 1])
+    b = (a + 0.3 * noisy((2, 3, 40, 30), 1)).clamp(0, 1)
+    skimage = pytest.importorskip("skimage.metrics")
+    for one, two, value in zip(a, b, ssim(a, b).tolist(), strict=True):
+        theirs = skimage.structural_similarity(
+            one.numpy(), two.numpy(), channel_axis=0, data_range=1, gaussian_weights=True, use_sample_covariance=False
+        )
+        assert value == pytest.approx(theirs, abs=2e-4)
+
+
+def test_what_is_masked_does_not_count() -> None:
+    a = noisy((1, 3, 32, 64), 0)
+    b = a.clone()
+    b[..., :20] = 0
+    right = torch.zeros(1, 1, 32, 64)
+    right[..., 30:] = 1
+    assert float(ssim(a, b, right)) == pytest.approx(1) and float(ssim(a, b)) < 0.9
+    assert float(change(b, a, right)) == 0
+    assert float(change(b, a)) == pytest.approx(float(a[..., :20].sum() / a.numel()))
+    assert math.isnan(float(change(b, a, right * 0)))
+    with pytest.raises(ValueError, match="sizes differ"):
+        change(a, a[..., 1:])
+    with pytest.raises(ValueError, match="11 pixels"):
+        ssim(a[..., :10], a[..., :10])
+
+
+def test_frechet_of_known_gaussians() -> None:
+    """Between axis-aligned Gaussians: |m1 - m2|^2 + sum (s1 - s2)^2."""
+    draw = torch.Generator().manual_seed(0)
+    a = torch.randn(40_000, 3, generator=draw) * torch.tensor([1.0, 2.0, 3.0])
+    b = torch.randn(40_000, 3, generator=draw) * torch.tensor([2.0, 2.0, 1.0]) + torch.tensor([1.0, 0.0, -1.0])
+    assert frechet(a, b) == pytest.approx(2 + 1 + 4, rel=0.03)
+    assert frechet(a, a) == pytest.approx(0, abs=1e-6)
+    assert frechet(a, a + 5) == pytest.approx(75, rel=1e-6)
+    with pytest.raises(ValueError, match="2 or more"):
+        frechet(a[:1], b)
+
+
+def test_five_points_tell_the_pose_of_rendered_heads() -> None:
+    faces = world.sample(range(300), range(300))
+    seen, true = pose(world.keypoints(faces) * 128), world.factors(faces).double()
+    for k, (name, most) in enumerate([("yaw", 4.0), ("pitch", 13.0), ("roll", 2.5)]):
+        truth = true[:, world.FACTORS.index(name)]
+        assert (seen[:, k] - truth).square().mean().sqrt() < most
+        assert torch.corrcoef(torch.stack([seen[:, k], truth]))[0, 1] > 0.5
+
+
+def test_distances_of_points() -> None:
+    points = torch.tensor([[[0.0, 0], [10, 0], [5, 6], [1, 10], [9, 10]]])
+    a = math.radians(30)
+    turn = torch.tensor([[math.cos(a), math.sin(a)], [-math.sin(a), math.cos(a)]])
+    rolled, larger = points @ turn.T, points * 7 + 3
+    assert float(pose(rolled)[0, 2] - pose(points)[0, 2]) == pytest.approx(30, abs=1e-3)
+    assert float(pose_distance(points, rolled)) == pytest.approx(10, abs=1e-3)
+    assert float(pose_distance(points, larger)) == pytest.approx(0, abs=1e-4)
+    assert mouth(points).tolist() == [pytest.approx([0.8, 0.4])]
+    assert float(expression_distance(points, rolled)) == pytest.approx(0, abs=1e-6)
+    smiling = points + torch.tensor([[0.0, 0], [0, 0], [0, 0], [-1, -1], [1, -1]])
+    assert float(expression_distance(points, smiling)) == pytest.approx(math.hypot(0.2, 0.1))
+
+
+def test_backbones_are_the_users_files(tmp_path) -> None:
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+
+    def write(name: str, nodes: list[tuple[str, list[str], str]], inputs: list[str]) -> str:
+        """A graph of (operation, inputs, output); the last output is y."""
+        entries = [helper.make_tensor_value_info(one, kind, ["N", 3, 8, 8]) for one in inputs]
+        rest = {"ReduceMean": {"axes": [1, 2, 3]}}
+        nodes = [helper.make_node(op, entry, [exit], **rest.get(op, {})) for op, entry, exit in nodes]
+        graph = helper.make_graph(nodes, "g", entries, [helper.make_tensor_value_info("y", kind, None)])
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        onnx.save(model, str(tmp_path / name))
+        return str(tmp_path / name)
+
+    a, b = noisy((2, 3, 16, 16), 0), torch.full((2, 3, 16, 16), 0.5)
+    pooled = write("mean.onnx", [("ReduceMean", ["x"], "y")], ["x"])
+    assert features(pooled, b).flatten().tolist() == pytest.approx([0.5, 0.5])
+    steps = [("Sub", ["x", "z"], "d"), ("Abs", ["d"], "e"), ("ReduceMean", ["e"], "y")]
+    distance = write("lpips.onnx", steps, ["x", "z"])
+    assert perceptual(distance, b, b * 0).flatten().tolist() == pytest.approx([1.0, 1.0])
+    assert perceptual(distance, a, a).tolist() == [0, 0]
+    with pytest.raises(ValueError, match="no feature network"):
+        features(distance, a)
+    with pytest.raises(ValueError, match="no perceptual distance"):
+        perceptual(pooled, a, a)
