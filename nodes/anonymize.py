@@ -11,6 +11,7 @@ from ..revpers_core import photo
 from ..revpers_core.faces import detect
 from ..revpers_core.faces.geometry import face_for_recogniser
 from ..revpers_core.hosts import comfy as host
+from ..revpers_core.hosts.comfy_progress import Progress, interruptible
 from ..revpers_core.schedule import PAPER_SKIP, PAPER_STEPS
 from ..revpers_core.strength import Aim
 from ..revpers_core.types import PAPER_GUIDANCE, Attribute
@@ -225,16 +226,17 @@ class AnonymizeFaces(io.ComfyNode):
         no_face, judge=(), target=0.0,
     ) -> io.NodeOutput:  # fmt: skip
         positive = clip.encode_from_tokens_scheduled(clip.tokenize(""))
-        callback = latent_preview.prepare_callback(model, steps)
+        progress, detectors = Progress(model, len(image)), interruptible(detector)
         levels = host.levels(model, steps, skip)
         tools = photo.Tools(
-            detect=lambda one: detect.find_faces(one, detector),
+            detect=lambda one: detect.find_faces(one, detectors),
             embed=lambda one, face: face_model.identify(face_for_recogniser(one, face)[None]),
-            begin=host.beginner(model, vae, adapter, (positive, attribute), levels, seed, callback),
+            begin=host.beginner(model, vae, adapter, (positive, attribute), levels, seed, progress.on_step),
             size=size,
             judges=judge,
         )
         wishes = photo.Wishes(guidance=PAPER_GUIDANCE * strength, aim=Aim(target) if target else None)
-        done = [photo.anonymize_or(no_face, one, tools, wishes) for one in to_core(image)]
+        watched = progress.watching(tools)
+        done = [photo.anonymize_or(no_face, one, watched, wishes) for one in progress.over(to_core(image))]
         report = "\n".join(json.dumps({"image": i, "faces": one.faces}) for i, one in enumerate(done))
         return io.NodeOutput(to_comfy(one.image for one in done), torch.cat([one.mask for one in done]), report)

@@ -6,6 +6,7 @@ from einops import rearrange
 
 from ..revpers_core.faces import detect, geometry, masks, paste, select
 from ..revpers_core.faces.overlay import overlay
+from ..revpers_core.hosts.comfy_progress import interruptible
 from ..revpers_core.types import NoFaceError
 from . import sockets
 
@@ -94,7 +95,8 @@ class DetectFaces(io.ComfyNode):
     def execute(cls, detector, image, min_score: float, smallest: float, must_find: bool) -> io.NodeOutput:
         search = detect.Search(min_score=min_score, smallest=smallest)
         images = to_core(image)
-        faces = [detect.find_faces(one, detector, search) for one in images]
+        detectors = interruptible(detector)
+        faces = [detect.find_faces(one, detectors, search) for one in images]
         for i, found in enumerate(faces, 1):
             if must_find and not found:
                 raise NoFaceError(

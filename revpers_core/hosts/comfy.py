@@ -4,8 +4,11 @@ Going through ``CFGGuider.sample`` keeps what other packs and stock nodes do to 
 attention patches, custom CFG functions, masks, memory management, previews, progress and interrupt.
 """
 
+import logging
+import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -234,7 +237,8 @@ class Run:
             made.append(path._replace(x0=x0.cpu()))
             return x0
 
-        self._sample(body, samples, None, sigmas, 1.0, callback)
+        with timed("inversion", samples, len(sigmas) - 1):
+            self._sample(body, samples, None, sigmas, 1.0, callback)
         return made[0]
 
     def replay(
@@ -257,7 +261,8 @@ class Run:
                 theirs.predict, path, null.guide, mask=confine, quirks=quirks, device=device, on_step=on_step
             )
 
-        return self._sample(body, latent["samples"], latent.get("noise_mask"), path.sigmas, guidance, callback)
+        with timed("sampling", latent["samples"], path.steps):
+            return self._sample(body, latent["samples"], latent.get("noise_mask"), path.sigmas, guidance, callback)
 
     def _sample(
         self,
@@ -296,6 +301,15 @@ class Run:
             )
         except comfy.model_management.OOM_EXCEPTION as error:
             raise out_of_memory(samples) from error
+
+
+@contextmanager
+def timed(what: str, samples: Tensor, steps: int) -> Iterator[None]:
+    """Tell the log how long latents (B, 4, h, w) took."""
+    start = time.perf_counter()
+    yield
+    seconds, faces = time.perf_counter() - start, len(samples)
+    logging.info(f"{what} of {faces} face{'s' * (faces > 1)}, {steps} steps: {seconds / faces:.1f} s a face")
 
 
 def out_of_memory(samples: Tensor) -> Exception:

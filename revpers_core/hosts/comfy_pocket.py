@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import comfy.latent_formats
 import comfy.ldm.models.autoencoder
 import comfy.model_patcher
 import comfy.ops
@@ -10,7 +11,10 @@ import comfy.sdxl_clip
 import comfy.supported_models
 import comfy.supported_models_base
 import comfy.utils
+import torch
+from einops import rearrange
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from .. import pocket
 from ..faceid import weights as faceid
@@ -67,8 +71,20 @@ def load() -> tuple[Any, Any, Any, Adapter, recognise.FaceModel]:
     model, clip, _, _ = comfy.sd.load_state_dict_guess_config(
         state, output_vae=False, model_options={"custom_operations": PocketOps}
     )
+    model.model.latent_format.latent_rgb_factors, model.model.latent_format.latent_rgb_factors_bias = _preview(vae)
     adapter = Adapter.of(faceid.load(pocket.ADAPTER))
     return model, clip, vae, adapter, recognise.load(pocket.FACE_MODEL, min_norm=pocket.MIN_NORM)
+
+
+def _preview(vae: Any) -> tuple[list[list[float]], list[float]]:
+    """ComfyUI's live preview of this VAE: the linear map (4 x 3 and a bias) of latents to colours in [-1, 1], fitted on
+    four faces."""
+    faces = torch.stack([pocket.held_out_face(person, 0) for person in range(4)])
+    latents = vae.encode(rearrange(faces, "b c h w -> b h w c")) * comfy.latent_formats.SDXL.scale_factor
+    colours = rearrange(avg_pool2d(faces, 8), "b c h w -> (b h w) c") * 2 - 1
+    known = torch.cat([rearrange(latents.float().cpu(), "b c h w -> (b h w) c"), torch.ones(len(colours), 1)], dim=1)
+    *factors, bias = torch.linalg.lstsq(known, colours).solution.tolist()
+    return factors, bias
 
 
 VAE_PREFIX = "first_stage_model."

@@ -35,7 +35,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def comfy(base: Path) -> SimpleNamespace:
     """ComfyUI's modules, and our nodes by id as ``nodes``; ``core(name)`` gives a module of the loaded pack."""
     sys.path.insert(0, str(ROOT))
-    sys.argv = ["main.py", "--cpu", "--base-directory", str(base)]
+    sys.argv = ["main.py", "--cpu", "--base-directory", str(base), "--preview-method", "auto"]
     import comfy.options
 
     comfy.options.enable_args_parsing()
