@@ -1,8 +1,7 @@
 """Pictures on disk: read as they are meant to be seen, written without a word about where they come from."""
 
 import io
-import os
-import tempfile
+import secrets
 from pathlib import Path
 
 import numpy as np
@@ -99,11 +98,10 @@ def marked(image: Image.Image, word: str = "DEMO") -> Image.Image:
 def write_png(image: Image.Image, path: Path, info: PngInfo | None = None) -> None:
     """Write pixels and nothing else (but ``info``, where it is asked for); the file appears whole or not at all."""
     bare = Image.frombytes(image.mode, image.size, image.tobytes())
-    handle, temporary = tempfile.mkstemp(prefix=".revpers-", suffix=".png", dir=path.parent)
+    temporary = path.with_name(f".revpers-{secrets.token_hex(8)}.png")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             bare.save(file, format="PNG", pnginfo=info)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
