@@ -6,6 +6,7 @@ import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
 from .anonymize import AnonymizeFaces, AttributePrompt, NegativeIDGuidanceSampler, NullIDInvertDPMPP
+from .audit import Audit
 from .faces import CropFaces, DetectFaces, FaceIDEmbed, PasteFaces, SelectFaces
 from .loaders import LoadFaceDetector, LoadFaceIDAdapter, LoadFaceModel, LoadJudge, LoadPocket, PocketFace
 from .save import Save
@@ -32,6 +33,7 @@ class ReversePersonalization(ComfyExtension):
             CropFaces,
             PasteFaces,
             AnonymizeFaces,
+            Audit,
             Save,
         ]
 

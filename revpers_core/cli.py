@@ -1,4 +1,4 @@
-"""The command ``revpers``: ``anonymize`` pictures, list the ``faces`` in them, or see a ``demo``."""
+"""The command ``revpers``: ``anonymize`` pictures, ``audit`` the results, list ``faces``, or see a ``demo``."""
 
 import argparse
 import json
@@ -16,6 +16,10 @@ import torch
 from torch import Tensor
 
 from . import demo, images
+from .audit.files import matched, opened
+from .audit.look import look
+from .audit.picture import audit_picture
+from .audit.report import report
 from .faces import detect, judges
 from .jobs import Job, anonymize_file, describe, pipeline
 from .pocket import commands as pocket_commands
@@ -68,13 +72,13 @@ def _anonymize(args: argparse.Namespace) -> int:
 def _faces(args: argparse.Namespace) -> int:
     """A line an image, in pixels after EXIF rotation; exit code 1 where an image shows nobody or cannot be read."""
     args.detector = args.detector or [CENTERFACE]
-    look = _detect(args)
-    assert look is not None
+    search = _detect(args)
+    assert search is not None
     code = 0
     for path in args.images:
         try:
             image = images.read(path)
-            found = look(image)
+            found = search(image)
         except FAILURES as error:
             code = _complain(error, path)
             continue
@@ -86,6 +90,20 @@ def _faces(args: argparse.Namespace) -> int:
         if not found:
             code = _complain(NoFaceError("no face was found"), path)
     return code
+
+
+def _audit(args: argparse.Namespace) -> int:
+    """Exit code 0 only where every judge looked at everyone and knows nobody."""
+    pairs = matched(args.originals, args.results)
+    args.detector = [] if args.crops else args.detector or [CENTERFACE]
+    asked = _judges(args.judge or ["dlib"])
+    found = report(look(opened(pairs), asked, _detect(args)), asked)
+    if args.output:
+        args.output.mkdir(parents=True, exist_ok=True)
+        (args.output / "audit.json").write_text(found.json() + "\n")
+        images.write_png(audit_picture(found), args.output / "audit.png")
+    print(found.json() if args.json else f"{found.verdict}\n{found.table}")
+    return 0 if found.passed else 1
 
 
 def _detect(args: argparse.Namespace) -> Callable[[Tensor], list[Face]] | None:
@@ -124,10 +142,10 @@ def _job(args: argparse.Namespace) -> Job:
         settings["target"] = args.target
     if args.seed is not None:
         settings["seed"] = args.seed  # a drawn one is not told: it helps to undo the run
-    look, looks_again = _detect(args), _judges(args.judge or [])
+    search, looks_again = _detect(args), _judges(args.judge or [])
     model = pipeline(files, getattr(torch, args.dtype), args.device)
     aim = None if args.target is None else Aim(args.target)
-    return Job(model, plan, settings, not any(files), look, looks_again, args.no_face, aim)
+    return Job(model, plan, settings, not any(files), search, looks_again, args.no_face, aim)
 
 
 @contextmanager
@@ -196,11 +214,20 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("age", "sex", "look", "text"):
         words.add_argument(f"--{name}", default="", metavar="WORDS")
     _run_options(one)
-    look = commands.add_parser("faces", help="list the faces in pictures")
-    look.set_defaults(run=_faces)
-    look.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
-    look.add_argument("--json", action="store_true", help="one JSON line an image")
-    _search_options(look)
+    listing = commands.add_parser("faces", help="list the faces in pictures")
+    listing.set_defaults(run=_faces)
+    listing.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    listing.add_argument("--json", action="store_true", help="one JSON line an image")
+    _search_options(listing)
+    check = commands.add_parser("audit", help="do judges that took no part still know the people in the results?")
+    check.set_defaults(run=_audit)
+    check.add_argument("originals", type=Path, help="a picture, or a folder of pictures")
+    check.add_argument("results", type=Path, help="its result, or a folder: NAME.* or NAME_anonymous.*")
+    check.add_argument("--json", action="store_true", help="the whole report as one JSON line")
+    check.add_argument("--judge", action="append", metavar="dlib|pocket|FILE", help="repeatable (default dlib)")
+    check.add_argument("--crops", action="store_true", help="pictures are aligned crops with one face each")
+    check.add_argument("-o", "--output", type=Path, metavar="DIR", help="where audit.json and audit.png go (private)")
+    _search_options(check)
     pocket_commands.add(commands)
     show = commands.add_parser("demo", help="the pocket model at work on a rendered face or a photo")
     show.set_defaults(run=_demo)

@@ -23,6 +23,8 @@ FFHQ = (
     (313.08905, 371.15118),
 )
 """The same points in an aligned 512-pixel FFHQ crop (facexlib)."""
+ALIGNED_BOX = (0.24, 0.22, 0.76, 0.87)
+"""Where detectors' boxes lie in such a crop, in its sides."""
 MIN_SIDE, MAX_SIDE = 64, 2048
 BLUR = 24
 """A crop's side over the reach of the blur beyond the image."""
@@ -111,7 +113,8 @@ def framing(size: int) -> Tensor:
 def face_in_aligned(image: Tensor) -> Face:
     """The face that an aligned square crop (3, S, S), framed as FFHQ's are, must show."""
     side = image.shape[-1]
-    return Face((-0.5, -0.5, side - 0.5, side - 0.5), framing(side).float(), 1.0)
+    x0, y0, x1, y1 = (side * share for share in ALIGNED_BOX)
+    return Face((x0, y0, x1, y1), framing(side).float(), 1.0)
 
 
 def cut(image: Tensor, face: Face, size: int) -> Crop:

@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, max_pool2d
 
 SIGMA, RADIUS = 1.5, 5
 C1, C2 = 0.01**2, 0.03**2
@@ -11,8 +11,8 @@ C1, C2 = 0.01**2, 0.03**2
 def ssim(a: Tensor, b: Tensor, where: Tensor | None = None) -> Tensor:
     """SSIM (Wang et al. 2004, Gaussian window of sigma 1.5, population statistics) of images: (B,), 1 is the same.
 
-    a, b: (B, 3, H, W) in [0, 1], 11 pixels a side at least. where: (B, 1, H, W), the pixels whose windows count, all
-    unless given; only windows inside the image do. NaN where none is left.
+    a, b: (B, 3, H, W) in [0, 1], 11 pixels a side at least. where: (B, 1, H, W); only windows of which every
+    pixel is above 0 there count, all inside the image unless given. NaN where none is left.
     """
     if a.shape != b.shape or min(a.shape[-2:]) <= 2 * RADIUS:
         raise ValueError(f"expected images of one size, 11 pixels or more, got {tuple(a.shape)} and {tuple(b.shape)}")
@@ -24,7 +24,7 @@ def ssim(a: Tensor, b: Tensor, where: Tensor | None = None) -> Tensor:
     likeness = (likeness / ((mean_a**2 + mean_b**2 + C1) * (var_a + var_b + C2))).mean(1, keepdim=True)
     weight = torch.ones_like(likeness)
     if where is not None:
-        weight = (where[..., RADIUS:-RADIUS, RADIUS:-RADIUS] > 0).to(likeness).expand_as(likeness)
+        weight = 1 - max_pool2d((where <= 0).to(likeness), 2 * RADIUS + 1, 1).expand_as(likeness)
     return (likeness * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3))
 
 

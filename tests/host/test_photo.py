@@ -148,6 +148,22 @@ def test_people_on_the_keep_list_are_left_alone(scene: SimpleNamespace) -> None:
     assert others[0][0] is scene.faces[1] and chosen[0][0] is scene.faces[0]
 
 
+def test_the_audit_names_who_is_still_there(scene: SimpleNamespace) -> None:
+    """With the recogniser as its own judge: the originals are known, a picture of nobody is not."""
+    judges = scene.core("revpers_core.faces.judges")
+    asked = (judges.ArcFaceJudge(scene.face_model),)
+
+    def audit(results: torch.Tensor) -> Any:
+        return run(scene, "RevPersAudit", originals=scene.photo, results=results, judge=asked, detector=scene.detector)
+
+    picture, verdict, report = audit(scene.photo)
+    assert verdict.startswith("re-identified by") and "face 1 of image 1, face 2 of image 1" in verdict
+    assert picture.shape[0] == 1 and picture.shape[-1] == 3 and '"passed": false' in report
+    noise = torch.rand(scene.photo.shape, generator=torch.Generator().manual_seed(0))
+    assert audit(noise)[1] == "not re-identified by 1 of 1 judges"
+    assert "no result for image 1" in audit(scene.photo[:0])[1]
+
+
 def test_saving_leaves_no_word(scene: SimpleNamespace, base: Any) -> None:
     from PIL import Image
 

@@ -16,7 +16,7 @@ NODES = {
     "FaceIDEmbed", "AttributePrompt", "NullIDInvertDPMPP", "NegativeIDGuidanceSampler", "RevPersLoadFaceIDAdapter",
     "RevPersLoadFaceModel", "RevPersLoadPocket", "RevPersPocketFace", "RevPersLoadFaceDetector", "RevPersLoadJudge",
     "RevPersDetectFaces", "RevPersSelectFaces", "RevPersCropFaces", "RevPersPasteFaces", "RevPersAnonymizeFaces",
-    "RevPersSave",
+    "RevPersAudit", "RevPersSave",
 }  # fmt: skip
 
 

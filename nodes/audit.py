@@ -1,0 +1,58 @@
+"""The audit: do judges that took no part still know the people in the results?"""
+
+import torch
+from comfy_api.latest import io
+
+from ..revpers_core import images as pictures
+from ..revpers_core.audit.look import Pair, look
+from ..revpers_core.audit.picture import audit_picture
+from ..revpers_core.audit.report import report
+from ..revpers_core.faces import detect
+from . import sockets
+from .faces import to_comfy, to_core
+
+
+class Audit(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersAudit",
+            "Would They Be Recognised? (Audit)",
+            description=(
+                "Shows originals and results to judges that took no part, and says in one sentence whether anyone is "
+                "still recognised. Without a detector the images must be aligned crops with one face each."
+            ),
+            inputs=[
+                io.Image.Input("originals", tooltip="The images before."),
+                io.Image.Input(
+                    "results", tooltip="The images after, in the same order. One that is missing counts as a failure."
+                ),
+                sockets.Judge.Input(
+                    "judge",
+                    tooltip="From 'Load Judge': not the recogniser that 'Who Is It' uses. Two see more than one.",
+                ),
+                sockets.Detector.Input(
+                    "detector", optional=True, tooltip="From 'Load Face Detector': for whole photos with any people."
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "picture", tooltip="Before, after and a bar a judge. It shows the originals: keep it private."
+                ),
+                io.String.Output("verdict", tooltip="One sentence: not re-identified, re-identified, or unknown."),
+                io.String.Output("report", tooltip="JSON with every figure; no embedding, no original."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, originals, results, judge, detector=None) -> io.NodeOutput:
+        if len(results) > len(originals):
+            raise ValueError(
+                f"results has {len(results)} images for {len(originals)} originals: connect those of these"
+            )
+        made = [*to_core(results), *[None] * (len(originals) - len(results))]
+        pairs = [Pair(f"image {i}", *pair) for i, pair in enumerate(zip(to_core(originals), made, strict=True), 1)]
+        search = None if detector is None else lambda image: detect.find_faces(image, detector)
+        found = report(look(pairs, judge, search), judge)
+        picture = torch.stack([pictures.tensor(audit_picture(found))])
+        return io.NodeOutput(to_comfy(picture), found.verdict, found.json())
