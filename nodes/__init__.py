@@ -8,7 +8,15 @@ from comfy_api.latest import ComfyExtension, io
 from .anonymize import AnonymizeFaces, AttributePrompt, NegativeIDGuidanceSampler, NullIDInvertDPMPP
 from .audit import Audit
 from .faces import CropFaces, DetectFaces, FaceIDEmbed, PasteFaces, SelectFaces
-from .loaders import LoadFaceDetector, LoadFaceIDAdapter, LoadFaceModel, LoadJudge, LoadPocket, PocketFace
+from .loaders import (
+    AdapterFromIPAdapter,
+    LoadFaceDetector,
+    LoadFaceIDAdapter,
+    LoadFaceModel,
+    LoadJudge,
+    LoadPocket,
+    PocketFace,
+)
 from .save import Save
 
 FOLDERS = {"ipadapter": {".bin", ".safetensors"}, "insightface": {".onnx"}}
@@ -19,6 +27,7 @@ class ReversePersonalization(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             LoadFaceIDAdapter,
+            AdapterFromIPAdapter,
             LoadFaceModel,
             LoadFaceDetector,
             LoadJudge,

@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from ..revpers_core import photo
 from ..revpers_core.faces import detect
 from ..revpers_core.faces.geometry import face_for_recogniser
+from ..revpers_core.faces.insightface import as_detectors, as_face_model
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts.comfy_progress import Progress, interruptible
 from ..revpers_core.schedule import PAPER_SKIP, PAPER_STEPS
@@ -170,8 +171,8 @@ class AnonymizeFaces(io.ComfyNode):
                 io.Clip.Input("clip", tooltip="Its text encoders."),
                 io.Vae.Input("vae", tooltip="Its VAE."),
                 sockets.Adapter.Input("adapter", tooltip="From 'Load FaceID Adapter'."),
-                sockets.FaceModel.Input("face_model", tooltip="From 'Load Face Recognition Model'."),
-                sockets.Detector.Input("detector", tooltip="From 'Load Face Detector'."),
+                sockets.face_model_input(tooltip="From 'Load Face Recognition Model'."),
+                sockets.detector_input(tooltip="From 'Load Face Detector'."),
                 io.Conditioning.Input("attribute", tooltip="From 'New Face Looks Like': for every face."),
                 io.Float.Input(
                     "strength",
@@ -225,12 +226,12 @@ class AnonymizeFaces(io.ComfyNode):
         cls, image, model, clip, vae, adapter, face_model, detector, attribute, strength, size, steps, skip, seed,
         no_face, judge=(), target=0.0,
     ) -> io.NodeOutput:  # fmt: skip
-        positive = clip.encode_from_tokens_scheduled(clip.tokenize(""))
-        progress, detectors = Progress(model, len(image)), interruptible(detector)
+        positive, recogniser = clip.encode_from_tokens_scheduled(clip.tokenize("")), as_face_model(face_model)
+        progress, detectors = Progress(model, len(image)), interruptible(as_detectors(detector))
         levels = host.levels(model, steps, skip)
         tools = photo.Tools(
             detect=lambda one: detect.find_faces(one, detectors),
-            embed=lambda one, face: face_model.identify(face_for_recogniser(one, face)[None]),
+            embed=lambda one, face: recogniser.identify(face_for_recogniser(one, face)[None]),
             begin=host.beginner(model, vae, adapter, (positive, attribute), levels, seed, progress.on_step),
             size=size,
             judges=judge,

@@ -5,6 +5,7 @@ from comfy_api.latest import io
 from einops import rearrange
 
 from ..revpers_core.faces import detect, geometry, masks, paste, select
+from ..revpers_core.faces.insightface import as_detectors, as_face_model
 from ..revpers_core.faces.overlay import overlay
 from ..revpers_core.hosts.comfy_progress import interruptible
 from ..revpers_core.types import NoFaceError
@@ -29,7 +30,7 @@ class FaceIDEmbed(io.ComfyNode):
             "Who Is It (FaceID Embed)",
             description="Reads who is in an aligned face crop: the person to be led away from.",
             inputs=[
-                sockets.FaceModel.Input("face_model", tooltip="From 'Load Face Recognition Model'."),
+                sockets.face_model_input(tooltip="From 'Load Face Recognition Model'."),
                 io.Image.Input(
                     "image",
                     tooltip="Square crops with one face each, framed as in FFHQ: eyes just above the middle. "
@@ -51,7 +52,7 @@ class FaceIDEmbed(io.ComfyNode):
 
     @classmethod
     def execute(cls, face_model, image, scale: float) -> io.NodeOutput:
-        return io.NodeOutput(face_model.embed(to_core(image), scale))
+        return io.NodeOutput(as_face_model(face_model).embed(to_core(image), scale))
 
 
 class DetectFaces(io.ComfyNode):
@@ -63,7 +64,7 @@ class DetectFaces(io.ComfyNode):
             "faces",
             description="Finds every face in the images and numbers them, the largest first.",
             inputs=[
-                sockets.Detector.Input("detector", tooltip="From 'Load Face Detector'."),
+                sockets.detector_input(tooltip="From 'Load Face Detector'."),
                 io.Image.Input("image", tooltip="One or more images of any size."),
                 io.Float.Input(
                     "min_score",
@@ -95,7 +96,7 @@ class DetectFaces(io.ComfyNode):
     def execute(cls, detector, image, min_score: float, smallest: float, must_find: bool) -> io.NodeOutput:
         search = detect.Search(min_score=min_score, smallest=smallest)
         images = to_core(image)
-        detectors = interruptible(detector)
+        detectors = interruptible(as_detectors(detector))
         faces = [detect.find_faces(one, detectors, search) for one in images]
         for i, found in enumerate(faces, 1):
             if must_find and not found:
@@ -136,7 +137,7 @@ class SelectFaces(io.ComfyNode):
                     tooltip="For 'all but these people': from which similarity on it is the same person, -1 to 1.",
                 ),
                 io.Image.Input("image", optional=True, tooltip="For 'all but these people': the images searched."),
-                sockets.FaceModel.Input("face_model", optional=True, tooltip="For 'all but these people'."),
+                sockets.face_model_input(optional=True, tooltip="For 'all but these people'."),
                 io.Image.Input(
                     "references",
                     optional=True,
@@ -160,8 +161,10 @@ class SelectFaces(io.ComfyNode):
             if image is None or face_model is None or references is None or references_faces is None:
                 raise ValueError("'all but these people' needs image, face_model, references and references_faces")
 
+            recogniser = as_face_model(face_model)
+
             def embed(photo, face):
-                return face_model.identify(geometry.face_for_recogniser(photo, face)[None])
+                return recogniser.identify(geometry.face_for_recogniser(photo, face)[None])
 
             people = [
                 embed(photo, select.largest(found)[0])

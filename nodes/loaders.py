@@ -10,6 +10,7 @@ from einops import rearrange
 
 from ..revpers_core.faceid import weights as faceid
 from ..revpers_core.faces import detect, judges, recognise
+from ..revpers_core.faces.insightface import as_detectors
 from ..revpers_core.hosts.comfy_adapter import Adapter
 from . import sockets
 
@@ -60,6 +61,38 @@ class LoadFaceIDAdapter(io.ComfyNode):
         return io.NodeOutput(Adapter.of(faceid.load(path), strength))
 
 
+class AdapterFromIPAdapter(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersAdapterFromIPAdapter",
+            "FaceID Adapter from IPAdapter",
+            "loaders",
+            description="Takes the FaceID adapter that IPAdapter_plus has loaded, so that it need not be loaded twice.",
+            inputs=[
+                sockets.IPAdapter.Input(
+                    "ipadapter",
+                    tooltip="ip-adapter-faceid_sdxl from 'IPAdapter Model Loader', or the FaceID preset of a unified "
+                    "loader. Take the model from the checkpoint, not from the unified loader: the adapter brings its "
+                    "LoRA itself.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=2.0,
+                    step=0.05,
+                    tooltip="How strongly the model listens to the identity, 0 to 2. The paper's value is 1.",
+                ),
+            ],
+            outputs=[sockets.Adapter.Output("adapter", tooltip="To the inversion and to the sampler.")],
+        )
+
+    @classmethod
+    def execute(cls, ipadapter, strength: float) -> io.NodeOutput:
+        return io.NodeOutput(Adapter.of(faceid.from_state(ipadapter), strength))
+
+
 class LoadFaceModel(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -107,7 +140,7 @@ class LoadFaceDetector(io.ComfyNode):
                     default="auto",
                     tooltip="Where it runs: cuda needs onnxruntime-gpu, auto takes it when it is there.",
                 ),
-                sockets.Detector.Input("also", optional=True, tooltip="Another detector, to unite their finds."),
+                sockets.detector_input("also", optional=True, tooltip="Another detector, to unite their finds."),
             ],
             outputs=[sockets.Detector.Output("detector", tooltip="To 'Find Faces' or 'Anonymize Everyone'.")],
         )
@@ -118,7 +151,7 @@ class LoadFaceDetector(io.ComfyNode):
 
     @classmethod
     def execute(cls, model_name: str, provider: str, also=()) -> io.NodeOutput:
-        return io.NodeOutput((*also, detect.load_first(_files(model_name), provider)))
+        return io.NodeOutput((*as_detectors(also), detect.load_first(_files(model_name), provider)))
 
 
 class LoadJudge(io.ComfyNode):

@@ -23,6 +23,11 @@ Crops = io.Custom("REVPERS_CROPS")
 """list of (image number, revpers_core.faces.geometry.Crop)"""
 Trajectory = io.Custom("REVPERS_TRAJECTORY")
 """revpers_core.hosts.comfy.ComfyTrajectory"""
+InsightFace = io.Custom("INSIGHTFACE")
+FaceAnalysis = io.Custom("FACEANALYSIS")
+"""insightface.app.FaceAnalysis, from the loaders of other packs"""
+IPAdapter = io.Custom("IPADAPTER")
+"""dict of IPAdapter_plus, see revpers_core.faceid.weights.from_state"""
 
 ALIASES = ["anonymize", "face", "privacy", "de-identify", "FaceID", "reverse personalization"]
 
@@ -36,3 +41,13 @@ def schema(node_id: str, name: str, room: str = "", **rest: Any) -> io.Schema:
     category = f"{CATEGORY}/{room}" if room else CATEGORY
     asked = {"node_id": node_id, "display_name": name, "category": category, "search_aliases": ALIASES, **rest}
     return io.Schema(**{key: value for key, value in asked.items() if key in known})
+
+
+def face_model_input(name: str = "face_model", **rest: Any) -> io.Input:
+    """Takes other packs' face models too; ``insightface.as_face_model`` makes ours of them."""
+    return io.MultiType.Input(name, [FaceModel, InsightFace, FaceAnalysis], **rest)
+
+
+def detector_input(name: str = "detector", **rest: Any) -> io.Input:
+    """Takes other packs' face models too; ``insightface.as_detectors`` makes ours of them."""
+    return io.MultiType.Input(name, [Detector, InsightFace, FaceAnalysis], **rest)

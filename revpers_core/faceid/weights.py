@@ -108,7 +108,10 @@ def _read(path: Path) -> Any:
 
 
 def from_state(state: Any) -> FaceIDWeights:
-    """From the two dicts ``image_proj`` and ``ip_adapter``, as the file and other packs' IPADAPTER socket hold them."""
+    """From the two dicts ``image_proj`` and ``ip_adapter``, as the file and other packs' IPADAPTER socket hold them;
+    IPAdapter_plus's unified loaders wrap them as ``{"ipadapter": {"model": ...}}``."""
+    if isinstance(state, Mapping) and isinstance(state.get("ipadapter"), Mapping):
+        state = state["ipadapter"].get("model")
     if not isinstance(state, Mapping) or not state.get("image_proj") or not state.get("ip_adapter"):
         raise ValueError(f"this is not an IP-Adapter file (no image_proj and ip_adapter inside): load {WANTED}")
     return FaceIDWeights(state["image_proj"], state["ip_adapter"])

@@ -1,5 +1,11 @@
-"""The insightface package's own detectors, for those who have it; our ``detect.load`` reads its files without it."""
+"""Objects of the insightface package, for those who have it; our loaders read its files without it.
 
+ComfyUI's sockets INSIGHTFACE (IPAdapter_plus, PhotoMaker) and FACEANALYSIS (InstantID, PuLID, InfiniteYou) carry its
+``FaceAnalysis``: ``models`` by task, each with its ``model_file``; ``recognition`` has ``session``, ``input_mean`` and
+``input_std``, ``detection`` has ``detect``.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +14,10 @@ from torch import Tensor
 
 from ..types import Face
 from .heads import FLOOR, Detector, faces_of
+from .recognise import FaceModel
+
+STEERING = "w600k"
+"""How the recogniser's file is called that FaceID adapters were trained with (buffalo_l's w600k_r50)."""
 
 
 def load_pack(
@@ -43,3 +53,37 @@ def of_model(model: Any) -> Detector:
         return faces_of(boxes[:, :4], torch.from_numpy(points), boxes[:, 4])
 
     return detect
+
+
+def as_face_model(value: Any) -> FaceModel:
+    """A face model as it is, or the recogniser of a ``FaceAnalysis``.
+
+    Raises ValueError for other objects, and for a recogniser that FaceID adapters do not understand.
+    """
+    if isinstance(value, FaceModel):
+        return value
+    model = _model_of(value, "recognition", "face_model")
+    name = Path(str(model.model_file)).stem
+    if not name.startswith(STEERING):
+        raise ValueError(
+            f"face_model: FaceID adapters understand the recogniser of buffalo_l (w600k_r50) only, this one is {name}: "
+            "load buffalo_l, or use 'Load Face Recognition Model'"
+        )
+    return FaceModel(model.session, name, mean=float(model.input_mean), std=float(model.input_std))
+
+
+def as_detectors(value: Any) -> Sequence[Detector]:
+    """Detectors as they are, or the detector of a ``FaceAnalysis``. Raises ValueError for other objects."""
+    if isinstance(value, tuple):
+        return value
+    return (of_model(_model_of(value, "detection", "detector")),)
+
+
+def _model_of(value: Any, task: str, asked: str) -> Any:
+    models = getattr(value, "models", None)
+    if not isinstance(models, Mapping) or task not in models:
+        raise ValueError(
+            f"{asked}: expected insightface's FaceAnalysis with a model for {task}, got {type(value).__name__}: "
+            "connect the InsightFace loader of IPAdapter, InstantID or PuLID, or one of this pack's loaders"
+        )
+    return models[task]

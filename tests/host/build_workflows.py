@@ -75,7 +75,8 @@ def canvas(name: str, api: dict[str, Any], info: dict[str, Any]) -> dict[str, An
             if not isinstance(value, list):
                 continue
             source, output = value
-            link = [len(links) + 1, int(source), output, int(key), nodes[key]["inputs"].index(slot), slot["type"]]
+            link = [len(links) + 1, int(source), output, int(key), nodes[key]["inputs"].index(slot)]
+            link.append(nodes[source]["outputs"][output]["type"])
             links.append(link)
             slot["link"] = link[0]
             nodes[source]["outputs"][output].setdefault("links", []).append(link[0])

@@ -15,10 +15,11 @@ REPO = Path(__file__).resolve().parents[2]
 
 
 def base_directory(folder: Path) -> Path:
-    """The folder made a base directory of ComfyUI, with nothing but our pack in custom_nodes."""
+    """The folder made a base directory of ComfyUI, with our pack and the stand-ins for other packs in custom_nodes."""
     for name in ("custom_nodes", "input", "output", "user", "temp", "models"):
         (folder / name).mkdir()
     (folder / "custom_nodes" / "ComfyUI-ReversePersonalization").symlink_to(REPO)
+    (folder / "custom_nodes" / "other_pack.py").symlink_to(Path(__file__).with_name("other_pack.py"))
     return folder
 
 

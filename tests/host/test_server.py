@@ -16,7 +16,7 @@ NODES = {
     "FaceIDEmbed", "AttributePrompt", "NullIDInvertDPMPP", "NegativeIDGuidanceSampler", "RevPersLoadFaceIDAdapter",
     "RevPersLoadFaceModel", "RevPersLoadPocket", "RevPersPocketFace", "RevPersLoadFaceDetector", "RevPersLoadJudge",
     "RevPersDetectFaces", "RevPersSelectFaces", "RevPersCropFaces", "RevPersPasteFaces", "RevPersAnonymizeFaces",
-    "RevPersAudit", "RevPersSave",
+    "RevPersAudit", "RevPersSave", "RevPersAdapterFromIPAdapter",
 }  # fmt: skip
 
 
@@ -90,6 +90,20 @@ def test_an_attribute_changes_the_face(server: Server) -> None:
     plain = picture(server, workflow("anonymize_aligned_face.pocket", guidance=-4.0))
     old = picture(server, workflow("anonymize_aligned_face.pocket", guidance=-4.0, age="old", sex="man"))
     assert np.abs(old - plain).mean() > 1
+
+
+def test_models_that_other_packs_have_loaded_give_the_same_picture(server: Server) -> None:
+    prompt = workflow("anonymize_aligned_face.pocket", steps=10)
+    ours = picture(server, prompt)
+    prompt |= {
+        "20": {"class_type": "StandInInsightFace", "inputs": {}},
+        "21": {"class_type": "StandInIPAdapter", "inputs": {}},
+        "22": {"class_type": "RevPersAdapterFromIPAdapter", "inputs": {"ipadapter": ["21", 0], "strength": 1.0}},
+    }
+    for node in prompt.values():
+        node["inputs"] |= {"adapter": ["22", 0]} if "adapter" in node["inputs"] else {}
+        node["inputs"] |= {"face_model": ["20", 0]} if "face_model" in node["inputs"] else {}
+    assert np.array_equal(picture(server, prompt), ours)
 
 
 @pytest.mark.upstream
