@@ -23,6 +23,7 @@ CROP = 64  # pixels, of the VAE's early batches
 MARGIN, SHARPNESS, HARDER = 0.3, 28.0, 0.08
 PRESENT, ABSENT = 10.0, 2.0  # lengths that embeddings of a face reach at least, and of no face at most
 MIN_SNR = 5.0
+KNOWN, SAID_OF_KNOWN, SAID = 0.55, 0.15, 0.7  # shares: with an identity; of those, and of the others, with words
 
 
 M = TypeVar("M", bound=nn.Module)
@@ -179,11 +180,11 @@ class Captions:
         self.words, self.vocabulary = words, vocabulary
         self.unknown = next(i for i in range(VOCABULARY) if i not in vocabulary.ids)
 
-    def draw(self, index: list[int], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(rows (B, 77), end (B,)): a word is left out in 15%, all of them in 30%, where the identity alone says who;
-        any token is unknown in 2%, and unknown words stand before the rest in 10%."""
+    def draw(self, index: list[int], said: list[bool], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(rows (B, 77), end (B,)) of the captions that are said, the others empty. Of a caption up to 90% of the words
+        are left out; any token is unknown in 2%, and unknown words stand before the rest in 10%."""
         luck = torch.rand(len(index), 9, generator=generator).tolist()
-        lines = [self._line(self.words[i], row) for i, row in zip(index, luck, strict=True)]
+        lines = [self._line(self.words[i], row) if say else [] for i, row, say in zip(index, luck, said, strict=True)]
         tokens = pad(lines)
         end = torch.tensor([len(line) + 1 for line in lines])
         inside = torch.arange(tokens.shape[1]) < end[:, None]
@@ -192,9 +193,7 @@ class Captions:
         return self.vocabulary.rows[torch.where(lost, self.unknown, tokens)], end
 
     def _line(self, words: dict[str, str], luck: list[float]) -> list[int]:
-        if luck[0] < 0.3:
-            return []
-        kept = [word if chance > 0.15 else "" for word, chance in zip(words.values(), luck[1:], strict=False)]
+        kept = [word if chance > 0.9 * luck[0] else "" for word, chance in zip(words.values(), luck[1:], strict=False)]
         parts = [[w for w in kept[:2] if w], *([w] for w in kept[2:] if w)]
         line = [self.unknown] * (1 + int(luck[8] * 1000) % 3) if luck[8] < 0.1 else []
         for i, part in enumerate(part for part in parts if part):
@@ -206,8 +205,9 @@ class Captions:
 def denoiser(photos: data.Photos, latents: Tensor, embeddings: Tensor, device: torch.device) -> Task:
     """UNet, text encoders and adapter together, noise prediction, min-SNR-5 (Hang et al. 2023).
 
-    latents: (N, 4, 16, 16) scaled; embeddings: (N, 512) unit length. The identity is that of another photo of the
-    person, or nobody in 12%; the text is replaced by zeros in 10%.
+    latents: (N, 4, 16, 16) scaled; embeddings: (N, 512) unit length. The conditions are those that the method uses:
+    somebody (from another photo) and no words, nobody and words, nobody and no words or zeros; seldom all at once:
+    an identity is learned slowly where the words say most of it.
     """
     torch.manual_seed(5)
     model = placed(Denoiser(), device)
@@ -220,12 +220,14 @@ def denoiser(photos: data.Photos, latents: Tensor, embeddings: Tensor, device: t
         index = torch.randint(len(latents), (count,), generator=generator)
         other = (index + torch.randint(1, data.PHOTOS, (count,), generator=generator)) % data.PHOTOS
         other = index - index % data.PHOTOS + other
-        rows, end = captions.draw(index.tolist(), generator)
-        luck = torch.rand(count, 2, generator=generator)
-        identity = torch.where(luck[:, :1] < 0.12, 0.0, embeddings[other]).to(device)
+        luck = torch.rand(count, 3, generator=generator)
+        known = luck[:, 0] < KNOWN
+        said = luck[:, 1] < torch.where(known, SAID_OF_KNOWN, SAID)
+        rows, end = captions.draw(index.tolist(), said.tolist(), generator)
+        identity = torch.where(known[:, None], embeddings[other], 0.0).to(device)
         t = torch.randint(STEPS, (count,), generator=generator)
         noise = torch.randn(count, *latents.shape[1:], generator=generator).to(device)
-        keep = (luck[:, 1] >= 0.1).float().to(device)
+        keep = (known | said | (luck[:, 2] < 0.5)).float().to(device)
         text = model.encode(rows.to(device), end.to(device))
         text = Prompts(text.context * keep[:, None, None], text.pooled * keep[:, None])
         a = abar[t].to(device)[:, None, None, None]

@@ -79,7 +79,7 @@ def test_captions_are_what_the_tokenizer_makes_of_prompts():
     vocabulary = Vocabulary()
     line = stages.Captions(vocabulary, [words])._line(words, [1.0] * 9)
     assert line == vocabulary.tokenizer(caption(words), add_special_tokens=False).input_ids
-    assert stages.Captions(vocabulary, [words])._line(words, [0.0] * 9) == []
+    assert stages.Captions(vocabulary, [words])._line(words, [1.0, *[0.5] * 8]) == []
 
 
 def test_what_is_prepared_is_made_again_once_its_net_is_trained_further(state, monkeypatch):
