@@ -11,6 +11,7 @@ CHECKPOINT = WEIGHTS / "pocket_sdxl.safetensors"
 ADAPTER = WEIGHTS / "pocket_faceid.safetensors"
 FACE_MODEL = WEIGHTS / "pocket_arcface.onnx"
 JUDGE = WEIGHTS / "pocket_judge.onnx"
+DETECTOR = WEIGHTS / "pocket_detector.onnx"
 FACTORS = WEIGHTS / "pocket_factors.onnx"
 MIN_NORM = 11.0
 """Recogniser features shorter than this are no face (held-out faces: 12.4 and more; places: 9.9 at most, of 100)."""

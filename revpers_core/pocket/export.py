@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from . import onnx_files
+from .detector import MAPS, Detector, decided
 from .loop import averaged
 from .nets import Denoiser, sdxl_state
 from .prepared import baked
@@ -28,6 +29,10 @@ def export(state_dir: Path, folder: Path = WEIGHTS) -> None:
         if (state_dir / stage).exists():
             net.load_state_dict(averaged(state_dir, stage)["net"])
             onnx_files.write(net, example, folder / f"{name}.onnx", entry, exits)
+    if (state_dir / "detector").exists():
+        finder = Detector()
+        finder.load_state_dict(averaged(state_dir, "detector")["net"])
+        onnx_files.write(decided(finder), photo, folder / "pocket_detector.onnx", "input", MAPS)
     if (state_dir / "unet").exists():
         model = Denoiser()
         model.load_state_dict(averaged(state_dir, "unet")["model"])

@@ -27,7 +27,7 @@ def measured_rule(model: FaceModel, strangers: int = STRANGERS) -> Rule:
     seeds = range(FIRST, FIRST + strangers)
     likeness = pairs(normalize(model.features(face_of_aligned(world.render(world.sample(seeds, seeds)))), dim=1))
     source = f"FAR {FAR:g} and least {FLOOR:.0%} of {len(likeness)} pairs of rendered strangers"
-    return Rule(cosine, threshold_at_far(likeness, FAR), float(likeness.quantile(FLOOR)), source)
+    return Rule(cosine, threshold_at_far(likeness, FAR), float(likeness.quantile(FLOOR)), source, rendered=True)
 
 
 def pairs(embedded: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Train the pocket model: ``python -m revpers_core.pocket.train --stages all --state DIR``.
 
-Stages in order: data, recogniser (A), judge (B), regressors, vae, decoder, unet, export. Each goes on where it stopped.
+Stages in order: data, recogniser (A), judge (B), regressors, detector, vae, decoder, unet, export. Each goes on where
+it stopped.
 """
 
 from __future__ import annotations
@@ -14,10 +15,19 @@ import torch
 
 from . import prepared, stages
 from .data import Photos, render_shards
+from .detector import detector
 from .export import export
 from .loop import Budget, Task, fit
 
-MINUTES = {"recogniser": 30.0, "judge": 20.0, "regressors": 15.0, "vae": 35.0, "decoder": 15.0, "unet": 60.0}
+MINUTES = {
+    "recogniser": 30.0,
+    "judge": 20.0,
+    "regressors": 15.0,
+    "detector": 15.0,
+    "vae": 35.0,
+    "decoder": 15.0,
+    "unet": 60.0,
+}
 """Of one CPU core, unless asked otherwise: what the shipped weights had. More is better."""
 STAGES = ("data", *MINUTES, "export")
 
@@ -56,6 +66,7 @@ def _task(stage: str, state_dir: Path, device: torch.device) -> Task:
         "recogniser": lambda: stages.recogniser(photos, device),
         "judge": lambda: stages.recogniser(photos, device, judge=True),
         "regressors": lambda: stages.regressors(photos, device),
+        "detector": lambda: detector(photos, device),
         "vae": lambda: stages.autoencoder(photos, state_dir, device),
         "decoder": lambda: stages.autoencoder(photos, state_dir, device, decoder_only=True),
         "unet": lambda: stages.denoiser(
