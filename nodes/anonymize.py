@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ..revpers_core import photo
-from ..revpers_core.faces import detect
+from ..revpers_core.faces import detect, select
 from ..revpers_core.faces.geometry import face_for_recogniser
 from ..revpers_core.faces.insightface import as_detectors, as_face_model
 from ..revpers_core.hosts import comfy as host
@@ -213,6 +213,25 @@ class AnonymizeFaces(io.ComfyNode):
                     "which every judge sees a stranger: this far on the way from its threshold to the likeness that "
                     "few strangers fall below. 0 to 0.95; needs a judge. The inversion is made once.",
                 ),
+                io.Boolean.Input(
+                    "keep_eyes_and_mouth",
+                    optional=True,
+                    default=False,
+                    tooltip="Leave the eyes and the mouth of every face as they were: more of the expression stays, "
+                    "and more of the person.",
+                ),
+                io.Image.Input(
+                    "keep", optional=True, tooltip="Photos of people to leave alone: the largest face in each."
+                ),
+                io.Float.Input(
+                    "likeness",
+                    optional=True,
+                    default=0.4,
+                    min=-1.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="For 'keep': from which similarity on it is the same person, -1 to 1.",
+                ),
             ],
             outputs=[
                 io.Image.Output("anonymized", display_name="image"),
@@ -224,7 +243,7 @@ class AnonymizeFaces(io.ComfyNode):
     @classmethod
     def execute(
         cls, image, model, clip, vae, adapter, face_model, detector, attribute, strength, size, steps, skip, seed,
-        no_face, judge=(), target=0.0,
+        no_face, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4,
     ) -> io.NodeOutput:  # fmt: skip
         positive, recogniser = clip.encode_from_tokens_scheduled(clip.tokenize("")), as_face_model(face_model)
         progress, detectors = Progress(model, len(image)), interruptible(as_detectors(detector))
@@ -236,8 +255,14 @@ class AnonymizeFaces(io.ComfyNode):
             size=size,
             judges=judge,
         )
-        wishes = photo.Wishes(guidance=PAPER_GUIDANCE * strength, aim=Aim(target) if target else None)
+        references = [] if keep is None else list(to_core(keep))
+        wishes = photo.Wishes(
+            guidance=PAPER_GUIDANCE * strength,
+            keep=select.keeper(references, [tools.detect(one) for one in references], tools.embed, likeness),
+            keep_parts=("eyes", "mouth") if keep_eyes_and_mouth else (),
+            aim=Aim(target) if target else None,
+        )
         watched = progress.watching(tools)
         done = [photo.anonymize_or(no_face, one, watched, wishes) for one in progress.over(to_core(image))]
-        report = "\n".join(json.dumps({"image": i, "faces": one.faces}) for i, one in enumerate(done))
+        report = "\n".join(json.dumps({"image": i, "faces": one.faces, "kept": one.kept}) for i, one in enumerate(done))
         return io.NodeOutput(to_comfy(one.image for one in done), torch.cat([one.mask for one in done]), report)

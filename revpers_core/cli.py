@@ -21,7 +21,9 @@ from .audit.look import look
 from .audit.picture import audit_picture
 from .audit.report import report
 from .faces import detect, judges
-from .jobs import Job, anonymize_file, describe, pipeline
+from .jobs import Job, anonymize_file, describe, embedder, keeping, pipeline
+from .photo import nobody_stays
+from .pocket import DETECTOR
 from .pocket import commands as pocket_commands
 from .pocket.judge import pocket_judge
 from .schedule import PAPER_SKIP, PAPER_STEPS, timesteps
@@ -110,7 +112,8 @@ def _detect(args: argparse.Namespace) -> Callable[[Tensor], list[Face]] | None:
     """The search with the detectors that are named, united; None where none is."""
     if not args.detector:
         return None
-    loaded = [detect.load(_centerface() if name == CENTERFACE else name) for name in args.detector]
+    built_in = {CENTERFACE: _centerface, "pocket": lambda: DETECTOR}
+    loaded = [detect.load(built_in[name]() if name in built_in else name) for name in args.detector]
     search = detect.Search(min_score=args.min_score, smallest=args.smallest)
     return lambda image: detect.find_faces(image, loaded, search)
 
@@ -143,9 +146,13 @@ def _job(args: argparse.Namespace) -> Job:
     if args.seed is not None:
         settings["seed"] = args.seed  # a drawn one is not told: it helps to undo the run
     search, looks_again = _detect(args), _judges(args.judge or [])
+    if search is None and (args.keep or args.keep_parts):
+        raise ValueError("--keep and --keep-parts are for photos, in which faces are found: give a --detector")
     model = pipeline(files, getattr(torch, args.dtype), args.device)
     aim = None if args.target is None else Aim(args.target)
-    return Job(model, plan, settings, not any(files), search, looks_again, args.no_face, aim)
+    keep = keeping(args.keep, args.likeness, search, embedder(model)) if search else nobody_stays
+    parts = tuple(dict.fromkeys(args.keep_parts))
+    return Job(model, plan, settings, not any(files), search, looks_again, args.no_face, aim, keep, parts)
 
 
 @contextmanager
@@ -210,6 +217,18 @@ def _parser() -> argparse.ArgumentParser:
         help="find the weakest guidance at which every judge sees a stranger, this far (0 to 1) on the way from its "
         "threshold to the likeness that few strangers fall below (%(const)s unless given)",
     )  # fmt: skip
+    stays = one.add_argument_group("what stays as it is")
+    stays.add_argument(
+        "--keep", type=Path, action="append", default=[], metavar="PHOTO",
+        help="a photo of somebody to leave alone, its largest face; repeatable",
+    )  # fmt: skip
+    stays.add_argument(
+        "--likeness", type=float, default=0.4,
+        help="of a face to a --keep photo, from which on it is left alone, -1 to 1 (default %(default)s)",
+    )  # fmt: skip
+    stays.add_argument(
+        "--keep-parts", choices=("eyes", "mouth"), action="append", default=[], help="of every face; repeatable"
+    )
     words = one.add_argument_group("who the new face may look like")
     for name in ("age", "sex", "look", "text"):
         words.add_argument(f"--{name}", default="", metavar="WORDS")
@@ -240,7 +259,10 @@ def _parser() -> argparse.ArgumentParser:
 def _search_options(parser: argparse.ArgumentParser) -> None:
     search = parser.add_argument_group("search")
     search.add_argument(
-        "--detector", type=Path, action="append", metavar="FILE", help="face detector (ONNX); repeatable"
+        "--detector",
+        action="append",
+        metavar="centerface|pocket|FILE",
+        help="face detector (ONNX; pocket: for rendered faces); repeatable",
     )
     search.add_argument("--min-score", type=float, default=0.5, help="surer than this only (default %(default)s)")
     search.add_argument(

@@ -12,8 +12,10 @@ from torch import Tensor
 from . import images
 from .faces.geometry import face_for_recogniser, face_in_aligned
 from .faces.judges import Judge
+from .faces.masks import Part
+from .faces.select import Embed, Keep, keeper
 from .identity import similarity
-from .photo import Done, Tools, Wishes, anonymize_or, verdict
+from .photo import Done, Tools, Wishes, anonymize_or, nobody_stays, verdict
 from .strength import Aim, Look, found, refused, seen_by
 from .trajectory import OnStep
 from .types import Face, Identity, NoFaceError, Plan
@@ -36,6 +38,8 @@ class Job:
     judges: Sequence[Judge] = ()
     no_face: str = "raise"
     aim: Aim | None = None
+    keep: Keep = nobody_stays
+    keep_parts: tuple[Part, ...] = ()
 
 
 def anonymize_file(job: Job, path: Path, output: Path, on_step: OnStep | None) -> dict[str, Any]:
@@ -85,18 +89,34 @@ def crop(job: Job, image: Tensor, on_step: OnStep | None) -> tuple[Tensor, dict[
 
 def photo(job: Job, detect: Detect, image: Tensor, on_step: OnStep | None) -> tuple[Tensor, dict[str, Any]]:
     """Everyone in a photo made into somebody else, looked at again, and what was seen of each."""
-
-    def embed(where: Tensor, face: Face) -> Identity:
-        return job.pipeline.face_model.identify(face_for_recogniser(where, face)[None])
-
-    tools = Tools(detect, embed, job.pipeline.beginner(job.plan, on_step), job.pipeline.size, job.judges)
-    done: Done = anonymize_or(job.no_face, image, tools, Wishes(job.plan.guidance, aim=job.aim))
+    begin = job.pipeline.beginner(job.plan, on_step)
+    tools = Tools(detect, embedder(job.pipeline), begin, job.pipeline.size, job.judges)
+    wishes = Wishes(job.plan.guidance, job.keep, job.keep_parts, aim=job.aim)
+    done: Done = anonymize_or(job.no_face, image, tools, wishes)
     return done.image, {
         "similarity_null": None,
         "similarity_after": max((one["similarity_after"] for one in done.faces), default=None),
-        "verdict": verdict(job.judges) if done.faces else f"no face: {job.no_face}",
+        "verdict": _verdict(job, done),
         "faces": done.faces,
+        "kept": done.kept,
     }
+
+
+def _verdict(job: Job, done: Done) -> str:
+    if done.faces:
+        return verdict(job.judges)
+    return "everyone was kept: nothing is anonymized" if done.kept else f"no face: {job.no_face}"
+
+
+def embedder(pipeline: "ReversePersonalizationPipeline") -> Embed:
+    """Who a face in a photo is to the recogniser that steers the run."""
+    return lambda photo, face: pipeline.face_model.identify(face_for_recogniser(photo, face)[None])
+
+
+def keeping(references: Sequence[Path], likeness: float, detect: Detect, embed: Embed) -> Keep:
+    """Leaves those alone who are on the reference photos, from a cosine similarity of ``likeness`` on."""
+    photos = [images.read(path) for path in references]
+    return keeper(photos, [detect(photo) for photo in photos], embed, likeness)
 
 
 def square(image: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +13,7 @@ from .faces.geometry import Crop, cut
 from .faces.judges import Judge
 from .faces.masks import Part, face_mask, parts_mask
 from .faces.paste import footprint, paste
+from .faces.select import Keep
 from .faces.unite import same_face
 from .identity import similarity
 from .strength import Aim, Look, StillRecognisedError, found, refused, seen_by
@@ -20,6 +21,12 @@ from .types import Face, Identity, NoFaceError
 
 Again = Callable[[float], Tensor]
 """guidance -> the crop (1, 3, S, S) of somebody else; the inversion behind it is made once."""
+
+
+def nobody_stays(photo: Tensor, faces: list[Face]) -> list[Face]:
+    """The usual wish: everyone becomes somebody else."""
+    del photo, faces
+    return []
 
 
 @dataclass(frozen=True)
@@ -39,22 +46,24 @@ class Wishes:
     """What the user wants of a photo.
 
     guidance: below 0. aim: look for the weakest guidance that does, from that one on; needs judges. keep: these faces
-    stay as they are (by default nobody). keep_parts: parts of a face that do. match: fit colours to the surround.
+    stay as they are (by default nobody's). keep_parts: parts of a face that do. match: fit colours to the surround.
     """
 
     guidance: float
-    keep: Callable[[Face], bool] = field(default=lambda face: False)
+    keep: Keep = nobody_stays
     keep_parts: tuple[Part, ...] = ()
     match: bool = False
     aim: Aim | None = None
 
 
 class Done(NamedTuple):
-    """image: (3, H, W). mask: (1, H, W), where it may have changed. faces: a plain record each, without embeddings."""
+    """image: (3, H, W). mask: (1, H, W), where it may have changed. faces: a plain record each, without embeddings.
+    kept: box and score of those who stay."""
 
     image: Tensor
     mask: Tensor
     faces: list[dict[str, Any]]
+    kept: list[dict[str, Any]]
 
 
 def anonymize_photo(photo: Tensor, tools: Tools, wishes: Wishes) -> Done:
@@ -70,9 +79,9 @@ def anonymize_photo(photo: Tensor, tools: Tools, wishes: Wishes) -> Done:
     faces = tools.detect(photo)
     if not faces:
         raise NoFaceError("no face was found in the image: nothing is handed back")
-    kept = [face for face in faces if wishes.keep(face)]
+    kept = wishes.keep(photo, faces)
     todo = [face for face in faces if not any(face is one for one in kept)]
-    done = Done(photo, photo.new_zeros(1, *photo.shape[-2:]), [])
+    done = Done(photo, photo.new_zeros(1, *photo.shape[-2:]), [], [_told({"face": face}) for face in kept])
     for _ in range(2):
         for face in todo:
             done = _without(face, photo, done, tools, wishes)
@@ -94,8 +103,8 @@ def anonymize_or(otherwise: str, photo: Tensor, tools: Tools, wishes: Wishes) ->
             raise
         if otherwise == "pass":
             logging.warning("no face was found in an image: it passes as it is, as asked")
-            return Done(photo, photo.new_zeros(1, *photo.shape[-2:]), [])
-        return Done(blurred(photo), photo.new_ones(1, *photo.shape[-2:]), [])
+            return Done(photo, photo.new_zeros(1, *photo.shape[-2:]), [], [])
+        return Done(blurred(photo), photo.new_ones(1, *photo.shape[-2:]), [], [])
 
 
 def blurred(photo: Tensor, cells: int = 8) -> Tensor:
@@ -131,7 +140,7 @@ def _without(face: Face, photo: Tensor, done: Done, tools: Tools, wishes: Wishes
         "verdict": verdict(tools.judges),
     }
     mask = torch.maximum(done.mask, footprint(result.made, crop, where))
-    return Done(result.made, mask, [*done.faces, record])
+    return done._replace(image=result.made, mask=mask, faces=[*done.faces, record])
 
 
 def _where(crop: Crop, wishes: Wishes) -> Tensor:
@@ -140,8 +149,11 @@ def _where(crop: Crop, wishes: Wishes) -> Tensor:
 
 
 def verdict(judges: Sequence[Judge]) -> str:
-    """What may be said of a face that none of the judges recognises."""
-    return f"not re-identified by {len(judges)} of {len(judges)} judges" if judges else "unverified"
+    """What may be said of a face that none of the judges recognises: those of rendered faces vouch for nobody."""
+    count = sum(not judge.rule.rendered for judge in judges)
+    if count:
+        return f"not re-identified by {count} of {count} judges"
+    return "unverified: the judge knows rendered faces only" if judges else "unverified"
 
 
 def _told(record: dict[str, Any]) -> dict[str, Any]:

@@ -23,12 +23,14 @@ Likeness = Callable[[Tensor, Tensor], float]
 class Rule:
     """How a judge decides. likeness: of two embeddings, higher is more alike. threshold: from which on two faces are
     one person's. floor: below it lie 1% of the pairs of strangers; a result that is less alike than that betrays whom
-    it avoids. source: where both are from and what they stand for."""
+    it avoids. source: where both are from and what they stand for. rendered: it knows rendered faces only, so that what
+    it says of a photo vouches for nothing."""
 
     likeness: Likeness
     threshold: float
     floor: float
     source: str
+    rendered: bool = False
 
     def __post_init__(self):
         if not self.floor < self.threshold:

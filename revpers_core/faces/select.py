@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ..types import Face, Identity
+from ..types import Face, Identity, NoFaceError
 
 Embed = Callable[[Tensor, Face], Identity]
+Keep = Callable[[Tensor, list[Face]], list[Face]]
+"""A photo (3, H, W) and the faces found in it -> those of them that stay as they are."""
 
 
 def numbered(faces: Sequence[Face], numbers: str) -> list[Face]:
@@ -35,6 +37,17 @@ def at_least(faces: Sequence[Face], side: float) -> list[Face]:
     return [face for face in faces if min(face.box[2] - face.box[0], face.box[3] - face.box[1]) >= side]
 
 
+def referred(photos: Sequence[Tensor], found: Sequence[Sequence[Face]], embed: Embed) -> list[Identity]:
+    """Who is on reference photos, by the largest of the faces found in each. Raises NoFaceError where one shows nobody:
+    who is meant must not be guessed."""
+    for i, faces in enumerate(found, 1):
+        if not faces:
+            raise NoFaceError(
+                f"no face was found in reference photo {i} of {len(found)}: use one that shows the person"
+            )
+    return [embed(photo, largest(faces)[0]) for photo, faces in zip(photos, found, strict=True)]
+
+
 def kept(
     faces: Sequence[Face], image: Tensor, references: Sequence[Identity], embed: Embed, threshold: float
 ) -> list[Face]:
@@ -50,3 +63,9 @@ def kept(
         if best is not None and likeness[best] >= threshold and not any(faces[best] is face for face in chosen):
             chosen.append(faces[best])
     return chosen
+
+
+def keeper(photos: Sequence[Tensor], found: Sequence[Sequence[Face]], embed: Embed, threshold: float) -> Keep:
+    """``kept`` for the people on reference photos, with the faces found in each."""
+    people = referred(photos, found, embed)
+    return lambda photo, faces: kept(faces, photo, people, embed, threshold)

@@ -97,7 +97,7 @@ def test_a_target_samples_again_along_one_inversion(capsys, tmp_path, monkeypatc
     """Known, beyond, right: 2 N evaluations of the inversion and 2 N a try; and no file where nothing is right."""
     face("me.png")
     told = iter([0.9, -0.9, 0.0, 0.9, 0.9, 0.9, 0.9, 0.9])
-    rule = SimpleNamespace(threshold=0.5, floor=-0.5)
+    rule = SimpleNamespace(threshold=0.5, floor=-0.5, rendered=False)
     judge = SimpleNamespace(
         name="j", rule=rule, embed=lambda image, face: None, similarity=lambda a, b: next(told, 0.9)
     )
@@ -285,3 +285,53 @@ def test_a_photo_without_a_face_leaves_no_file_unless_the_user_chose_so(capsys, 
     assert code == 1 and "no face was found" in err and not list((tmp_path / "out").iterdir())
     code, _, _ = run(capsys, *call, "--no-face", "blur")
     assert code == 0 and (tmp_path / "out" / "none_anonymous.png").exists()
+
+
+def test_people_and_parts_can_be_kept(capsys, told):
+    """The reference is the photo itself: its first face is left alone."""
+    told += photo("two.png", [(10, 20), (180, 40)])
+    call = ["anonymize", "two.png", "-o", "out", "--json", "--detector", "any.onnx", *FAST]
+    code, out, err = run(capsys, *call, "--keep", "two.png", "--likeness", 0.999)
+    assert (code, err) == (0, "")
+    record = json.loads(out)
+    assert len(record["faces"]) == 1 and record["kept"][0]["box"][0] == told[0].box[0]
+    changed = (images.read("out/two_anonymous.png") - images.read("two.png")).abs().amax(0)
+    assert changed[:140, :138].max() == 0 and changed[60:140, 200:290].max() > 0.05
+
+    told[:] = told[1:]
+    code, _, _ = run(capsys, *call, "--keep-parts", "eyes", "--keep-parts", "mouth")
+    changed = (images.read("out/two_anonymous.png") - images.read("two.png")).abs().amax(0)
+    x, y = told[0].points[0].round().int().tolist()
+    assert code == 0 and changed[y - 2 : y + 3, x - 2 : x + 3].max() == 0 and changed.max() > 0.05
+
+
+def test_everyone_kept_is_told_and_nobody_on_a_reference_is_an_error(capsys, told, tmp_path):
+    told += photo("one.png", [(40, 20)])
+    call = ["anonymize", "one.png", "-o", "out", "--json", "--detector", "any.onnx", "--keep", "one.png", *FAST]
+    code, out, _ = run(capsys, *call)
+    assert code == 0 and json.loads(out)["verdict"] == "everyone was kept: nothing is anonymized"
+    told.clear()
+    code, out, err = run(capsys, *call)
+    assert (code, out) == (1, "") and "no face was found in reference photo 1 of 1" in err
+    code, _, err = run(capsys, "anonymize", "one.png", "-o", "out", "--keep", "one.png", *FAST)
+    assert code == 1 and "give a --detector" in err
+
+
+def test_detectors_have_names(capsys, monkeypatch, tmp_path):
+    photo("one.png", [])
+    opened = []
+    monkeypatch.setattr(cli, "_centerface", lambda: tmp_path / "centerface.onnx")
+    monkeypatch.setattr(detect, "load", lambda path: opened.append(path) or (lambda image: []))
+    run(capsys, "faces", "one.png", "--detector", "pocket", "--detector", "centerface", "--detector", "mine.onnx")
+    assert opened == [pocket.DETECTOR, tmp_path / "centerface.onnx", "mine.onnx"]
+
+
+def test_the_pocket_judge_vouches_for_nobody(capsys):
+    """Whatever it says: it knows rendered faces only."""
+    from revpers_core.photo import verdict
+    from revpers_core.pocket.judge import pocket_judge
+
+    judge = pocket_judge()
+    assert verdict([judge]).startswith("unverified") and verdict([]) == "unverified"
+    told = SimpleNamespace(rule=SimpleNamespace(rendered=False))
+    assert verdict([judge, told]) == "not re-identified by 1 of 1 judges"

@@ -76,7 +76,7 @@ def test_nobody_is_an_error_unless_the_user_chose_otherwise(scene: SimpleNamespa
 
 def judge(likeness: list[float]) -> SimpleNamespace:
     """A judge whose answers are given; it keeps count."""
-    told, rule = iter(likeness), SimpleNamespace(threshold=0.5, floor=-0.5)
+    told, rule = iter(likeness), SimpleNamespace(threshold=0.5, floor=-0.5, rendered=False)
     return SimpleNamespace(name="stand-in", rule=rule, embed=lambda image, face: 0, similarity=lambda a, b: next(told))
 
 
@@ -178,3 +178,55 @@ def test_saving_leaves_no_word(scene: SimpleNamespace, base: Any) -> None:
         assert np.abs(np.asarray(picture) / 255 - scene.photo[0].numpy()).max() < 1 / 255
     with Image.open(told) as picture:
         assert "workflow" in picture.info
+
+
+def test_many_faces_of_many_images_go_through_in_one_call_as_one_by_one(scene: SimpleNamespace) -> None:
+    """Three faces of two images: their noise is by (seed, place in the batch), their identities are their own."""
+    photos = torch.cat([scene.photo, scene.photo * 0.8])
+    faces = [scene.faces, scene.faces[1:]]
+    crops, places = run(scene, "RevPersCropFaces", image=photos, faces=faces, size=SIDE)
+    assert [i for i, _ in places] == [0, 0, 1]
+    positive, attribute = run(scene, "AttributePrompt", clip=scene.clip, age="any", sex="any", look="", text="")
+    with torch.inference_mode():
+        latents = scene.vae.encode(crops)
+    model = {"model": scene.model, "adapter": scene.adapter}
+
+    def made(pixels: torch.Tensor, latent: dict[str, Any]) -> torch.Tensor:
+        (who,) = run(scene, "FaceIDEmbed", face_model=scene.face_model, image=pixels, scale=1.0)
+        (path,) = run(
+            scene, "NullIDInvertDPMPP", **model, positive=positive, latent=latent, steps=6, skip=0.5, seed=4
+        )  # fmt: skip
+        (out,) = run(
+            scene, "NegativeIDGuidanceSampler", **model, identity=who, trajectory=path, attribute=attribute,
+            guidance=-5.0,
+        )  # fmt: skip
+        return out["samples"]
+
+    together = made(crops, {"samples": latents})
+    for i in range(3):
+        alone = made(crops[i : i + 1], {"samples": latents[i : i + 1], "batch_index": [i]})
+        assert (together[i : i + 1] - alone).abs().max() < 3e-4 * alone.abs().max(), i
+    another = made(crops[2:], {"samples": latents[2:], "batch_index": [0]})
+    assert (together[2:] - another).abs().max() > 0.01 * another.abs().max(), "the noise does not depend on the place"
+    with torch.inference_mode():
+        pixels = scene.vae.decode(together)
+    image, _ = run(
+        scene, "RevPersPasteFaces", image=photos, places=places, crop=pixels, match_colour=False,
+        keep_eyes_and_mouth=False,
+    )  # fmt: skip
+    first = scene.faces[0].points[2].int().tolist()
+    around = (slice(first[1] - 8, first[1] + 8), slice(first[0] - 8, first[0] + 8))
+    assert torch.equal(image[1][around], photos[1][around]) and (image[0][around] - photos[0][around]).abs().max() > 0.1
+
+
+def test_the_keep_list_and_kept_parts_of_the_all_in_one_node(scene: SimpleNamespace) -> None:
+    """The reference is the photo of the first of the two faces, alone."""
+    image, _, report = everyone(scene, keep=scene.photo, likeness=0.999)
+    (x, y), (u, v) = (face.points[2].int().tolist() for face in scene.faces)
+    near = [(slice(b - 10, b + 10), slice(a - 10, a + 10)) for a, b in ((x, y), (u, v))]
+    changed = [float((image - scene.photo)[0][at].abs().max()) for at in near]
+    assert sorted(c == 0 for c in changed) == [False, True] and report.count('"verdict"') == 1
+    assert '"kept": [{"box"' in report
+    image, _, _ = everyone(scene, keep_eyes_and_mouth=True)
+    a, b = scene.faces[0].points[0].round().int().tolist()
+    assert torch.equal(image[0, b - 2 : b + 3, a - 2 : a + 3], scene.photo[0, b - 2 : b + 3, a - 2 : a + 3])
