@@ -18,6 +18,24 @@ LAYOUT: dict[str, dict[str, tuple[float, float]]] = {
         "1": (0, 0), "2": (0, 4), "3": (1, 5), "4": (1, 0), "5": (1, 8), "6": (2, 3), "7": (3, 3), "8": (4, 3),
         "9": (0, 7), "10": (4, 5.5), "note": (0, -5),
     },
+    "anonymize_everyone": {
+        "1": (0, 0), "3": (0, 3), "4": (0, 5.5), "5": (0, 7.5), "2": (0, 10), "6": (1, 0), "7": (2, 0), "8": (1, 10),
+        "9": (3, 0), "note": (0, -5),
+    },
+    "anonymize_everyone.pocket": {
+        "1": (0, 0), "2": (0, 4), "3": (0, 6.5), "4": (0, 9), "5": (1, 5), "6": (1, 9), "7": (1, 13), "8": (1, 0),
+        "9": (2, 0), "10": (2, 13), "11": (3, 0), "note": (0, -5),
+    },
+    "anonymize_keep_one": {
+        "1": (0, 0), "4": (0, 3), "5": (0, 5.5), "6": (0, 7.5), "2": (0, 10), "3": (0, 17), "7": (1, 8), "8": (1, 12.5),
+        "9": (2, 8), "10": (2, 15), "11": (3, 12), "12": (1, 0), "13": (3, 15), "14": (3, 4), "15": (4, 4),
+        "16": (5, 4), "17": (5, 7), "18": (2, 18), "19": (5, 11), "note": (0, -5),
+    },
+    "anonymize_keep_one.pocket": {
+        "1": (0, 0), "2": (0, 4), "3": (0, 6.5), "4": (0, 9), "7": (0, 11.5), "5": (1, 5), "6": (1, 9), "8": (1, 13),
+        "9": (2, 8), "10": (2, 12.5), "11": (3, 8), "12": (3, 15), "13": (4, 12), "14": (1, 0), "15": (4, 15),
+        "16": (4, 4), "17": (5, 4), "18": (6, 4), "19": (6, 7), "20": (2, 17), "21": (6, 11), "note": (0, -5),
+    },
 }  # fmt: skip
 NOTES = {
     "anonymize_aligned_face": (
@@ -32,6 +50,32 @@ NOTES = {
         "The same with the pocket model that comes with the pack: queue it, it runs in seconds and needs no file.\n"
         "Change 'person' and 'photo' for another face, 'guidance' for how far from the person.\n"
         "It shows how everything works; it does not anonymize real photos."
+    ),
+    "anonymize_everyone": (
+        "Everyone in a photo becomes somebody else.\n\n"
+        "1. Load a photo of any size. Every face that is found is cut out, made into somebody else and put back; then "
+        "the result is searched again, and a face that was missed is an error.\n"
+        "2. 'strength' 1 is the paper's guidance of -10.\n"
+        "3. Connect 'Load Judge' to 'judge' for a second opinion: without one the verdict is 'unverified'.\n"
+        "4. Connect photos of people to 'keep' to leave them alone.\n\n"
+        "A tool is as good as the face it misses: look at the result, faces in the background too."
+    ),
+    "anonymize_everyone.pocket": (
+        "The same with the pocket model and three rendered people side by side: queue it, it needs no file.\n"
+        "Its detector finds rendered faces only; it does not anonymize real photos."
+    ),
+    "anonymize_keep_one": (
+        "Everyone but one person becomes somebody else.\n\n"
+        "1. Above, the photo; below it, another photo of the person to leave alone.\n"
+        "2. 'Choose Faces' compares: 'likeness' is from where on two faces are one person's. The preview shows who was "
+        "found.\n"
+        "3. The others are cut out, made into somebody else in one batch, and put back. The kept face and the rest of "
+        "the photo stay bit for bit.\n\n"
+        "This path has no second look: 'Anonymize Everyone' with 'keep' has one."
+    ),
+    "anonymize_keep_one.pocket": (
+        "The same with the pocket model and three rendered people side by side, of whom the middle one stays: queue "
+        "it, it needs no file.\nIts detector finds rendered faces only; it does not anonymize real photos."
     ),
 }
 HUGGINGFACE = "https://huggingface.co"
