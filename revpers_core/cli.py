@@ -26,6 +26,7 @@ from .photo import nobody_stays
 from .pocket import DETECTOR
 from .pocket import commands as pocket_commands
 from .pocket.judge import pocket_judge
+from .proof import commands as proof_commands
 from .schedule import PAPER_SKIP, PAPER_STEPS, timesteps
 from .strength import Aim
 from .trajectory import OnStep
@@ -248,6 +249,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("-o", "--output", type=Path, metavar="DIR", help="where audit.json and audit.png go (private)")
     _search_options(check)
     pocket_commands.add(commands)
+    proof_commands.add(commands)
     show = commands.add_parser("demo", help="the pocket model at work on a rendered face or a photo")
     show.set_defaults(run=_demo)
     show.add_argument("--image", type=Path, help="a photo; its middle square is taken")

@@ -1,0 +1,148 @@
+"""The attacks and baselines: each on a case where the answer is known. Figures on the pocket world are in docs/."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from revpers_core import images, pocket
+from revpers_core.cli import main
+from revpers_core.faces import recognise
+from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
+from revpers_core.proof import attacks, baselines, crowd, undo
+from revpers_core.proof.attacks import chunks, confirmed, telling_files
+from revpers_core.proof.crowd import Crowd, matching, outputs, seeded
+from revpers_core.proof.undo import undone
+from revpers_core.types import Plan
+
+PLAN = Plan(steps=4, skip=0.5, guidance=-6.0)
+
+
+@pytest.fixture(scope="module")
+def ports() -> ReversePersonalizationPipeline:
+    return ReversePersonalizationPipeline.from_pocket()
+
+
+@pytest.fixture(scope="module")
+def photos() -> torch.Tensor:
+    return Crowd(3).photo(0)
+
+
+def test_matching_finds_owners_and_chance() -> None:
+    perfect = matching(torch.eye(12))
+    assert (perfect.auc.value, perfect.rank1.value, perfect.people) == (1, 1, 12)
+    worst = matching(-torch.eye(12))
+    assert (worst.auc.value, worst.rank1.value, worst.rank5.value) == (0, 0, 0)
+    noise = matching(torch.rand(100, 100, generator=torch.Generator().manual_seed(0)))
+    assert noise.auc.low < 0.5 < noise.auc.high and noise.rank1.value < 0.1
+    assert matching(torch.zeros(4, 4)).rank1.value == 1, "ties count against privacy"
+
+
+def test_a_crowd_is_the_same_people_in_other_scenes() -> None:
+    crowd = Crowd(3)
+    assert torch.equal(crowd.photo(0), Crowd(3).photo(0))
+    assert (crowd.photo(0) - crowd.photo(1)).abs().mean() > 0.02
+    assert torch.equal(Crowd(5).attributes[:3], crowd.attributes)
+
+
+def test_outputs_are_those_of_a_call_a_picture(ports, photos) -> None:
+    """Whatever the batch: each picture gets the noise that a call of its own gives it."""
+    together = outputs(ports, photos, seeded(PLAN, 5))
+    alone = ports.anonymize(photos[2:3], seeded(PLAN, 5)).image
+    assert (together[2:3] - alone).abs().max() < 1e-3
+    assert (outputs(ports, photos, seeded(PLAN, 6)) - together).abs().max() > 0.05
+
+
+def test_who_has_photo_settings_and_seed_confirms_a_guess(ports) -> None:
+    assert confirmed(Crowd(3), ports, PLAN).value == 1
+
+
+def test_files_that_tell_are_caught(photos, monkeypatch) -> None:
+    assert telling_files(photos).value == 0
+    write = images.write_png
+    from PIL.PngImagePlugin import PngInfo
+
+    note = PngInfo()
+    note.add_text("seed", "1")
+    monkeypatch.setattr(images, "write_png", lambda picture, path: write(picture, path, note))
+    assert telling_files(photos).value == 1
+
+
+def test_chunks_are_named(tmp_path) -> None:
+    images.write_png(images.picture(torch.zeros(3, 8, 8)), tmp_path / "a.png")
+    assert chunks((tmp_path / "a.png").read_bytes()) == ["IHDR", "IDAT", "IEND"]
+
+
+def test_running_backwards_fits_the_output_better_with_the_right_seed(ports, photos) -> None:
+    """At mild guidance the process is nearly invertible: the right seed brings the attacker nearer to the photo than
+    the output is, a wrong one does not as near."""
+    mild = Plan(steps=4, skip=0.7, guidance=-2.0, seed=1)
+    steering = recognise.load(pocket.FACE_MODEL)
+    made, same = outputs(ports, photos, mild), ports.decode(ports.encode(photos))
+
+    def miss(guess: torch.Tensor) -> float:
+        return float((guess - same).abs().mean())
+
+    right = miss(undone(ports, made, mild, steering))
+    assert right < miss(made) and right < miss(undone(ports, made, seeded(mild, 99), steering))
+
+
+FACE = (slice(None), slice(None), slice(40, 90), slice(40, 90))
+CORNER = (slice(None), slice(None), slice(0, 16), slice(0, 16))
+
+
+@pytest.mark.parametrize("name", list(baselines.METHODS))
+def test_baselines_change_the_face_and_spare_the_rest(name, ports, photos) -> None:
+    made = baselines.METHODS[name](photos, ports, PLAN)
+    vae = baselines.autoencoder(photos, ports, PLAN)
+    assert made.shape == photos.shape and made.min() >= 0 and made.max() <= 1
+    spared = photos if name in ("photo", "blur", "pixelation") else vae
+    moved = (made - spared).abs()
+    if name in ("photo", "VAE alone"):
+        assert moved.max() == 0
+        return
+    assert moved[FACE].mean() > 0.02
+    assert moved[CORNER].mean() < (1e-6 if name in ("blur", "pixelation") else 0.03)
+
+
+def test_ddim_without_guidance_gives_the_photo_back(ports, photos) -> None:
+    """Up and down one deterministic path, better with more steps (first order)."""
+    nobody = SimpleNamespace(
+        encode=ports.encode, decode=ports.decode, sigma=ports.sigma, branches=ports.branches,
+        embed=lambda x: baselines.nobody(len(x)),
+    )  # fmt: skip
+    vae = baselines.autoencoder(photos, ports, PLAN)
+
+    def miss(steps: int) -> float:
+        return float((baselines.ddim(photos, nobody, Plan(steps, 0.5, 0.0)) - vae).abs().mean())
+
+    coarse, fine = miss(4), miss(16)
+    assert fine < 0.5 * coarse and fine < 0.03
+
+
+def test_masks_keep_eyes_and_mouth() -> None:
+    face, kept = baselines.whole_face(128), baselines.without_parts(128)
+    assert face[0, 64, 64] == 1 and face[0, 2, 2] == 0
+    assert (kept <= face).all() and (kept < face).any() and kept[0, 80, 64] == 1
+
+
+@pytest.mark.parametrize("name", ["attacks", "baselines"])
+def test_the_tables_are_written(name, tmp_path, capsys, monkeypatch) -> None:
+    for constant in ("AVERAGED", "UNDONE", "WRITTEN"):
+        monkeypatch.setattr(attacks, constant, 2)
+    monkeypatch.setattr(undo, "ROUNDS", 1)
+    monkeypatch.setattr(crowd, "DRAWS", 20)
+    code = main([name, "--people", "4", "--steps", "2", "-o", str(tmp_path)])
+    assert code == 0 and capsys.readouterr().err == ""
+    told = json.loads((tmp_path / f"{name}.json").read_text())
+    assert told["command"].startswith(f"revpers {name} --world pocket --people 4 --steps 2")
+    text = (tmp_path / f"{name}.md").read_text()
+    assert f"`{told['command']}`" in text
+    for row in told["rows"]:
+        said = row.get("attack") or row.get("method") or row.get("name")
+        assert f"| {said} |" in text
+
+
+def test_people_of_the_attacks_are_nobody_elses() -> None:
+    assert not set(Crowd(100).seeds) & {pocket.HELD_OUT + i for i in range(1000)}
