@@ -6,7 +6,7 @@ import os
 import secrets
 import sys
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,7 @@ from .audit.look import look
 from .audit.picture import audit_picture
 from .audit.report import report
 from .faces import detect, judges
+from .folders import Task, made_before, note, tasks
 from .jobs import Job, anonymize_file, describe, embedder, keeping, pipeline
 from .photo import nobody_stays
 from .pocket import DETECTOR
@@ -53,23 +54,46 @@ def _anonymize(args: argparse.Namespace) -> int:
     timesteps(args.steps, args.skip)  # refuses impossible runs before the model is loaded
     if args.output.exists() and not args.output.is_dir():
         raise ValueError(f"{args.output} is a file: name a folder to write into")
+    todo = tasks(args.images, args.output)
     job = _job(args)
     args.output.mkdir(parents=True, exist_ok=True)
-    taken: set[Path] = {path.resolve() for path in args.images}
+    settings = job.settings | _others(args)
+    there = made_before(args.output, settings)
+    taken: set[Path] = {task.source.resolve() for task in todo}
     code = 0
-    for path in args.images:
-        output = args.output / f"{path.stem}_anonymous.png"
+    for task in _counted(todo):
         try:
-            if output.resolve() in taken:
-                raise ValueError(f"its output {output} would overwrite another picture of this call: run it apart")
-            with progress(2 * job.plan.steps, path.name) as on_step:
-                record = anonymize_file(job, path, output, on_step)
-            taken.add(output.resolve())
+            if task.output.resolve() in taken:
+                raise ValueError(f"its output {task.output} would overwrite another picture of this call: run it apart")
+            taken.add(task.output.resolve())
+            if task.in_folder and task.name in there and task.output.is_file():
+                continue
+            task.output.parent.mkdir(parents=True, exist_ok=True)
+            with progress(2 * job.plan.steps, task.name) as on_step:
+                record = anonymize_file(job, task.source, task.output, on_step)
         except FAILURES as error:
-            code = _complain(error, path)
+            code = _complain(error, task.source)
+            if task.in_folder:
+                note(args.output, task, settings, {"error": " ".join(str(error).split())})
             continue
+        if task.in_folder:
+            note(args.output, task, settings, {k: record[k] for k in ("seconds", "similarity_after", "verdict")})
         print(json.dumps(record) if args.json else _sentence(record), flush=True)
     return code
+
+
+def _counted(todo: Sequence[Task]) -> Iterable[Task]:
+    """The tasks under a bar, where there are several and a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(todo, unit="picture", disable=len(todo) < 2 or not sys.stderr.isatty())
+
+
+def _others(args: argparse.Namespace) -> dict[str, Any]:
+    """What else decides a result, by files' names."""
+    files = {name: [Path(one).name for one in getattr(args, name) or []] for name in ("detector", "judge", "keep")}
+    rest = {name: getattr(args, name) for name in ("no_face", "min_score", "smallest", "likeness")}
+    return {**files, **rest, "keep_parts": list(args.keep_parts)}
 
 
 def _faces(args: argparse.Namespace) -> int:
@@ -197,7 +221,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     one = commands.add_parser("anonymize", help="make everyone in photos, or in aligned crops, somebody else")
     one.set_defaults(run=_anonymize)
-    one.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    one.add_argument(
+        "images", type=Path, nargs="+", metavar="IMAGE|DIR",
+        help="pictures, or folders: these resume where they were left, and leave a manifest.jsonl without a drawn seed",
+    )  # fmt: skip
     one.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where NAME_anonymous.png go")
     one.add_argument("--json", action="store_true", help="one JSON line an image")
     files = one.add_argument_group(

@@ -23,7 +23,8 @@ class Opinion:
 
     known: share that it takes for the same person. rank1: share whose likeliest original of all is their own, chance
     one in as many as there are; anti: the same for the *least* alike original. auc: own original against the others',
-    .5 is chance, below it results avoid their source. None where there are too few faces.
+    .5 is chance, below it results avoid their source. None where there are too few faces. rendered: it knows rendered
+    faces only.
     """
 
     judge: str
@@ -33,6 +34,7 @@ class Opinion:
     rank1: Estimate | None
     anti: Estimate | None
     auc: Estimate | None
+    rendered: bool
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class Report:
             said.append("unknown: no judge could see a face")
         elif not said:
             said.append(f"not re-identified by {len(self.opinions)} of {len(self.opinions)} judges")
+        if self.seats and self.opinions and all(one.rendered for one in self.opinions):
+            said.append("judged as rendered faces only: this vouches for no photo")
         if self.missing:
             said.append(f"no result for {', '.join(self.missing)}")
         if self.unseen and self.seats:
@@ -146,7 +150,9 @@ def _opinion(k: int, judge: Judge, looked: Looked) -> Opinion:
         if count >= ENOUGH:
             others = ~torch.eye(count, dtype=torch.bool)
             verification = bootstrap(lambda i: auc(likeness.diag()[i], likeness[i][others[i]]), count)
-    return Opinion(judge.name, judge.rule.threshold, judge.rule.source, known, rank1, anti, verification)
+    return Opinion(
+        judge.name, judge.rule.threshold, judge.rule.source, known, rank1, anti, verification, judge.rule.rendered
+    )
 
 
 def _plain(opinion: Opinion) -> dict[str, Any]:

@@ -335,3 +335,60 @@ def test_the_pocket_judge_vouches_for_nobody(capsys):
     assert verdict([judge]).startswith("unverified") and verdict([]) == "unverified"
     told = SimpleNamespace(rule=SimpleNamespace(rendered=False))
     assert verdict([judge, told]) == "not re-identified by 1 of 1 judges"
+
+
+def lines(path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_folder_is_made_resumed_and_told(capsys, tmp_path):
+    """Places stay, the manifest has settings and versions, no drawn seed and no absolute path; only what is missing or
+    was made otherwise is made again; results do not depend on what else is in the folder."""
+    (tmp_path / "in/sub").mkdir(parents=True)
+    for seed, name in enumerate(("a.png", "b.png", "sub/a.png")):
+        face(f"in/{name}", seed=seed)
+    call = ["anonymize", "in", "-o", "out", "--json", "--seed", 3, *FAST]
+    code, out, err = run(capsys, *call)
+    assert (code, err, len(out.splitlines())) == (0, "", 3)
+    results = ["a_anonymous.png", "b_anonymous.png", "sub/a_anonymous.png"]
+    first = {name: (tmp_path / "out" / name).read_bytes() for name in results}
+    told = lines(tmp_path / "out/manifest.jsonl")
+    assert [one["image"] for one in told] == ["a.png", "b.png", "sub/a.png"]
+    assert [one["output"] for one in told] == results and told[0]["settings"]["seed"] == 3
+    assert told[0]["versions"]["torch"] and told[0]["settings"]["steps"] == 3
+    assert str(tmp_path) not in (tmp_path / "out/manifest.jsonl").read_text()
+
+    assert run(capsys, *call) == (0, "", "")
+    (tmp_path / "out" / results[1]).unlink()
+    code, out, _ = run(capsys, *call)
+    assert [json.loads(line)["image"] for line in out.splitlines()] == ["in/b.png"]
+    assert (tmp_path / "out" / results[1]).read_bytes() == first[results[1]]
+
+    run(capsys, "anonymize", "in/sub/a.png", "-o", "alone", "--seed", 3, *FAST)
+    assert (tmp_path / "alone/a_anonymous.png").read_bytes() == first[results[2]]
+    assert [p.name for p in (tmp_path / "alone").iterdir()] == ["a_anonymous.png"]
+
+    code, out, _ = run(capsys, "anonymize", "in", "-o", "out", "--json", *FAST)
+    assert len(out.splitlines()) == 3, "other settings: made again"
+    assert "seed" not in lines(tmp_path / "out/manifest.jsonl")[-1]["settings"]
+
+
+def test_failures_in_a_folder_are_told_and_tried_again(capsys, tmp_path):
+    (tmp_path / "in").mkdir()
+    face("in/good.png")
+    face("in/wide.png", (120, 96))
+    (tmp_path / "in/notes.txt").write_text("no picture")
+    call = ["anonymize", "in", "-o", "in/out", "--json", "--seed", 3, *FAST]
+    code, out, err = run(capsys, *call)
+    assert code == 1 and len(out.splitlines()) == 1 and "in/wide.png" in err
+    bad = lines(tmp_path / "in/out/manifest.jsonl")[-1]
+    assert bad["image"] == "wide.png" and "120 x 96" in bad["error"] and "verdict" not in bad
+    face("in/wide.png")
+    with (tmp_path / "in/out/manifest.jsonl").open("a") as file:
+        file.write('{"image": "good.png", "out')  # a crash while writing
+    code, out, _ = run(capsys, *call)
+    assert code == 0 and [json.loads(line)["image"] for line in out.splitlines()] == ["in/wide.png"]
+    assert run(capsys, "anonymize", "nowhere_to_be", "-o", "out", *FAST)[0] == 1
+    (tmp_path / "empty").mkdir()
+    code, _, err = run(capsys, "anonymize", "empty", "-o", "out", *FAST)
+    assert code == 1 and "no pictures" in err
