@@ -13,8 +13,9 @@ from . import sockets
 
 
 def to_core(image):
-    """IMAGE (B, H, W, C) -> (B, 3, H, W)."""
-    return rearrange(image[..., :3], "b h w c -> b c h w")
+    """IMAGE (B, H, W, C), in colour or grey, with or without alpha, which is left out -> (B, 3, H, W)."""
+    colours = image[..., : 3 if image.shape[-1] > 2 else 1]
+    return rearrange(colours, "b h w c -> b c h w").expand(-1, 3, -1, -1)
 
 
 def to_comfy(images):

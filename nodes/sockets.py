@@ -26,6 +26,8 @@ Trajectory = io.Custom("REVPERS_TRAJECTORY")
 InsightFace = io.Custom("INSIGHTFACE")
 FaceAnalysis = io.Custom("FACEANALYSIS")
 """insightface.app.FaceAnalysis, from the loaders of other packs"""
+FaceDetectionModel = io.Custom("FACE_DETECTION_MODEL")
+"""FaceLandmarkerModel of ComfyUI's own 'Load Face Detection Model (MediaPipe)', which older versions lack"""
 IPAdapter = io.Custom("IPADAPTER")
 """dict of IPAdapter_plus, see revpers_core.faceid.weights.from_state"""
 
@@ -49,5 +51,5 @@ def face_model_input(name: str = "face_model", **rest: Any) -> io.Input:
 
 
 def detector_input(name: str = "detector", **rest: Any) -> io.Input:
-    """Takes other packs' face models too; ``insightface.as_detectors`` makes ours of them."""
-    return io.MultiType.Input(name, [Detector, InsightFace, FaceAnalysis], **rest)
+    """Takes other packs' and ComfyUI's own face models too; ``insightface.as_detectors`` makes ours of them."""
+    return io.MultiType.Input(name, [Detector, InsightFace, FaceAnalysis, FaceDetectionModel], **rest)

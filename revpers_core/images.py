@@ -57,7 +57,7 @@ def _rgb(picture: Image.Image) -> Image.Image:
 
 def tensor(picture: Image.Image) -> Tensor:
     """(3, H, W) float32 in [0, 1] of an RGB picture."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float().div_(255)
 
 
 def picture(image: Tensor) -> Image.Image:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..types import Face
 from .heads import FLOOR, Detector, faces_of
+from .mediapipe import of_landmarker
 from .recognise import FaceModel
 
 STEERING = "w600k"
@@ -73,9 +74,12 @@ def as_face_model(value: Any) -> FaceModel:
 
 
 def as_detectors(value: Any) -> Sequence[Detector]:
-    """Detectors as they are, or the detector of a ``FaceAnalysis``. Raises ValueError for other objects."""
+    """Detectors as they are, or that of a ``FaceAnalysis`` or of ComfyUI's own face stack. Raises ValueError for other
+    objects."""
     if isinstance(value, tuple):
         return value
+    if hasattr(value, "detect_batch"):
+        return (of_landmarker(value),)
     return (of_model(_model_of(value, "detection", "detector")),)
 
 

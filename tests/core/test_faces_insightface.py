@@ -68,3 +68,30 @@ def test_an_ipadapter_plain_and_from_a_unified_loader():
         assert weights.from_state(state).slots == ours.slots
     with pytest.raises(ValueError, match="not an IP-Adapter file"):
         weights.from_state({"ipadapter": {"file": None, "model": None}})
+
+
+def test_comfyuis_own_face_stack_finds_faces():
+    """By a stand-in of its interface: two variants that see the same face, the far one another too."""
+    mesh = np.zeros((478, 2), np.float32)
+    for number, place in {33: (10, 20), 133: (20, 22), 362: (30, 22), 263: (40, 20), 1: (25, 30), 61: (15, 40)}.items():
+        mesh[number] = place
+    mesh[291] = 35, 40
+
+    def face(x, score):
+        box, moved = np.array([5 + x, 10, 45 + x, 50], np.float32), mesh + np.array([x, 0])
+        return {"bbox_xyxy": box, "landmarks_xy": moved, "score": score}
+
+    def detect_batch(images, num_faces, score_thresh, variant):
+        (image,) = images
+        assert image.shape == (60, 120, 3) and image.dtype == np.uint8 and image[0, 0].tolist() == [255, 0, 0]
+        assert num_faces == 0, "it must not stop at the first face"
+        return [[face(0, 0.8)] if variant == "short" else [face(60, 0.6), face(1, 0.9)]]
+
+    red = torch.zeros(3, 60, 120)
+    red[0] = 1
+    (detector,) = as_detectors(SimpleNamespace(detect_batch=detect_batch))
+    near, far = detector(red)
+    assert near.box == (6, 10, 46, 50) and far.box == (65, 10, 105, 50) and near.score == pytest.approx(0.9)
+    assert far.points.tolist() == [[75, 21], [95, 21], [85, 30], [75, 40], [95, 40]]
+    (nothing,) = as_detectors(SimpleNamespace(detect_batch=lambda *_, **__: [[]]))
+    assert nothing(red) == []

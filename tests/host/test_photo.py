@@ -1,5 +1,6 @@
 """A whole photo through the nodes, with the pocket model and the renderer's own knowledge of where the faces are."""
 
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -230,3 +231,46 @@ def test_the_keep_list_and_kept_parts_of_the_all_in_one_node(scene: SimpleNamesp
     image, _, _ = everyone(scene, keep_eyes_and_mouth=True)
     a, b = scene.faces[0].points[0].round().int().tolist()
     assert torch.equal(image[0, b - 2 : b + 3, a - 2 : a + 3], scene.photo[0, b - 2 : b + 3, a - 2 : a + 3])
+
+
+def test_grey_pictures_and_alpha_are_taken(scene: SimpleNamespace) -> None:
+    image, _, _ = everyone(scene, image=torch.cat([scene.photo, torch.ones_like(scene.photo[..., :1])], -1))
+    assert image.shape == scene.photo.shape and not torch.equal(image, scene.photo)
+    grey = scene.photo.mean(-1, keepdim=True)
+    crops, _ = run(scene, "RevPersCropFaces", image=grey, faces=[scene.faces], size=SIDE)
+    assert crops.shape == (2, SIDE, SIDE, 3) and torch.equal(crops[..., 0], crops[..., 1])
+
+
+def three(look: Any, *args: Any, **rest: Any) -> Any:
+    *told, (found,) = look(*args, **rest)
+    return *told, [found[:3]]
+
+
+@pytest.mark.upstream
+def test_comfyuis_own_face_stack_is_a_detector(scene: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its real class without its weights, which imagines faces, here the first three: ours are those it reports."""
+    from comfy_extras.nodes_mediapipe import _ALL_CONNECTION_PARTS, FaceLandmarkerModel
+
+    edge = torch.tensor([[0, 1]], dtype=torch.int32)
+    state = {f"topology.{part}": edge for part in (*_ALL_CONNECTION_PARTS, "tesselation")}
+    state |= {key: torch.zeros(1) for key in ("canonical_vertices", "procrustes_indices", "procrustes_weights")}
+    state |= {
+        "detector_full.cls_dw.weight": torch.zeros(4, 1, 3, 3),
+        "detector_full.cls_dw.bias": torch.full((4,), -50.0),
+    }
+    state |= {
+        "detector_short.cls_8.weight": torch.zeros(6, 96, 1, 1),
+        "detector_short.cls_8.bias": torch.full((6,), -50.0),
+    }
+    torch.manual_seed(0)
+    model = FaceLandmarkerModel(state)
+    for net in model.models.values():
+        monkeypatch.setattr(net, "run_detector_batch", partial(three, net.run_detector_batch))
+    pixels = (scene.photo[0] * 255).round().byte().numpy()
+    with torch.inference_mode():
+        raw = [one for v in ("short", "full") for one in model.detect_batch([pixels], 0, 0.3, v)[0]]
+        (detector,) = scene.core("revpers_core.faces.insightface").as_detectors(model)
+        ours = detector(scene.photo[0].permute(2, 0, 1))
+    assert ours and len(raw) >= len(ours)
+    boxes = [tuple(round(float(v), 2) for v in one["bbox_xyxy"]) for one in raw]
+    assert all(tuple(round(v, 2) for v in face.box) in boxes for face in ours)
