@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -28,10 +28,16 @@ from .pocket import DETECTOR
 from .pocket import commands as pocket_commands
 from .pocket.judge import pocket_judge
 from .proof import commands as proof_commands
+from .proof.photo_curve import curve as photo_curve
+from .proof.photo_curve import read_people
+from .proof.tables import table, write
 from .schedule import PAPER_SKIP, PAPER_STEPS, timesteps
 from .strength import Aim
 from .trajectory import OnStep
 from .types import PAPER_GUIDANCE, Attribute, Face, NoFaceError, Plan
+
+if TYPE_CHECKING:
+    from .hosts.diffusers import ReversePersonalizationPipeline
 
 CENTERFACE = "centerface"
 FAILURES = (ValueError, OSError, RuntimeError, MemoryError, ImportError)
@@ -133,6 +139,25 @@ def _audit(args: argparse.Namespace) -> int:
     return 0 if found.passed else 1
 
 
+def _curve(args: argparse.Namespace) -> int:
+    """``revpers curve --photos``: the same curve on people of one's own."""
+    _whole(args)
+    args.detector = [] if args.crops else args.detector or [CENTERFACE]
+    search, asked = _detect(args), _judges(args.judge or ["dlib"])
+    model = _model(args)
+    people = read_people(args.photos, model.size, search)
+    plan, rows = Plan(args.steps, args.skip), list[dict[str, Any]]()
+    for row in photo_curve(people, model, asked, plan, search):
+        rows.append(row)
+        at = "" if row["guidance"] is None else f" {row['guidance']:+g}"
+        print(f"{row['judge']}: {row['method']}{at}: AUC {row['auc']}, rank 1 {row['rank1']}", flush=True)
+    about = f"# Privacy over guidance on {len(people)} people\n\nChance: AUC .50, rank 1 {1 / len(people):.3f}.\n\n"
+    command = f"revpers curve --photos DIR --steps {args.steps} --skip {args.skip:g}"
+    write(args.output, "curve", command, rows, about + table(list(rows[0]), [list(row.values()) for row in rows]))
+    print(f"table: {args.output / 'curve.md'} and .json")
+    return 0
+
+
 def _detect(args: argparse.Namespace) -> Callable[[Tensor], list[Face]] | None:
     """The search with the detectors that are named, united; None where none is."""
     if not args.detector:
@@ -157,9 +182,7 @@ def _judges(names: Sequence[str]) -> list[judges.Judge]:
 
 
 def _job(args: argparse.Namespace) -> Job:
-    files = (args.model, args.adapter, args.face_model)
-    if any(files) and not all(files):
-        raise ValueError("--model, --adapter and --face-model belong together: give all three, or none for the pocket")
+    _whole(args)
     attribute = Attribute(args.age, args.sex, args.look, args.text)
     seed = secrets.randbits(62) if args.seed is None else args.seed
     plan = Plan(args.steps, args.skip, args.guidance, seed, attribute)
@@ -173,11 +196,21 @@ def _job(args: argparse.Namespace) -> Job:
     search, looks_again = _detect(args), _judges(args.judge or [])
     if search is None and (args.keep or args.keep_parts):
         raise ValueError("--keep and --keep-parts are for photos, in which faces are found: give a --detector")
-    model = pipeline(files, getattr(torch, args.dtype), args.device)
+    model = _model(args)
     aim = None if args.target is None else Aim(args.target)
     keep = keeping(args.keep, args.likeness, search, embedder(model)) if search else nobody_stays
     parts = tuple(dict.fromkeys(args.keep_parts))
-    return Job(model, plan, settings, not any(files), search, looks_again, args.no_face, aim, keep, parts)
+    return Job(model, plan, settings, args.model is None, search, looks_again, args.no_face, aim, keep, parts)
+
+
+def _whole(args: argparse.Namespace) -> None:
+    files = (args.model, args.adapter, args.face_model)
+    if any(files) and not all(files):
+        raise ValueError("--model, --adapter and --face-model belong together: give all three, or none for the pocket")
+
+
+def _model(args: argparse.Namespace) -> "ReversePersonalizationPipeline":
+    return pipeline((args.model, args.adapter, args.face_model), getattr(torch, args.dtype), args.device)
 
 
 @contextmanager
@@ -227,14 +260,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     one.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where NAME_anonymous.png go")
     one.add_argument("--json", action="store_true", help="one JSON line an image")
-    files = one.add_argument_group(
-        "model", "local files; without them the pocket model, which only shows the machinery"
-    )
-    files.add_argument("--model", type=Path, help="SDXL checkpoint, e.g. sd_xl_base_1.0.safetensors")
-    files.add_argument("--adapter", type=Path, help="ip-adapter-faceid_sdxl.bin")
-    files.add_argument("--face-model", type=Path, help="ArcFace recogniser (ONNX), e.g. w600k_r50.onnx")
-    files.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32", help="the network's")
-    files.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    _model_options(one)
     _search_options(one)
     one.add_argument("--no-face", choices=("raise", "blur", "pass"), default="raise", help="a photo without a face")
     one.add_argument(
@@ -276,6 +302,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("-o", "--output", type=Path, metavar="DIR", help="where audit.json and audit.png go (private)")
     _search_options(check)
     pocket_commands.add(commands)
+    _photo_options(commands.choices["curve"])
     proof_commands.add(commands)
     show = commands.add_parser("demo", help="the pocket model at work on a rendered face or a photo")
     show.set_defaults(run=_demo)
@@ -283,6 +310,32 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("-o", "--output", type=Path, default=Path("demo"), metavar="DIR")
     _run_options(show, demo.SKIP)
     return parser
+
+
+def _model_options(parser: argparse.ArgumentParser) -> None:
+    files = parser.add_argument_group(
+        "model", "local files; without them the pocket model, which only shows the machinery"
+    )
+    files.add_argument("--model", type=Path, help="SDXL checkpoint, e.g. sd_xl_base_1.0.safetensors")
+    files.add_argument("--adapter", type=Path, help="ip-adapter-faceid_sdxl.bin")
+    files.add_argument("--face-model", type=Path, help="ArcFace recogniser (ONNX), e.g. w600k_r50.onnx")
+    files.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32", help="the network's")
+    files.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _photo_options(parser: argparse.ArgumentParser) -> None:
+    """Of ``curve``, which draws people of the pocket world unless it is given photos."""
+    of_world: Callable[[argparse.Namespace], int] = parser.get_default("run")
+
+    def run(args: argparse.Namespace) -> int:
+        return _curve(args) if args.photos else of_world(args)
+
+    parser.set_defaults(run=run)
+    parser.add_argument("--photos", type=Path, metavar="DIR", help="people of your own instead, by sub-folder")
+    parser.add_argument("--crops", action="store_true", help="these photos are aligned crops with one face each")
+    parser.add_argument("--judge", action="append", metavar="dlib|pocket|FILE", help="of --photos (default dlib)")
+    _model_options(parser)
+    _search_options(parser)
 
 
 def _search_options(parser: argparse.ArgumentParser) -> None:

@@ -52,9 +52,13 @@ def attacks(crowd: Crowd, ports: Ports, eyes: Eyes, plan: Plan) -> Iterator[Row]
 
     made = outputs(ports, photo, seeded(plan, 1))
     made_b, made_a = see(made), _seeing(eyes.steering)(made)
-    yield Row("re-identification", "another photo of everyone", matching(made_b @ other_b.T))
+    yield Row(
+        "re-identification by a judge that took no part (transfer)",
+        "another photo of everyone",
+        matching(made_b @ other_b.T),
+    )
     yield Row("re-identification from the very photo", "the photos themselves", matching(made_b @ photo_b.T))
-    yield Row("transfer to another judge", "the steering recogniser", matching(made_a @ other_a.T))
+    yield Row("re-identification by the steering recogniser", "another photo of everyone", matching(made_a @ other_a.T))
     yield Row("anti-match", "another photo; ranks by the least alike", matching(-made_b @ other_b.T))
     yield Row("anti-match by the steering recogniser", "another photo; least alike", matching(-made_a @ other_a.T))
 

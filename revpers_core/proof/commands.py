@@ -31,10 +31,10 @@ def add(commands: Any) -> None:
     """Register the commands with the parser's subcommands."""
     attack = commands.add_parser("attacks", help="what attackers get out of the results, as a table")
     attack.set_defaults(run=_attacks)
-    _options(attack, 100)
+    _options(attack, 60)
     compared = commands.add_parser("baselines", help="blur, inpainting and other methods beside this one, as a table")
     compared.set_defaults(run=_baselines)
-    _options(compared, 100)
+    _options(compared, 60)
 
 
 def _options(parser: argparse.ArgumentParser, people: int) -> None:

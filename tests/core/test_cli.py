@@ -392,3 +392,26 @@ def test_failures_in_a_folder_are_told_and_tried_again(capsys, tmp_path):
     (tmp_path / "empty").mkdir()
     code, _, err = run(capsys, "anonymize", "empty", "-o", "out", *FAST)
     assert code == 1 and "no pictures" in err
+
+
+def test_a_curve_on_peoples_photos(capsys, tmp_path, monkeypatch):
+    """Two photos each of three people; the judge goes by the pixels, so the photo control finds everyone."""
+    judge = SimpleNamespace(
+        name="pixels", rule=None, embed=lambda image, face: image, similarity=lambda a, b: -float((a - b).abs().mean())
+    )
+    monkeypatch.setattr(cli, "pocket_judge", lambda: judge)
+    for seed, name in enumerate(("ann", "bob", "eve")):
+        (tmp_path / "people" / name).mkdir(parents=True)
+        pixels = face(f"people/{name}/1.png", seed=seed)
+        Image.fromarray(pixels // 2).save(f"people/{name}/2.png")
+    call = ["curve", "--photos", "people", "--crops", "--judge", "pocket", "--steps", 2, "--skip", 0.5, "-o", "out"]
+    code, _, err = run(capsys, *call)
+    assert (code, err) == (0, "")
+    told = json.loads((tmp_path / "out/curve.json").read_text())
+    rows = {(row["method"], row["guidance"]): row for row in told["rows"]}
+    assert rows["photo", None]["auc"]["value"] == rows["photo", None]["rank1"]["value"] == 1
+    assert len(rows) == 2 + 2 * 7 and ("ours", -10.0) in rows
+    assert "| pixels | photo |" in (tmp_path / "out/curve.md").read_text()
+    (tmp_path / "people/eve/2.png").unlink()
+    code, _, err = run(capsys, *call)
+    assert code == 1 and "eve" in err and "two photos" in err

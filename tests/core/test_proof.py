@@ -1,6 +1,7 @@
 """The attacks and baselines: each on a case where the answer is known. Figures on the pocket world are in docs/."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -142,6 +143,17 @@ def test_the_tables_are_written(name, tmp_path, capsys, monkeypatch) -> None:
     for row in told["rows"]:
         said = row.get("attack") or row.get("method") or row.get("name")
         assert f"| {said} |" in text
+
+
+@pytest.mark.parametrize("name", ["attacks", "baselines"])
+def test_the_shipped_tables_are_the_commands(name) -> None:
+    """Every row of the JSON is in the Markdown beside it, and both name the command that made them."""
+    docs = Path(__file__).parents[2] / "docs"
+    told, text = json.loads((docs / f"{name}.json").read_text()), (docs / f"{name}.md").read_text()
+    assert told["command"].startswith(f"revpers {name} ") and f"`{told['command']}`" in text
+    assert len(told["rows"]) >= 8
+    for row in told["rows"]:
+        assert f"| {row.get('attack') or row.get('method') or row.get('name')} |" in text
 
 
 def test_people_of_the_attacks_are_nobody_elses() -> None:
