@@ -9,12 +9,14 @@ import torch
 
 from revpers_core import images, pocket
 from revpers_core.cli import main
-from revpers_core.faces import recognise
+from revpers_core.guidance import of_network, of_recorded
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
 from revpers_core.proof import attacks, baselines, crowd, undo
 from revpers_core.proof.attacks import chunks, confirmed, telling_files
-from revpers_core.proof.crowd import Crowd, matching, outputs, seeded
+from revpers_core.proof.crowd import Crowd, apart, embedded, matching, outputs, seeded
 from revpers_core.proof.undo import undone
+from revpers_core.schedule import sdxl_sigmas
+from revpers_core.trajectory import replay
 from revpers_core.types import Plan
 
 PLAN = Plan(steps=4, skip=0.5, guidance=-6.0)
@@ -75,18 +77,39 @@ def test_chunks_are_named(tmp_path) -> None:
     assert chunks((tmp_path / "a.png").read_bytes()) == ["IHDR", "IDAT", "IEND"]
 
 
-def test_running_backwards_fits_the_output_better_with_the_right_seed(ports, photos) -> None:
-    """At mild guidance the process is nearly invertible: the right seed brings the attacker nearer to the photo than
-    the output is, a wrong one does not as near."""
-    mild = Plan(steps=4, skip=0.7, guidance=-2.0, seed=1)
-    steering = recognise.load(pocket.FACE_MODEL)
-    made, same = outputs(ports, photos, mild), ports.decode(ports.encode(photos))
+class Toy:
+    """A host whose latents are its pixels and whose network is a formula: who it is bends it, noise decides where."""
+
+    levels = sdxl_sigmas()
+
+    def encode(self, image):
+        return image.double()
+
+    def decode(self, latents):
+        return latents
+
+    def sigma(self, timestep):
+        return self.levels[timestep]
+
+    def branches(self, identity, latents, prompt=""):
+        who = identity.embedding.norm(dim=1)[:, None, None, None]
+        return lambda x, sigma: (0.8 * x.tanh(), 0.8 * x.tanh() + 0.05 * who * (3 * x).sin())
+
+
+def test_running_backwards_needs_the_right_seed() -> None:
+    """Where the process is invertible, its output and its seed give the photo back; another seed does not."""
+    toy, plan = Toy(), Plan(steps=4, skip=0.5, guidance=-2.0, seed=1)
+    steering = SimpleNamespace(features=lambda faces: torch.ones(len(faces), 512))
+    photo = torch.rand(2, 4, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    predict = of_network(toy.branches(embedded(steering, photo), photo), plan.guidance)
+    made = replay(predict, apart(toy, photo, plan), of_recorded(plan.guidance))
 
     def miss(guess: torch.Tensor) -> float:
-        return float((guess - same).abs().mean())
+        return float((guess - photo).abs().mean())
 
-    right = miss(undone(ports, made, mild, steering))
-    assert right < miss(made) and right < miss(undone(ports, made, seeded(mild, 99), steering))
+    right, wrong = (miss(undone(toy, made, seeded(plan, seed), steering)) for seed in (1, 99))
+    assert miss(made) > 0.02
+    assert right < 0.2 * miss(made) and right < 0.2 * wrong
 
 
 FACE = (slice(None), slice(None), slice(40, 90), slice(40, 90))
@@ -104,7 +127,7 @@ def test_baselines_change_the_face_and_spare_the_rest(name, ports, photos) -> No
         assert moved.max() == 0
         return
     assert moved[FACE].mean() > 0.02
-    assert moved[CORNER].mean() < (1e-6 if name in ("blur", "pixelation") else 0.03)
+    assert moved[CORNER].mean() < (1e-6 if name in ("blur", "pixelation") else 0.6 * moved[FACE].mean())
 
 
 def test_ddim_without_guidance_gives_the_photo_back(ports, photos) -> None:
