@@ -1,0 +1,125 @@
+"""The shipped workflows with the pocket model, run in ComfyUI; their thumbnails, made from such runs."""
+
+import json
+import os
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from server import REPO, Server
+from test_server import workflow
+
+WORKFLOWS = REPO / "workflows"
+NAMES = [path.stem for path in sorted((WORKFLOWS / "api").glob("*.pocket.json"))]
+FEW = {"steps": 5}
+THUMBNAIL = (640, 360)
+SHADE = (24, 24, 27)
+
+
+@pytest.fixture(autouse=True)
+def photos(server: Server) -> None:
+    """What the folder workflow reads: rendered people from a run of their own."""
+    folder = server.base / "input" / "photos"
+    if folder.is_dir():
+        return
+    folder.mkdir()
+    for person in (3, 8, 12):
+        prompt = {
+            "1": {"class_type": "RevPersPocketFace", "inputs": {"person": person, "photo": 0}},
+            "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": f"person{person}"}},
+        }
+        (path,) = files(server, server.result(server.queue(prompt)))
+        path.rename(folder / path.name)
+
+
+def files(server: Server, entry: dict[str, Any]) -> list[Any]:
+    """The pictures that a run shows, in the order of its boxes."""
+    assert entry["status"]["status_str"] == "success", entry["status"]
+    outputs = sorted(entry["outputs"].items(), key=lambda item: int(item[0]))
+    folders = {"output": server.base / "output", "temp": server.base / "temp"}
+    return [folders[i["type"]] / i["subfolder"] / i["filename"] for _, out in outputs for i in out.get("images", [])]
+
+
+def run(server: Server, name: str, **changes: Any) -> list[np.ndarray[Any, Any]]:
+    """The pictures of a workflow's run, 0...255."""
+    shown = files(server, server.result(server.queue(workflow(name, **changes))))
+    return [np.asarray(Image.open(path).convert("RGB")).astype(int) for path in shown]
+
+
+@pytest.mark.upstream
+def test_two_looks_of_one_photo(server: Server) -> None:
+    source, old, woman = run(server, "attributes.pocket", **FEW)
+    assert np.abs(old - woman).mean() > 1 and np.abs(old - source).mean() > 2
+
+
+@pytest.mark.upstream
+def test_strengths_side_by_side_with_the_judges_bars(server: Server) -> None:
+    *made, audit = run(server, "compare_strengths.pocket", **FEW)
+    distances = [np.abs(one - made[0]).mean() for one in made]
+    assert len(made) == 4 and distances == sorted(distances) and distances[-1] > 5
+    assert audit.shape[0] > 128 and audit.shape[1] > 256
+
+
+@pytest.mark.upstream
+def test_a_touch_up_changes_nothing_outside_the_mask(server: Server) -> None:
+    source, made = run(server, "touch_up.pocket", **FEW)
+    _, before = run(server, "keep_eyes_and_mouth.pocket", keep_eyes_and_mouth=False, **FEW)
+    assert np.abs(made - source)[:6].max() <= 2 and np.abs(made - before)[40:100, 40:90].mean() > 0.5
+
+
+@pytest.mark.upstream
+def test_eyes_and_mouth_stay(server: Server) -> None:
+    source, made = run(server, "keep_eyes_and_mouth.pocket", **FEW)
+    change = np.abs(made - source).mean(-1)
+    assert change[54:64, 44:54].mean() < 0.6 * change[74:84, 44:54].mean()
+
+
+@pytest.mark.upstream
+def test_enlarged_afterwards(server: Server) -> None:
+    _, made = run(server, "upscale.pocket", **FEW)
+    assert made.shape == (192, 192, 3)
+
+
+@pytest.mark.upstream
+def test_every_photo_of_a_folder(server: Server) -> None:
+    made = run(server, "folder.pocket", **FEW)
+    assert len(made) == 3 and min(np.abs(a - b).mean() for a, b in pairwise(made)) > 3
+
+
+@pytest.mark.upstream
+@pytest.mark.parametrize("name", NAMES)
+def test_thumbnail(server: Server, name: str) -> None:
+    """A wide picture of what the run shows; the form for real weights shares it."""
+    shipped = [WORKFLOWS / f"{one}.jpg" for one in (name, name.removesuffix(".pocket"))]
+    if os.environ.get("REVPERS_WRITE_WORKFLOWS"):
+        shown = [Image.open(path).convert("RGB") for path in files(server, server.result(server.queue(workflow(name))))]
+        for path in shipped:
+            side_by_side(shown[:4]).save(path, quality=85)
+    for path in shipped:
+        with Image.open(path) as picture:
+            assert picture.size == THUMBNAIL and path.stat().st_size < 200_000, f"{path.name}: make workflows"
+            assert np.asarray(picture).std() > 20
+
+
+def side_by_side(pictures: list[Image.Image]) -> Image.Image:
+    """The pictures in a row, as large as fits."""
+    width, height = THUMBNAIL
+    margin = 16
+    room = width - margin * (len(pictures) + 1)
+    scale = min(room / sum(one.width / one.height for one in pictures), height - 2 * margin)
+    sheet = Image.new("RGB", THUMBNAIL, SHADE)
+    x = (width - margin * (len(pictures) - 1) - round(sum(scale * one.width / one.height for one in pictures))) // 2
+    for one in pictures:
+        small = one.resize((round(scale * one.width / one.height), round(scale)), Image.Resampling.LANCZOS)
+        sheet.paste(small, (x, (height - small.height) // 2))
+        x += small.width + margin
+    return sheet
+
+
+def test_every_template_says_what_to_do() -> None:
+    from workflow_notes import NOTES
+
+    for path in (WORKFLOWS / "api").glob("*.json"):
+        assert path.stem in NOTES and json.loads((WORKFLOWS / path.name).read_text())["nodes"]
