@@ -28,7 +28,7 @@ test-host:
 	$(PYTHON) tests/host/run.py
 
 workflows:
-	REVPERS_WRITE_WORKFLOWS=1 $(PYTHON) tests/host/run.py -k "canvas_form or thumbnail"
+	REVPERS_WRITE_WORKFLOWS=1 $(PYTHON) tests/host/run.py -k "canvas_form or thumbnail or locale"
 
 pictures:
 	REVPERS_WRITE_PICTURES=1 $(PYTHON) tests/host/run.py -k test_desk

@@ -180,12 +180,32 @@ class AnonymizeFaces(io.ComfyNode):
                     min=0.05,
                     max=3.0,
                     step=0.05,
-                    tooltip="How far from the person, 0.05 to 3. 1 is the paper's guidance of -10.",
+                    tooltip="How far from the person, 0.05 to 3: 1 is the paper's guidance of -10, 0.5 is -5. More is "
+                    "safer and costs detail.",
                 ),
-                io.Int.Input("size", default=1024, min=64, max=2048, step=8, tooltip="The model's own size in pixels."),
-                io.Int.Input("steps", default=PAPER_STEPS, min=2, max=999, tooltip="As in 'Take the Photo Apart'."),
+                io.Int.Input(
+                    "size",
+                    default=1024,
+                    min=64,
+                    max=2048,
+                    step=8,
+                    tooltip="The model's own side in pixels, 64 to 2048: 1024 for SDXL, 128 for the pocket model.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=PAPER_STEPS,
+                    min=2,
+                    max=999,
+                    tooltip="2 to 999; the paper takes 100. Fewer are faster and follow the photo less well.",
+                ),
                 io.Float.Input(
-                    "skip", default=PAPER_SKIP, min=0.0, max=0.99, step=0.01, tooltip="As in 'Take the Photo Apart'."
+                    "skip",
+                    default=PAPER_SKIP,
+                    min=0.0,
+                    max=0.99,
+                    step=0.01,
+                    extra_dict=sockets.ADVANCED,
+                    tooltip="Share of the schedule left out, 0 to 0.99; the paper takes 0.7. Less changes more.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -209,6 +229,7 @@ class AnonymizeFaces(io.ComfyNode):
                     min=0.0,
                     max=0.95,
                     step=0.05,
+                    extra_dict=sockets.ADVANCED,
                     tooltip="0 takes strength as it is. Above 0 looks, for each face, for the weakest strength at "
                     "which every judge sees a stranger: this far on the way from its threshold to the likeness that "
                     "few strangers fall below. 0 to 0.95; needs a judge. The inversion is made once.",
@@ -230,11 +251,12 @@ class AnonymizeFaces(io.ComfyNode):
                     min=-1.0,
                     max=1.0,
                     step=0.01,
+                    extra_dict=sockets.ADVANCED,
                     tooltip="For 'keep': from which similarity on it is the same person, -1 to 1.",
                 ),
             ],
             outputs=[
-                io.Image.Output("anonymized", display_name="image"),
+                io.Image.Output("anonymized", display_name="image", tooltip="The finished images."),
                 io.Mask.Output("mask", tooltip="Where the images may have changed."),
                 io.String.Output("report", tooltip="A JSON line an image: faces, verdicts. No embedding, no seed."),
             ],

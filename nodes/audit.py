@@ -8,6 +8,8 @@ from ..revpers_core.audit.look import Pair, look
 from ..revpers_core.audit.picture import audit_picture
 from ..revpers_core.audit.report import report
 from ..revpers_core.faces import detect
+from ..revpers_core.faces.insightface import as_detectors
+from ..revpers_core.hosts.comfy_progress import interruptible
 from . import sockets
 from .faces import to_comfy, to_core
 
@@ -31,8 +33,8 @@ class Audit(io.ComfyNode):
                     "judge",
                     tooltip="From 'Load Judge': not the recogniser that 'Who Is It' uses. Two see more than one.",
                 ),
-                sockets.Detector.Input(
-                    "detector", optional=True, tooltip="From 'Load Face Detector': for whole photos with any people."
+                sockets.detector_input(
+                    optional=True, tooltip="From 'Load Face Detector': for whole photos with any people."
                 ),
             ],
             outputs=[
@@ -52,7 +54,8 @@ class Audit(io.ComfyNode):
             )
         made = [*to_core(results), *[None] * (len(originals) - len(results))]
         pairs = [Pair(f"image {i}", *pair) for i, pair in enumerate(zip(to_core(originals), made, strict=True), 1)]
-        search = None if detector is None else lambda image: detect.find_faces(image, detector)
+        detectors = None if detector is None else interruptible(as_detectors(detector))
+        search = None if detectors is None else lambda image: detect.find_faces(image, detectors)
         found = report(look(pairs, judge, search), judge)
         picture = torch.stack([pictures.tensor(audit_picture(found))])
         return io.NodeOutput(to_comfy(picture), found.verdict, found.json())

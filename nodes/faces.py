@@ -43,6 +43,7 @@ class FaceIDEmbed(io.ComfyNode):
                     min=0.0,
                     max=3.0,
                     step=0.05,
+                    extra_dict=sockets.ADVANCED,
                     tooltip="Length of the identity vector, 0 to 3. The paper's value is 1; 0 is nobody.",
                 ),
             ],
@@ -81,6 +82,7 @@ class DetectFaces(io.ComfyNode):
                     min=4.0,
                     max=512.0,
                     step=1.0,
+                    extra_dict=sockets.ADVANCED,
                     tooltip="Height in pixels of the smallest face that must be found, 4 to 512; smaller takes longer.",
                 ),
                 io.Boolean.Input(
@@ -88,7 +90,7 @@ class DetectFaces(io.ComfyNode):
                 ),
             ],
             outputs=[
-                sockets.Faces.Output("faces"),
+                sockets.Faces.Output("faces", tooltip="To 'Choose Faces' or 'Cut Faces Out'."),
                 io.Image.Output("overlay", tooltip="The images with every face framed and numbered."),
             ],
         )
@@ -247,7 +249,7 @@ class PasteFaces(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output("pasted", display_name="image"),
+                io.Image.Output("pasted", display_name="image", tooltip="The finished images."),
                 io.Mask.Output("mask", tooltip="Where the images may have changed: for inpainting touch-ups."),
             ],
         )

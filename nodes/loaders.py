@@ -49,6 +49,7 @@ class LoadFaceIDAdapter(io.ComfyNode):
                     min=0.0,
                     max=2.0,
                     step=0.05,
+                    extra_dict=sockets.ADVANCED,
                     tooltip="How strongly the model listens to the identity, 0 to 2. The paper's value is 1.",
                 ),
             ],
@@ -73,6 +74,7 @@ class AdapterFromIPAdapter(io.ComfyNode):
             "FaceID Adapter from IPAdapter",
             "loaders",
             description="Takes the FaceID adapter that IPAdapter_plus has loaded, so that it need not be loaded twice.",
+            is_experimental=True,
             inputs=[
                 sockets.IPAdapter.Input(
                     "ipadapter",
@@ -86,6 +88,7 @@ class AdapterFromIPAdapter(io.ComfyNode):
                     min=0.0,
                     max=2.0,
                     step=0.05,
+                    extra_dict=sockets.ADVANCED,
                     tooltip="How strongly the model listens to the identity, 0 to 2. The paper's value is 1.",
                 ),
             ],
@@ -143,6 +146,7 @@ class LoadFaceDetector(io.ComfyNode):
                     "provider",
                     options=["auto", "cpu", "cuda"],
                     default="auto",
+                    extra_dict=sockets.ADVANCED,
                     tooltip="Where it runs: cuda needs onnxruntime-gpu, auto takes it when it is there.",
                 ),
                 sockets.detector_input("also", optional=True, tooltip="Another detector, to unite their finds."),
@@ -183,6 +187,7 @@ class LoadJudge(io.ComfyNode):
                     min=-1.0,
                     max=1.0,
                     step=0.001,
+                    extra_dict=sockets.ADVANCED,
                     tooltip="For files of your own: similarity from which on two faces are one person's, at a "
                     "false accept rate of 1e-3. -1 to 1.",
                 ),
@@ -218,11 +223,11 @@ class LoadPocket(io.ComfyNode):
             ),
             inputs=[],
             outputs=[
-                io.Model.Output("model"),
-                io.Clip.Output("clip"),
-                io.Vae.Output("vae"),
-                sockets.Adapter.Output("adapter"),
-                sockets.FaceModel.Output("face_model"),
+                io.Model.Output("model", tooltip="To the inversion and to the sampler."),
+                io.Clip.Output("clip", tooltip="To 'New Face Looks Like'."),
+                io.Vae.Output("vae", tooltip="To 'VAE Encode' and 'VAE Decode'."),
+                sockets.Adapter.Output("adapter", tooltip="To the inversion and to the sampler."),
+                sockets.FaceModel.Output("face_model", tooltip="To 'Who Is It'."),
             ],
         )
 

@@ -31,6 +31,8 @@ FaceDetectionModel = io.Custom("FACE_DETECTION_MODEL")
 IPAdapter = io.Custom("IPADAPTER")
 """dict of IPAdapter_plus, see revpers_core.faceid.weights.from_state"""
 
+ADVANCED = {"advanced": True}
+"""extra_dict of inputs that are folded away; both versions hand it to the page."""
 ALIASES = ["anonymize", "face", "privacy", "de-identify", "FaceID", "reverse personalization"]
 
 

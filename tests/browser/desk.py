@@ -133,6 +133,27 @@ class Desk:
         panel.wait_for()
         return panel
 
+    def our_boxes(self) -> list[tuple[str, str]]:
+        """(kind, title) of every box of the pack."""
+        script = """() => Object.entries(LiteGraph.registered_node_types)
+          .filter(([, n]) => n.category?.startsWith("ReversePersonalization")).map(([k, n]) => [k, n.title])"""
+        return [(kind, title) for kind, title in self.page.evaluate(script)]
+
+    def add(self, kind: str) -> None:
+        """A box of that kind on an empty canvas."""
+        script = """kind => { app.graph.clear(); const node = LiteGraph.createNode(kind); node.pos = [100, 100];
+          app.graph.add(node); app.canvas.ds.scale = 1; app.canvas.ds.offset = [100, 100];
+          app.canvas.setDirty(true, true); }"""
+        self.page.evaluate(script, kind)
+
+    def box_picture(self, kind: str) -> None:
+        """A picture of the box for its help page (REVPERS_WRITE_PICTURES=1)."""
+        if os.environ.get("REVPERS_WRITE_PICTURES"):
+            folder = REPO / "web" / "docs" / kind
+            folder.mkdir(exist_ok=True)
+            self.page.wait_for_timeout(300)
+            self.box(kind).screenshot(path=folder / "box.jpg", type="jpeg", quality=80)
+
     def picture(self, name: str) -> None:
         """A picture of the page for the docs (REVPERS_WRITE_PICTURES=1)."""
         if os.environ.get("REVPERS_WRITE_PICTURES"):

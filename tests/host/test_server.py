@@ -45,7 +45,12 @@ def test_every_node_is_offered_and_explained(server: Server) -> None:
         assert node["category"].startswith("ReversePersonalization") and node["description"]
         for group in ("required", "optional"):
             for key, spec in node["input"].get(group, {}).items():
-                assert spec[1].get("tooltip"), f"{name}.{key} has no tooltip"
+                tooltip = spec[1].get("tooltip", "")
+                assert tooltip, f"{name}.{key} has no tooltip"
+                if spec[0] in ("INT", "FLOAT") and not spec[1].get("control_after_generate"):
+                    for bound in ("min", "max"):
+                        assert f"{spec[1][bound]:g}" in tooltip, f"{name}.{key}'s tooltip does not say its {bound}"
+        assert all(node["output_tooltips"]), f"{name} has an output without a tooltip"
 
 
 def test_the_users_signatures(server: Server) -> None:
@@ -142,6 +147,22 @@ def test_the_canvas_form_is_the_api_form(server: Server, name: str) -> None:
     assert json.loads(shipped.read_text()) == made, "run: make workflows"
 
 
-def test_every_node_has_a_help_page() -> None:
+def test_every_input_and_output_is_on_the_help_page(server: Server) -> None:
+    info = server.get("/object_info")
     for name in NODES:
-        assert (WORKFLOWS.parent / "web" / "docs" / f"{name}.md").read_text().startswith("# "), name
+        page, node = (WORKFLOWS.parent / "web" / "docs" / f"{name}.md").read_text(), info[name]
+        assert page.startswith(f"# {node['display_name']}\n"), name
+        inputs = [*node["input"].get("required", {}), *node["input"].get("optional", {})]
+        missing = [key for key in (*inputs, *node["output_name"]) if f"**{key}**" not in page]
+        assert not missing, f"web/docs/{name}.md does not say what {missing} is"
+
+
+def test_the_english_locale_is_what_the_nodes_say(server: Server) -> None:
+    from build_locale import node_definitions
+
+    made = node_definitions({name: server.get("/object_info")[name] for name in sorted(NODES)})
+    shipped = WORKFLOWS.parent / "locales" / "en" / "nodeDefs.json"
+    if os.environ.get("REVPERS_WRITE_WORKFLOWS"):
+        shipped.parent.mkdir(parents=True, exist_ok=True)
+        shipped.write_text(json.dumps(made, indent=2) + "\n")
+    assert json.loads(shipped.read_text()) == made, "run: make workflows"
