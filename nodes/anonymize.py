@@ -165,6 +165,7 @@ class AnonymizeFaces(io.ComfyNode):
                 "Finds everyone in the images, makes each of them somebody else, puts them back and looks again: with "
                 "a judge, a face that is still recognised is done again stronger, and then is an error."
             ),
+            advanced=("skip", "target", "likeness"),
             inputs=[
                 io.Image.Input("image", tooltip="Photos of any size."),
                 io.Model.Input("model", tooltip="An SDXL model."),
@@ -204,7 +205,6 @@ class AnonymizeFaces(io.ComfyNode):
                     min=0.0,
                     max=0.99,
                     step=0.01,
-                    extra_dict=sockets.ADVANCED,
                     tooltip="Share of the schedule left out, 0 to 0.99; the paper takes 0.7. Less changes more.",
                 ),
                 io.Int.Input(
@@ -229,7 +229,6 @@ class AnonymizeFaces(io.ComfyNode):
                     min=0.0,
                     max=0.95,
                     step=0.05,
-                    extra_dict=sockets.ADVANCED,
                     tooltip="0 takes strength as it is. Above 0 looks, for each face, for the weakest strength at "
                     "which every judge sees a stranger: this far on the way from its threshold to the likeness that "
                     "few strangers fall below. 0 to 0.95; needs a judge. The inversion is made once.",
@@ -251,7 +250,6 @@ class AnonymizeFaces(io.ComfyNode):
                     min=-1.0,
                     max=1.0,
                     step=0.01,
-                    extra_dict=sockets.ADVANCED,
                     tooltip="For 'keep': from which similarity on it is the same person, -1 to 1.",
                 ),
             ],

@@ -30,6 +30,7 @@ class FaceIDEmbed(io.ComfyNode):
             "FaceIDEmbed",
             "Who Is It (FaceID Embed)",
             description="Reads who is in an aligned face crop: the person to be led away from.",
+            advanced=("scale",),
             inputs=[
                 sockets.face_model_input(tooltip="From 'Load Face Recognition Model'."),
                 io.Image.Input(
@@ -43,7 +44,6 @@ class FaceIDEmbed(io.ComfyNode):
                     min=0.0,
                     max=3.0,
                     step=0.05,
-                    extra_dict=sockets.ADVANCED,
                     tooltip="Length of the identity vector, 0 to 3. The paper's value is 1; 0 is nobody.",
                 ),
             ],
@@ -65,6 +65,7 @@ class DetectFaces(io.ComfyNode):
             "Find Faces",
             "faces",
             description="Finds every face in the images and numbers them, the largest first.",
+            advanced=("smallest",),
             inputs=[
                 sockets.detector_input(tooltip="From 'Load Face Detector'."),
                 io.Image.Input("image", tooltip="One or more images of any size."),
@@ -82,7 +83,6 @@ class DetectFaces(io.ComfyNode):
                     min=4.0,
                     max=512.0,
                     step=1.0,
-                    extra_dict=sockets.ADVANCED,
                     tooltip="Height in pixels of the smallest face that must be found, 4 to 512; smaller takes longer.",
                 ),
                 io.Boolean.Input(

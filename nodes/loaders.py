@@ -37,6 +37,7 @@ class LoadFaceIDAdapter(io.ComfyNode):
             "Load FaceID Adapter",
             "loaders",
             description="Loads IP-Adapter-FaceID for SDXL, with the LoRA inside its file. " + ADAPTER_SOURCE,
+            advanced=("strength",),
             inputs=[
                 io.Combo.Input(
                     "adapter_name",
@@ -49,7 +50,6 @@ class LoadFaceIDAdapter(io.ComfyNode):
                     min=0.0,
                     max=2.0,
                     step=0.05,
-                    extra_dict=sockets.ADVANCED,
                     tooltip="How strongly the model listens to the identity, 0 to 2. The paper's value is 1.",
                 ),
             ],
@@ -75,6 +75,7 @@ class AdapterFromIPAdapter(io.ComfyNode):
             "loaders",
             description="Takes the FaceID adapter that IPAdapter_plus has loaded, so that it need not be loaded twice.",
             is_experimental=True,
+            advanced=("strength",),
             inputs=[
                 sockets.IPAdapter.Input(
                     "ipadapter",
@@ -88,7 +89,6 @@ class AdapterFromIPAdapter(io.ComfyNode):
                     min=0.0,
                     max=2.0,
                     step=0.05,
-                    extra_dict=sockets.ADVANCED,
                     tooltip="How strongly the model listens to the identity, 0 to 2. The paper's value is 1.",
                 ),
             ],
@@ -135,6 +135,7 @@ class LoadFaceDetector(io.ComfyNode):
             "Load Face Detector",
             "loaders",
             description="Loads a network that finds faces. Chain two of them: one finds whom the other misses.",
+            advanced=("provider",),
             inputs=[
                 io.Combo.Input(
                     "model_name",
@@ -146,7 +147,6 @@ class LoadFaceDetector(io.ComfyNode):
                     "provider",
                     options=["auto", "cpu", "cuda"],
                     default="auto",
-                    extra_dict=sockets.ADVANCED,
                     tooltip="Where it runs: cuda needs onnxruntime-gpu, auto takes it when it is there.",
                 ),
                 sockets.detector_input("also", optional=True, tooltip="Another detector, to unite their finds."),
@@ -173,6 +173,7 @@ class LoadJudge(io.ComfyNode):
             "loaders",
             description="Loads a recogniser that takes no part in the anonymization and says whether someone is still "
             "recognised. It must not be the one that 'Who Is It' uses.",
+            advanced=("threshold",),
             inputs=[
                 io.Combo.Input(
                     "model_name",
@@ -187,7 +188,6 @@ class LoadJudge(io.ComfyNode):
                     min=-1.0,
                     max=1.0,
                     step=0.001,
-                    extra_dict=sockets.ADVANCED,
                     tooltip="For files of your own: similarity from which on two faces are one person's, at a "
                     "false accept rate of 1e-3. -1 to 1.",
                 ),

@@ -31,14 +31,15 @@ FaceDetectionModel = io.Custom("FACE_DETECTION_MODEL")
 IPAdapter = io.Custom("IPADAPTER")
 """dict of IPAdapter_plus, see revpers_core.faceid.weights.from_state"""
 
-ADVANCED = {"advanced": True}
-"""extra_dict of inputs that are folded away; both versions hand it to the page."""
 ALIASES = ["anonymize", "face", "privacy", "de-identify", "FaceID", "reverse personalization"]
 
 
-def schema(node_id: str, name: str, room: str = "", **rest: Any) -> io.Schema:
+def schema(node_id: str, name: str, room: str = "", advanced: tuple[str, ...] = (), **rest: Any) -> io.Schema:
     """A node's schema in the pack's category, for every ComfyUI: ``search_aliases`` only where it knows them, outputs
-    shown by their ids, which 0.3.64 would show by their types."""
+    shown by their ids, which 0.3.64 would show by their types, ``advanced`` inputs folded away."""
+    for one in rest["inputs"]:
+        if one.id in advanced:
+            one.extra_dict = {**one.extra_dict, "advanced": True}
     for output in rest["outputs"]:
         output.display_name = output.display_name or output.id
     known = {field.name for field in fields(io.Schema)}
