@@ -27,6 +27,8 @@ def matched(originals: Path, results: Path) -> list[tuple[str, Path, Path | None
     if originals.is_file():
         return [(originals.name, originals, results if results.is_file() else _of(Path(originals.name), results))]
     found = pictures(originals) if originals.is_dir() else []
+    if results.resolve() != originals.resolve():  # results may lie in a folder among the originals
+        found = [path for path in found if results.resolve() not in path.resolve().parents]
     if not found:
         raise ValueError(f"{originals}: there are no pictures here: name a picture or a folder of pictures")
     names = [path.relative_to(originals) for path in found]

@@ -195,6 +195,9 @@ def test_files_are_matched_by_name(tmp_path) -> None:
     assert there == {"a.png": "a_anonymous.png", "b.jpg": "b.webp", "e.png": None, "in/c.png": "in/c_anonymous.png"}
     assert matched(before / "a.png", after)[0][2] == after / "a_anonymous.png"
     assert matched(before / "a.png", after / "b.webp")[0][2] == after / "b.webp"
+    inside = before / "in"
+    assert [name for name, _, _ in matched(before, inside)] == ["a.png", "b.jpg", "e.png"]
+    assert len(matched(before, before)) == 4
     with pytest.raises(ValueError, match="no pictures"):
         matched(tmp_path / "nowhere", after)
 
