@@ -21,7 +21,8 @@ for name in ("onnxruntime", "insightface", "onnx", "dlib"):
     sys.modules[name] = None  # importing it fails
 import comfy.options
 comfy.options.enable_args_parsing()
-import nodes, comfy.sd, comfy_api.latest, latent_preview, utils.extra_config, comfy_config.config_parser
+import utils.extra_config  # before nodes, which puts ComfyUI's comfy/utils.py in its way
+import nodes, comfy.sd, comfy_api.latest, latent_preview, comfy_config.config_parser
 utils.extra_config.load_extra_path_config(paths)
 before, start = set(sys.modules), time.process_time()
 loaded = asyncio.run(nodes.load_custom_node(base + "/custom_nodes/ComfyUI-ReversePersonalization"))
