@@ -106,6 +106,16 @@ class NullIDInvertDPMPP(io.ComfyNode):
                     control_after_generate=True,
                     tooltip="Another seed gives another new face. Keep it secret: it helps to undo the result.",
                 ),
+                io.Int.Input(
+                    "at_once",
+                    optional=True,
+                    default=0,
+                    min=0,
+                    max=999,
+                    tooltip="Steps that share a call of the model, 0 to 999. 0 takes as many as fit where only "
+                    "rounding changes (a float32 model without other packs' patches), else one. More than one in half "
+                    "precision is faster, but gives another result.",
+                ),
             ],
             outputs=[
                 sockets.Trajectory.Output(
@@ -115,10 +125,12 @@ class NullIDInvertDPMPP(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, adapter, positive, latent, steps: int, skip: float, seed: int) -> io.NodeOutput:
+    def execute(
+        cls, model, adapter, positive, latent, steps: int, skip: float, seed: int, at_once: int = 0
+    ) -> io.NodeOutput:
         levels = host.levels(model, steps, skip)
         callback = latent_preview.prepare_callback(model, steps)
-        return io.NodeOutput(host.invert(model, adapter, positive, latent, levels, seed, callback))
+        return io.NodeOutput(host.invert(model, adapter, positive, latent, levels, seed, callback, at_once))
 
 
 class NegativeIDGuidanceSampler(io.ComfyNode):

@@ -43,14 +43,15 @@ def anonymize(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = 
 
 
 def take_apart(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None, first: int = 0) -> Trajectory:
-    """The inversion of images (B, 3, H, W) under nobody's identity; of the plan it takes steps, skip and seed only.
+    """The inversion of images (B, 3, H, W) under nobody's identity; of the plan, guidance and attribute play no part.
 
     first: the place of the first image among all of the run, so that its noise is its own.
     """
     latents = ports.encode(image)
     levels = sigmas(timesteps(plan.steps, plan.skip), ports.sigma)
     noise = SeededNoise(plan.steps, latents.shape, plan.seed, range(first, first + len(latents)))
-    return invert(ports.branches(nobody(len(image)), latents), latents, levels, noise, on_step=on_step)
+    at_once = ports.at_once(latents, plan.at_once)
+    return invert(ports.branches(nobody(1), latents), latents, levels, noise, at_once=at_once, on_step=on_step)
 
 
 def redo(path: Trajectory, who: Identity, ports: Ports, plan: Plan, on_step: OnStep | None = None) -> Tensor:

@@ -185,7 +185,7 @@ def _job(args: argparse.Namespace) -> Job:
     _whole(args)
     attribute = Attribute(args.age, args.sex, args.look, args.text)
     seed = secrets.randbits(62) if args.seed is None else args.seed
-    plan = Plan(args.steps, args.skip, args.guidance, seed, attribute)
+    plan = Plan(args.steps, args.skip, args.guidance, seed, attribute, args.at_once)
     said = {name: getattr(args, name) for name in ("age", "sex", "look", "text")}
     settings = {"model": args.model.name if args.model else "pocket", "steps": args.steps, "skip": args.skip}
     settings |= {"guidance": args.guidance, "dtype": args.dtype, **{k: v for k, v in said.items() if v}}
@@ -358,11 +358,15 @@ def _run_options(parser: argparse.ArgumentParser, skip: float = PAPER_SKIP) -> N
     run.add_argument("--steps", type=int, default=PAPER_STEPS, help="per phase (default %(default)s)")
     run.add_argument("--skip", type=float, default=skip, help="part of the noise left out (default %(default)s)")
     run.add_argument("--seed", type=int, help="0 or more; drawn and not told unless given")
+    run.add_argument(
+        "--at-once", type=int, default=0, metavar="STEPS",
+        help="of the inversion that share a call of the network (0: as many as fit where only rounding changes)",
+    )  # fmt: skip
 
 
 def _demo(args: argparse.Namespace) -> int:
     seed = secrets.randbits(62) if args.seed is None else args.seed
-    plan = Plan(args.steps, args.skip, args.guidance, seed)
+    plan = Plan(args.steps, args.skip, args.guidance, seed, at_once=args.at_once or 1)  # a null replay is exact then
     model = pipeline((None, None, None), torch.float32, "cpu")
     with progress(3 * plan.steps, "demo") as on_step:
         shown = demo.run(model, plan, args.image, on_step)

@@ -8,8 +8,7 @@ and a null replay gives the photo back to about 1e-16 (float32 states drift by 1
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import sqrt
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 import torch
@@ -17,8 +16,9 @@ from torch import Tensor
 
 from .solver import Past, step
 
-Branches = Callable[[Tensor, float], tuple[Tensor, Tensor]]
-"""(x, sigma) -> the (uncond, cond) predictions of x0; x is (B, 4, h, w) in the state's dtype."""
+Branches = Callable[[Tensor, float | Tensor], tuple[Tensor, Tensor]]
+"""(x, sigma) -> the (uncond, cond) predictions of x0; x is (B, 4, h, w) in the state's dtype. sigma is one level, or,
+where the inversion asks for several steps at once, one a row: (B,) float64 on the CPU."""
 Predict = Callable[[Tensor, float], Tensor]
 """(x, sigma) -> the guided prediction of x0."""
 Guide = Callable[[Tensor, Tensor, Tensor, float], Tensor]
@@ -92,9 +92,13 @@ class Trajectory(NamedTuple):
         return x0 + self.sigmas[k] * self.noise[k].to(x0)
 
 
-def alpha(sigma: float) -> float:
+@overload
+def alpha(sigma: float) -> float: ...
+@overload
+def alpha(sigma: Tensor) -> Tensor: ...
+def alpha(sigma: float | Tensor) -> float | Tensor:
     """Scale of the variance-preserving coordinates at ``sigma``: x_vp = alpha * x."""
-    return 1 / sqrt(1 + sigma**2)
+    return (1 + sigma**2) ** -0.5
 
 
 def to_state(x: Tensor, device: torch.device | None = None) -> Tensor:
@@ -109,13 +113,16 @@ def invert(
     sigmas: tuple[float, ...],
     noise: Sequence[Tensor],
     *,
+    at_once: int = 1,
     keep_on: torch.device | str | None = None,
     on_step: OnStep | None = None,
 ) -> Trajectory:
     """Invert clean latents x0 (B, 4, h, w): 2 N evaluations per item, none of which depends on guidance.
 
-    ``branches`` must be under the null identity. ``keep_on``: where the predictions are kept (default: where they were
-    made). Raises ValueError when x0 is not finite or the noise does not fit.
+    ``branches`` must be under the null identity. ``at_once``: so many steps share a call of the network, fewer once
+    memory runs out; they do not depend on each other, but a batch of another size rounds otherwise, and a null replay
+    is exact to about 1e-4 only. ``keep_on``: where the predictions are kept (default: where they were made). Raises
+    ValueError when x0 is not finite or the noise does not fit.
     """
     if not torch.isfinite(x0).all():
         raise ValueError("the latent holds NaN or infinite values: encode the image with a VAE in float32 or bfloat16")
@@ -125,14 +132,31 @@ def invert(
             f"got {len(noise)} of shape {tuple(noise[0].shape)}"
         )
     path = Trajectory(x0, sigmas, noise, [], [])
-    for k, sigma in enumerate(sigmas[:-1]):
-        x = path.state(k)
-        uncond, cond = branches(x, sigma)
-        path.uncond.append(uncond.to(keep_on) if keep_on is not None else uncond)
-        path.cond.append(cond.to(keep_on) if keep_on is not None else cond)
-        if on_step:
-            on_step(k, cond, x)
+    while (k := len(path.cond)) < path.steps:
+        states = [path.state(i) for i in range(k, min(k + at_once, path.steps))]
+        try:
+            predicted = _together(branches, states, sigmas[k : k + len(states)])
+        except torch.OutOfMemoryError:
+            if len(states) == 1:
+                raise
+            at_once = len(states) // 2
+            continue
+        for x, (uncond, cond) in zip(states, predicted, strict=True):
+            path.uncond.append(uncond.to(keep_on) if keep_on is not None else uncond)
+            path.cond.append(cond.to(keep_on) if keep_on is not None else cond)
+            if on_step:
+                on_step(len(path.cond) - 1, cond, x)
     return path
+
+
+def _together(branches: Branches, states: list[Tensor], sigmas: Sequence[float]) -> list[tuple[Tensor, Tensor]]:
+    """Both predictions for each of the states (B, 4, h, w), from one call."""
+    if len(states) == 1:
+        return [branches(states[0], sigmas[0])]
+    rows = len(states[0])
+    levels = torch.tensor(sigmas, dtype=torch.float64).repeat_interleave(rows)
+    uncond, cond = branches(torch.cat(states), levels)
+    return list(zip(uncond.split(rows), cond.split(rows), strict=True))
 
 
 def noise_maps(path: Trajectory, guide: Guide, device: torch.device | None = None) -> Iterator[Tensor]:

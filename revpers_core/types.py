@@ -59,6 +59,8 @@ class Plan:
 
     steps: 2 or more, per phase. skip: [0, 1), part of the schedule left out. guidance: any finite number, negative
     leads away from the person. seed: >= 0; with the settings and the output it helps to undo the run, so keep it.
+    at_once: inversion steps a network call; 0 takes as many as memory allows where only rounding changes (a float32
+    network), else one. In half precision more than one is another result (docs/benchmarks.md).
     """
 
     steps: int = PAPER_STEPS
@@ -66,8 +68,11 @@ class Plan:
     guidance: float = PAPER_GUIDANCE
     seed: int = 0
     attribute: Attribute = field(default_factory=Attribute)
+    at_once: int = 0
 
     def __post_init__(self):
+        if self.at_once < 0:
+            raise ValueError(f"at_once must be 0 (as many as fit) or more, got {self.at_once}")
         if not isfinite(self.guidance):
             raise ValueError(f"guidance must be a finite number, got {self.guidance}")
         if self.seed < 0:
@@ -88,6 +93,11 @@ class Ports(Protocol):
     def decode(self, latents: Tensor) -> Tensor: ...
 
     def sigma(self, timestep: int) -> float: ...
+
+    def at_once(self, latents: Tensor, wanted: int = 0) -> int:
+        """Inversion steps a call of the network for such latents; where 0 is wanted as many as fit, 1 where more than
+        that is lossy."""
+        ...
 
     def branches(self, identity: Identity, latents: Tensor, prompt: str = "") -> Branches:
         """The network: cond = encoded "" and the identity, uncond = the prompt (zeros when empty) and nobody."""

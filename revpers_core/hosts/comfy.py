@@ -23,11 +23,16 @@ from torch import Tensor
 from .. import trajectory as core
 from ..anonymize import finite
 from ..identity import nobody
+from ..memory import steps_at_once, warn_if_lossy
 from ..schedule import sigmas, timesteps
 from ..trajectory import SeededNoise
 from ..types import Identity
-from .comfy_adapter import TOKENS, Adapter, adapt, check_sdxl
+from .comfy_adapter import TOKENS, Adapter, adapt, check_sdxl, compute_dtype, is_plain
 
+SIZES_AND_POOLED = {
+    "pooled_output", "width", "height", "crop_w", "crop_h", "target_width", "target_height"
+}  # fmt: skip
+"""What a conditioning may hold beside its words when steps share a call: no ControlNet, hook, area or time window."""
 COND, UNCOND = 0, 1
 """ComfyUI's numbers for the branches in ``cond_or_uncond``."""
 
@@ -70,7 +75,7 @@ class Network:
     def _conds(self) -> list[Any]:
         return [self.guider.conds["positive"], self.guider.conds["negative"]]
 
-    def branches(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    def branches(self, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
         """Both predictions before any guidance; every other pack's patch on the model is in force."""
         x, level = _fed(x, sigma)
         out = comfy.samplers.calc_cond_batch(self.guider.inner_model, self._conds, x, level, self.model_options)
@@ -104,9 +109,9 @@ class Network:
         )
 
 
-def _fed(x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+def _fed(x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
     x = x.float()
-    return x, x.new_full((len(x),), sigma)
+    return x, sigma.to(x) if isinstance(sigma, Tensor) else x.new_full((len(x),), sigma)
 
 
 def levels(model: Any, steps: int, skip: float) -> tuple[float, ...]:
@@ -138,8 +143,12 @@ def invert(
     sigmas: tuple[float, ...],
     seed: int,
     callback: Callback | None = None,
+    at_once: int = 0,
 ) -> ComfyTrajectory:
-    """Invert a LATENT under the null identity. ``positive``: encoded ""; its zeroed self is the other branch."""
+    """Invert a LATENT under the null identity. ``positive``: encoded ""; its zeroed self is the other branch.
+
+    ``at_once``: steps a call of the network; 0 takes as many as fit where only rounding changes, else one.
+    """
     samples = latent["samples"]
     if samples.ndim != 4 or samples.shape[1] != 4:
         raise ValueError(
@@ -148,7 +157,8 @@ def invert(
         )
     noise = SeededNoise(len(sigmas) - 1, samples.shape, seed, latent.get("batch_index"))
     run = Run(adapt(model, adapter), adapter, positive, zeroed(positive))
-    return ComfyTrajectory(run.invert(samples, sigmas, noise, callback), latent, positive, run.adapted.patches_uuid)
+    path = run.invert(samples, sigmas, noise, callback, at_once)
+    return ComfyTrajectory(path, latent, positive, run.adapted.patches_uuid)
 
 
 def replay(
@@ -225,21 +235,39 @@ class Run:
                 )
 
     def invert(
-        self, samples: Tensor, sigmas: tuple[float, ...], noise: Sequence[Tensor], callback: Callback | None = None
+        self,
+        samples: Tensor,
+        sigmas: tuple[float, ...],
+        noise: Sequence[Tensor],
+        callback: Callback | None = None,
+        at_once: int = 1,
     ) -> core.Trajectory:
-        """Invert latents (B, 4, h, w) under the null identity; the trajectory is kept on the CPU."""
+        """Invert latents (B, 4, h, w) under the null identity; the trajectory is kept on the CPU. ``at_once``: as in
+        ``invert``."""
         made: list[core.Trajectory] = []
 
         def body(sampler: Any, extra_args: dict[str, Any], on_step: core.OnStep) -> Tensor:
             network = Network.under(nobody(1), sampler.inner_model, extra_args, self.adapter)
             x0 = sampler.latent_image
-            path = core.invert(network.branches, x0, sigmas, noise, keep_on="cpu", on_step=on_step)
+            together = at_once or self._at_once(x0)
+            warn_if_lossy(together, compute_dtype(self.adapted))
+            path = core.invert(network.branches, x0, sigmas, noise, at_once=together, keep_on="cpu", on_step=on_step)
             made.append(path._replace(x0=x0.cpu()))
             return x0
 
         with timed("inversion", samples, len(sigmas) - 1):
             self._sample(body, samples, None, sigmas, 1.0, callback)
         return made[0]
+
+    def _at_once(self, x0: Tensor) -> int:
+        """Steps a call: one where something may depend on the level, or where the network rounds coarsely."""
+        words = {key for part in (self.positive, self.negative) for _, rest in part for key in rest}
+        if not words <= SIZES_AND_POOLED or not is_plain(self.adapted) or compute_dtype(self.adapted) != torch.float32:
+            return 1
+        device = comfy.model_management.get_torch_device()
+        free = comfy.model_management.get_free_memory(device)
+        required = self.adapted.model.memory_required
+        return steps_at_once(x0.shape, device.type, lambda rows: 1.5 * required([rows, *x0.shape[1:]]) < free)
 
     def replay(
         self,

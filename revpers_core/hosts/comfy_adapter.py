@@ -100,6 +100,23 @@ def check_sdxl(model: Any) -> None:
         )
 
 
+def compute_dtype(model: Any) -> torch.dtype:
+    """In which a ModelPatcher's network computes."""
+    return model.model.manual_cast_dtype or model.model_dtype()
+
+
+def is_plain(adapted: Any) -> bool:
+    """Whether nothing but our adapter is patched into the network's calls; what else is there may look at the level."""
+    options, wrapped = adapted.model_options, (*adapted.wrappers.values(), adapted.hook_patches)
+    transformer = dict(options["transformer_options"])
+    replaced = transformer.pop("patches_replace", {})
+    ours = all(
+        isinstance(patch, IdentityAttention) and not patch.before for patch in replaced.get("attn2", {}).values()
+    )
+    rest = {key: value for key, value in options.items() if key != "transformer_options"}
+    return ours and set(replaced) <= {"attn2"} and not any(transformer.values()) and not rest and not any(wrapped)
+
+
 def adapt(model: Any, adapter: Adapter) -> Any:
     """A clone of the ModelPatcher with the adapter's LoRA and identity attention; the given one stays untouched.
 

@@ -14,6 +14,7 @@ from ..faceid import weights as faceid
 from ..faceid.weights import FaceIDWeights
 from ..faces import recognise
 from ..faces.recognise import FaceModel
+from ..memory import BYTES, steps_at_once, warn_if_lossy
 from ..photo import Again
 from ..schedule import sdxl_sigmas
 from ..trajectory import Branches, OnStep, Trajectory
@@ -120,11 +121,25 @@ class ReversePersonalizationPipeline:
     def sigma(self, timestep: int) -> float:
         return self.levels[timestep]
 
+    def at_once(self, latents: Tensor, wanted: int = 0) -> int:
+        unet = self.sdxl.unet
+        warn_if_lossy(wanted, unet.dtype)
+        if wanted:
+            return wanted
+        if unet.dtype.itemsize < torch.float32.itemsize:
+            return 1
+
+        def fits(rows: int) -> bool:
+            need = rows * latents[0, 0].numel() * unet.dtype.itemsize * BYTES
+            return unet.device.type != "cuda" or need < torch.cuda.mem_get_info(unet.device)[0]
+
+        return steps_at_once(latents.shape, unet.device.type, fits)
+
     def branches(self, identity: Identity, latents: Tensor, prompt: str = "") -> Branches:
         conditions = self.conditions(identity, latents, prompt)
         network = unet_branches(self.sdxl.unet, conditions, self.levels, self.v_prediction)
 
-        def counted(x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        def counted(x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
             self.unet_evaluations += 2 * x.shape[0]
             return network(x, sigma)
 

@@ -132,13 +132,13 @@ def unet_branches(unet: Any, conditions: Conditions, levels: list[float], v_pred
     dtype = torch.promote_types(unet.dtype, torch.float32)
 
     @torch.inference_mode()
-    def branches(x: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-        batch = x.shape[0]
-        fed = (x * alpha(sigma)).to(unet.device, unet.dtype)
-        c = conditions
+    def branches(x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
+        batch, c = x.shape[0], conditions
+        level = sigma[:, None, None, None].to(x.device) if isinstance(sigma, Tensor) else sigma
+        fed = (x * alpha(level)).to(unet.device, unet.dtype)
         raw = unet(
             torch.cat([fed, fed]),
-            timestep_of(sigma, levels),
+            _timesteps(sigma, levels),
             encoder_hidden_states=c.embeds.to(fed).repeat_interleave(batch, 0),
             added_cond_kwargs={
                 "text_embeds": c.pooled.to(fed).repeat_interleave(batch, 0),
@@ -147,16 +147,22 @@ def unet_branches(unet: Any, conditions: Conditions, levels: list[float], v_pred
             cross_attention_kwargs={"identity_tokens": rows(c.tokens, batch).to(fed)},
             return_dict=False,
         )[0]
-        x, raw = to_state(x), to_state(raw)
-        x0 = x0_prediction(torch.cat([x, x]).to(raw.device), raw, sigma, v_prediction).to(dtype)
-        return x0[:batch], x0[batch:]
+        uncond, cond = to_state(raw, x.device).chunk(2)
+        return tuple(x0_prediction(x, part, level, v_prediction).to(raw.device, dtype) for part in (uncond, cond))
 
     return branches
 
 
-def x0_prediction(x: Tensor, raw: Tensor, sigma: float, v_prediction: bool) -> Tensor:
+def x0_prediction(x: Tensor, raw: Tensor, sigma: float | Tensor, v_prediction: bool) -> Tensor:
     """The network's raw output (noise, or v: arXiv:2202.00512) as a prediction of x0, in sigma space."""
     return x * alpha(sigma) ** 2 - raw * (sigma * alpha(sigma)) if v_prediction else x - sigma * raw
+
+
+def _timesteps(sigma: float | Tensor, levels: list[float]) -> int | Tensor:
+    """The training timestep of a level, or those of both branches' rows."""
+    if isinstance(sigma, Tensor):
+        return torch.tensor([timestep_of(one, levels) for one in sigma.tolist()]).repeat(2)
+    return timestep_of(sigma, levels)
 
 
 def timestep_of(sigma: float, levels: list[float]) -> int:

@@ -121,8 +121,9 @@ def text_control(ports: Ports, people: int) -> dict[str, float]:
 
 def null_replay(ports: Ports, photos: Tensor) -> float:
     """max |difference| of pixels between a null replay and the VAE's reconstruction."""
-    path = take_apart(photos, ports, Plan(steps=20))
-    same = redo(path, nobody(len(photos)), ports, Plan(steps=20))
+    plan = Plan(steps=20, at_once=1)
+    path = take_apart(photos, ports, plan)
+    same = redo(path, nobody(len(photos)), ports, plan)
     return float((same - ports.decode(path.x0)).abs().max())
 
 

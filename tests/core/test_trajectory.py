@@ -26,10 +26,11 @@ class Toy:
 
     def __call__(self, x, sigma):
         self.calls += 1
-        seen = x.to(self.kernel) / sqrt(1 + sigma**2)
+        sigma = torch.as_tensor(sigma, dtype=torch.float64).to(self.kernel.dtype).reshape(-1, 1, 1, 1)
+        seen = x.to(self.kernel) / (1 + sigma**2).sqrt()
         mixed = torch.tanh(torch.cat([conv2d(one[None], self.kernel, padding=1) for one in seen]))
         a, b = mixed.chunk(2, 1)
-        x0 = seen / sqrt(1 + sigma**2) + 0.3 * a * b
+        x0 = seen / (1 + sigma**2).sqrt() + 0.3 * a * b
         return x0, x0 + self.words * a + self.face * torch.sin(seen)
 
 
@@ -158,3 +159,31 @@ def test_broken_inputs_are_refused():
         invert(Toy(), photo(), LEVELS, SeededNoise(3, SHAPE, 0))
     with pytest.raises(ValueError, match="noises of shape"):
         invert(Toy(), photo(), LEVELS, SeededNoise(len(LEVELS) - 1, (1, *SHAPE[1:]), 0))
+
+
+@pytest.mark.parametrize("at_once", [2, 7, 20, 99])
+def test_steps_may_share_a_call(at_once):
+    x0, network = photo(), Toy(dtype=torch.float64)
+    noise = SeededNoise(len(LEVELS) - 1, x0.shape, 3)
+    together = invert(network, x0, LEVELS, noise, at_once=at_once)
+    assert network.calls == -(-(len(LEVELS) - 1) // at_once)
+    alone = invert(Toy(dtype=torch.float64), x0, LEVELS, noise)
+    for a, b in zip((*together.uncond, *together.cond), (*alone.uncond, *alone.cond), strict=True):
+        assert (a - b).abs().max() < 1e-14
+    made = [edited(path, -10.0, Toy(0.05, torch.float64)) for path in (together, alone)]
+    assert (made[0] - made[1]).abs().max() < 1e-11
+
+
+def test_out_of_memory_takes_fewer_steps_at_once():
+    class Small(Toy):
+        def __call__(self, x, sigma):
+            if len(x) > 5 * SHAPE[0]:
+                raise torch.OutOfMemoryError
+            return super().__call__(x, sigma)
+
+    told, network, x0 = [], Small(), photo()
+    noise = SeededNoise(len(LEVELS) - 1, x0.shape, 3)
+    path = invert(network, x0, LEVELS, noise, at_once=16, on_step=lambda k, cond, x: told.append(k))
+    assert told == list(range(path.steps)) and network.calls == 5
+    with pytest.raises(torch.OutOfMemoryError):
+        invert(Small(), photo(shape=(16, *SHAPE[1:])), LEVELS, SeededNoise(20, (16, *SHAPE[1:]), 3), at_once=4)

@@ -119,11 +119,41 @@ def test_nobody_gives_the_photo_back(lab: SimpleNamespace) -> None:
     with torch.inference_mode():
         model = lab.model()
         trajectory = lab.host.invert(
-            model, lab.adapter, lab.positive, lab.latent, lab.host.levels(model, 6, 0.7), seed=3
+            model, lab.adapter, lab.positive, lab.latent, lab.host.levels(model, 6, 0.7), seed=3, at_once=1
         )
         nobody = lab.types.Identity(torch.zeros(2, 512))
         same = lab.host.replay(model, lab.adapter, nobody, trajectory, zeros, -10.0)["samples"]
     assert (same - lab.latent["samples"]).abs().max() < 1e-6 * lab.latent["samples"].abs().max()
+
+
+def test_steps_share_a_call_only_where_nothing_looks_at_the_level(lab: SimpleNamespace, monkeypatch: Any) -> None:
+    calls: list[int] = []
+    branches = lab.host.Network.branches
+    monkeypatch.setattr(
+        lab.host.Network, "branches", lambda self, x, sigma: calls.append(len(x)) or branches(self, x, sigma)
+    )
+
+    def inverted(model: Any, positive: Any = lab.positive, at_once: int = 0) -> torch.Tensor:
+        calls.clear()
+        with torch.inference_mode():
+            levels = lab.host.levels(model, 6, 0.7)
+            made = lab.host.invert(model, lab.adapter, positive, lab.latent, levels, seed=3, at_once=at_once)
+        return torch.stack(made.path.cond)
+
+    together = inverted(lab.model())
+    assert calls == [12]
+    alone = inverted(lab.model(), at_once=1)
+    assert calls == [2] * 6
+    assert (together - alone).abs().max() < 1e-5 * alone.abs().max()
+    inverted(lab.model(), at_once=4)
+    assert calls == [8, 4]
+    patched = lab.model().clone()
+    patched.set_model_attn1_patch(lambda q, k, v, extra: (q, k, v))
+    inverted(patched)
+    assert calls == [2] * 6
+    (embeds, rest), *_ = lab.positive
+    inverted(lab.model(), [[embeds, {**rest, "start_percent": 0.0, "end_percent": 0.9}]])
+    assert calls == [2] * 6
 
 
 def test_custom_cfg_functions_act_in_both_phases(lab: SimpleNamespace) -> None:
