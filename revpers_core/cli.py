@@ -308,7 +308,7 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(run=_demo)
     show.add_argument("--image", type=Path, help="a photo; its middle square is taken")
     show.add_argument("-o", "--output", type=Path, default=Path("demo"), metavar="DIR")
-    _run_options(show, demo.SKIP)
+    _run_options(show, demo.GUIDANCE)
     return parser
 
 
@@ -352,11 +352,11 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _run_options(parser: argparse.ArgumentParser, skip: float = PAPER_SKIP) -> None:
+def _run_options(parser: argparse.ArgumentParser, guidance: float = PAPER_GUIDANCE) -> None:
     run = parser.add_argument_group("run")
-    run.add_argument("--guidance", type=float, default=PAPER_GUIDANCE, help="below 0 leads away (default %(default)s)")
+    run.add_argument("--guidance", type=float, default=guidance, help="below 0 leads away (default %(default)s)")
     run.add_argument("--steps", type=int, default=PAPER_STEPS, help="per phase (default %(default)s)")
-    run.add_argument("--skip", type=float, default=skip, help="part of the noise left out (default %(default)s)")
+    run.add_argument("--skip", type=float, default=PAPER_SKIP, help="part of the noise left out (default %(default)s)")
     run.add_argument("--seed", type=int, help="0 or more; drawn and not told unless given")
     run.add_argument(
         "--at-once", type=int, default=0, metavar="STEPS",

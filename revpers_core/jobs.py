@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from . import images
+from .anonymize import likeness
 from .faces.geometry import face_for_recogniser, face_in_aligned
 from .faces.judges import Judge
 from .faces.masks import Part
 from .faces.select import Embed, Keep, keeper
-from .identity import similarity
 from .photo import Done, Tools, Wishes, anonymize_or, nobody_stays, verdict
 from .strength import Aim, Look, found, refused, seen_by
 from .trajectory import OnStep
-from .types import Face, Identity, NoFaceError, Plan
+from .types import Face, Plan
 
 if TYPE_CHECKING:
     from .hosts.diffusers import ReversePersonalizationPipeline
@@ -74,15 +74,16 @@ def crop(job: Job, image: Tensor, on_step: OnStep | None) -> tuple[Tensor, dict[
         return job.pipeline.redo(result.path, result.source, replace(job.plan, guidance=guidance), on_step)
 
     def look(made: Tensor) -> Look:
-        return seen_by(job.judges, before, [judge.embed(made[0], face) for judge in job.judges], job.aim)
+        now = [judge.embed(made[0], face) for judge in job.judges]
+        return seen_by(job.judges, before, now, job.aim, likeness(result.source, made, job.pipeline.embed))
 
     tried = found(make, look, job.plan.guidance, job.aim)
     if tried.made is None:
         raise refused(1, tried.tries, job.aim)
     return tried.made[0], {
         "guidance": tried.guidance,
-        "similarity_null": likeness(job.pipeline, result.source, result.reconstruction),
-        "similarity_after": likeness(job.pipeline, result.source, tried.made),
+        "similarity_null": likeness(result.source, result.reconstruction, job.pipeline.embed),
+        "similarity_after": likeness(result.source, tried.made, job.pipeline.embed),
         "verdict": verdict(job.judges),
     }
 
@@ -129,14 +130,6 @@ def square(image: Tensor) -> Tensor:
             "the side, or give a detector"
         )
     return image
-
-
-def likeness(pipeline: "ReversePersonalizationPipeline", source: Identity, image: Tensor) -> float | None:
-    """Cosine similarity of a picture (1, 3, S, S) to the source, to 4 digits; None where no face is seen in it."""
-    try:
-        return round(float(similarity(source, pipeline.embed(image))), 4)
-    except NoFaceError:
-        return None
 
 
 def describe(faces: Sequence[Face]) -> list[dict[str, Any]]:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from .anonymize import likeness
 from .faces.geometry import Crop, cut
 from .faces.judges import Judge
 from .faces.masks import Part, face_mask, parts_mask
 from .faces.paste import footprint, paste
 from .faces.select import Keep
 from .faces.unite import same_face
-from .identity import similarity
 from .strength import Aim, Look, StillRecognisedError, found, refused, seen_by
 from .types import Face, Identity, NoFaceError
 
@@ -123,12 +123,16 @@ def _without(face: Face, photo: Tensor, done: Done, tools: Tools, wishes: Wishes
     where = _where(crop, wishes)
     source = [judge.embed(photo, face) for judge in tools.judges]
 
+    def alike(image: Tensor) -> float | None:
+        return likeness(who, image, lambda one: tools.embed(one, face))
+
     def make(guidance: float) -> Tensor:
         return paste(done.image, crop, again(guidance)[0], where, match=wishes.match)
 
     def look(image: Tensor) -> Look:
         """Pose stays, so the face's points serve both pictures."""
-        return seen_by(tools.judges, source, [judge.embed(image, face) for judge in tools.judges], wishes.aim)
+        now = [judge.embed(image, face) for judge in tools.judges]
+        return seen_by(tools.judges, source, now, wishes.aim, alike(image))
 
     result = found(make, look, wishes.guidance, wishes.aim)
     if result.made is None:
@@ -136,7 +140,7 @@ def _without(face: Face, photo: Tensor, done: Done, tools: Tools, wishes: Wishes
     record = {
         "face": face,
         "guidance": result.guidance,
-        "similarity_after": _likeness(who, tools, result.made, face),
+        "similarity_after": alike(result.made) or 0.0,
         "verdict": verdict(tools.judges),
     }
     mask = torch.maximum(done.mask, footprint(result.made, crop, where))
@@ -159,11 +163,3 @@ def verdict(judges: Sequence[Judge]) -> str:
 def _told(record: dict[str, Any]) -> dict[str, Any]:
     face: Face = record["face"]
     return {"box": list(face.box), "score": face.score, **{k: v for k, v in record.items() if k != "face"}}
-
-
-def _likeness(who: Identity, tools: Tools, image: Tensor, face: Face) -> float:
-    """To the source, as the recogniser that steered the run sees it; 0 where it sees no face any more."""
-    try:
-        return round(float(similarity(who, tools.embed(image, face))), 4)
-    except NoFaceError:
-        return 0.0

@@ -8,6 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 from torch import Tensor
 
 from .faces.judges import Judge
+from .identity import SAME
 
 STRONGER = 1.5
 """What guidance is multiplied with for a face that a judge still recognises."""
@@ -106,14 +107,25 @@ def next_guidance(tries: Sequence[Try], aim: Aim | None) -> float | None:
     return -(weak + strong) / 2 if strong - weak > NEAR else None
 
 
-def seen_by(judges: Sequence[Judge], source: Sequence[Tensor], now: Sequence[Tensor], aim: Aim | None = None) -> Look:
+def seen_by(
+    judges: Sequence[Judge],
+    source: Sequence[Tensor],
+    now: Sequence[Tensor],
+    aim: Aim | None = None,
+    steered: float | None = None,
+) -> Look:
     """What the judges make of a face, from its embeddings (one a judge) before and after.
+
+    steered: its likeness as the recogniser that steered the run sees it. That one is easily content, so it is asked
+    only whether the face is the SAME.
 
     KNOWN where any judge's likeness is not surely below its threshold (NaN included), else BEYOND where, under an aim,
     any is below its floor.
     """
     likeness = [(judge, judge.similarity(a, b)) for judge, a, b in zip(judges, source, now, strict=True)]
     known = tuple(judge.name for judge, value in likeness if not value < _limit(judge, aim))
+    if steered is not None and steered >= SAME:
+        known += ("the recogniser that steered the run",)
     if known:
         return Look(Seen.KNOWN, known)
     beyond = tuple(judge.name for judge, value in likeness if aim and value < judge.rule.floor)

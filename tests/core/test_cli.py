@@ -16,7 +16,7 @@ from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
 from revpers_core.pocket import world
 from revpers_core.types import Face
 
-FAST = ["--steps", "3", "--skip", "0.5", "--guidance", "-2"]
+FAST = ["--steps", "3", "--skip", "0.5", "--guidance", "-10"]
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,15 @@ def test_a_picture_becomes_a_picture_and_a_record(capsys, tmp_path):
     ]  # fmt: skip
     assert (record["image"], record["output"]) == ("me.png", "out/me_anonymous.png")
     assert record["unet_evaluations"] == 4 * 3 and record["verdict"] == "unverified"
-    wanted = {"model": "pocket", "steps": 3, "skip": 0.5, "guidance": -2.0, "dtype": "float32", "age": "old", "seed": 5}
+    wanted = {
+        "model": "pocket",
+        "steps": 3,
+        "skip": 0.5,
+        "guidance": -10.0,
+        "dtype": "float32",
+        "age": "old",
+        "seed": 5,
+    }
     assert record["settings"] == wanted
     assert -1 <= record["similarity_after"] <= 1
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["me_anonymous.png"]
@@ -82,7 +90,7 @@ def test_the_record_is_true(capsys):
 
     pipeline = ReversePersonalizationPipeline.from_pocket()
     image = images.resized(images.read("me.png"), 128)[None]
-    result = pipeline.anonymize(image, Plan(3, 0.5, -2.0, 5))
+    result = pipeline.anonymize(image, Plan(3, 0.5, -10.0, 5))
     source = pipeline.embed(image)
     null = pipeline.decode(pipeline.encode(image))
     for name, seen in (("similarity_after", result.image), ("similarity_null", null)):
@@ -102,7 +110,7 @@ def test_a_target_samples_again_along_one_inversion(capsys, tmp_path, monkeypatc
         name="j", rule=rule, embed=lambda image, face: None, similarity=lambda a, b: next(told, 0.9)
     )
     monkeypatch.setattr(cli, "pocket_judge", lambda: judge)
-    call = ["anonymize", "me.png", "-o", "out", "--json", "--judge", "pocket", "--target", *FAST]
+    call = ["anonymize", "me.png", "-o", "out", "--json", "--judge", "pocket", "--target", *FAST, "--guidance", "-2"]
     code, out, _ = run(capsys, *call)
     record = json.loads(out)
     assert (code, record["guidance"], record["verdict"]) == (0, -2.5, "not re-identified by 1 of 1 judges")

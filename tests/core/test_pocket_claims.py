@@ -15,7 +15,7 @@ from revpers_core.pocket import world
 from revpers_core.pocket.laboratory import People, anonymized, judged, read, somebody_else
 from revpers_core.types import NoFaceError, Plan
 
-PLAN = Plan(steps=10, skip=0.5, guidance=-10)
+PLAN = Plan(steps=10, skip=0.7, at_once=1, guidance=-10)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,11 @@ def test_a_null_replay_is_the_vaes_picture(people, pipeline):
     path = take_apart(people.photos[:3], pipeline, PLAN)
     same = redo(path, nobody(3), pipeline, PLAN)
     assert (same - pipeline.decode(path.x0)).abs().max() < 1e-5
+
+
+def test_a_face_that_hardly_changed_is_an_error(people, pipeline):
+    with pytest.raises(ValueError, match="face 1 of 2 came out unchanged"):
+        pipeline.anonymize(people.photos[:2], replace(PLAN, guidance=-0.2))
 
 
 def test_the_recogniser_tells_a_face_from_none(people):

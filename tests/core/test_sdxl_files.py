@@ -10,6 +10,7 @@ from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, con
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from revpers_core.anonymize import take_apart
 from revpers_core.hosts import diffusers_files
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
 from revpers_core.hosts.diffusers_files import POCKET_CONFIG, SDXL_CONFIG, pocket_sdxl, single_file, tokenizers
@@ -120,7 +121,7 @@ def miniature(tmp_path_factory, random_files):
 def anonymous(pipeline):
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(4))
     plan = Plan(4, 0.5, -3.0, 7, Attribute(age="old", sex="woman"))
-    return pipeline.anonymize(image, plan).image
+    return pipeline.redo(take_apart(image, pipeline, plan), pipeline.embed(image), plan)
 
 
 def test_a_single_file_is_the_folders_model(miniature, random_files, offline):

@@ -101,3 +101,9 @@ def test_refusals_name_judges_and_tries() -> None:
 def test_impossible_aims_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="target"):
         Aim(**wrong)
+
+
+def test_the_recogniser_that_steered_the_run_vouches_for_nothing_but_sees_the_same_face():
+    assert seen_by([], [], [], steered=0.9).seen is Seen.KNOWN
+    assert seen_by([], [], [], steered=0.5).seen is Seen.RIGHT
+    assert seen_by([], [], [], steered=None).seen is Seen.RIGHT
