@@ -7,6 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .anonymize import AnonymizeFaces, AttributePrompt, NegativeIDGuidanceSampler, NullIDInvertDPMPP
 from .audit import Audit
+from .compare import BeforeAfter, SeveralStrengths
 from .faces import CropFaces, DetectFaces, FaceIDEmbed, PasteFaces, SelectFaces
 from .loaders import (
     AdapterFromIPAdapter,
@@ -43,6 +44,8 @@ class ReversePersonalization(ComfyExtension):
             PasteFaces,
             AnonymizeFaces,
             Audit,
+            SeveralStrengths,
+            BeforeAfter,
             Save,
         ]
 

@@ -76,6 +76,7 @@ class NullIDInvertDPMPP(io.ComfyNode):
                 "Inverts the photo with nobody's identity (edit-friendly SDE-DPM-Solver++). Runs once per photo: "
                 "another person, look or guidance re-uses it."
             ),
+            advanced=("at_once",),
             inputs=[
                 io.Model.Input("model", tooltip="An SDXL model. Give the sampler the same."),
                 sockets.Adapter.Input("adapter", tooltip="From 'Load FaceID Adapter'. Give the sampler the same."),
@@ -140,6 +141,7 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
             "NegativeIDGuidanceSampler",
             "Become Somebody Else (Negative ID Sampler)",
             description="Samples the photo again along the same noise, away from the person it shows.",
+            advanced=("guidance",),
             inputs=[
                 io.Model.Input("model", tooltip="The same model as for the inversion."),
                 sockets.Adapter.Input("adapter", tooltip="The same adapter as for the inversion."),
@@ -152,17 +154,29 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
                     min=-30.0,
                     max=30.0,
                     step=0.5,
-                    tooltip="Below 0 leads away from the person, the further the stronger (paper: -10); 0 ignores who "
-                    "it is, above 0 makes the person more alike. -30 to 30.",
+                    tooltip="What strength 1 means, -30 to 30. Below 0 leads away from the person (paper: -10); 0 "
+                    "ignores who it is, above 0 makes the person more alike.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    optional=True,
+                    default=1.0,
+                    min=0.0,
+                    max=3.0,
+                    step=0.05,
+                    tooltip="How far from the person, 0 to 3: 1 takes guidance as it is, 0.5 goes half as far. More is "
+                    "safer and costs detail.",
                 ),
             ],
             outputs=[io.Latent.Output("latent", tooltip="To 'VAE Decode'.")],
         )
 
     @classmethod
-    def execute(cls, model, adapter, identity, trajectory, attribute, guidance: float) -> io.NodeOutput:
+    def execute(
+        cls, model, adapter, identity, trajectory, attribute, guidance: float, strength: float = 1.0
+    ) -> io.NodeOutput:
         callback = latent_preview.prepare_callback(model, trajectory.path.steps)
-        latent = host.replay(model, adapter, identity, trajectory, attribute, guidance, callback)
+        latent = host.replay(model, adapter, identity, trajectory, attribute, guidance * strength, callback)
         samples = latent["samples"].to(comfy.model_management.intermediate_device())
         return io.NodeOutput({**latent, "samples": samples})
 
@@ -269,6 +283,7 @@ class AnonymizeFaces(io.ComfyNode):
                 io.Image.Output("anonymized", display_name="image", tooltip="The finished images."),
                 io.Mask.Output("mask", tooltip="Where the images may have changed."),
                 io.String.Output("report", tooltip="A JSON line an image: faces, verdicts. No embedding, no seed."),
+                io.String.Output("verdict", tooltip="In words: who was changed, and who has looked at the result."),
             ],
         )
 
@@ -297,4 +312,7 @@ class AnonymizeFaces(io.ComfyNode):
         watched = progress.watching(tools)
         done = [photo.anonymize_or(no_face, one, watched, wishes) for one in progress.over(to_core(image))]
         report = "\n".join(json.dumps({"image": i, "faces": one.faces, "kept": one.kept}) for i, one in enumerate(done))
-        return io.NodeOutput(to_comfy(one.image for one in done), torch.cat([one.mask for one in done]), report)
+        verdict = "\n".join(f"image {i}: {photo.summary(one)}" for i, one in enumerate(done, 1))
+        return io.NodeOutput(
+            to_comfy(one.image for one in done), torch.cat([one.mask for one in done]), report, verdict
+        )

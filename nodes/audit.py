@@ -25,7 +25,7 @@ class Audit(io.ComfyNode):
                 "still recognised. Without a detector the images must be aligned crops with one face each."
             ),
             inputs=[
-                io.Image.Input("originals", tooltip="The images before."),
+                io.Image.Input("originals", tooltip="The images before; or one, of which all results were made."),
                 io.Image.Input(
                     "results", tooltip="The images after, in the same order. One that is missing counts as a failure."
                 ),
@@ -48,6 +48,8 @@ class Audit(io.ComfyNode):
 
     @classmethod
     def execute(cls, originals, results, judge, detector=None) -> io.NodeOutput:
+        if len(originals) == 1:
+            originals = originals.expand(len(results), -1, -1, -1)
         if len(results) > len(originals):
             raise ValueError(
                 f"results has {len(results)} images for {len(originals)} originals: connect those of these"

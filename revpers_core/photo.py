@@ -160,6 +160,20 @@ def verdict(judges: Sequence[Judge]) -> str:
     return "unverified: the judge knows rendered faces only" if judges else "unverified"
 
 
+def summary(done: Done) -> str:
+    """One sentence for people: how many became somebody else, and who has looked at them since."""
+    if not done.faces and not done.kept:
+        blurred_whole = bool(done.mask.any())
+        return f"no face was found: the picture is {'blurred whole' if blurred_whole else 'as it was'}"
+    left = f", {len(done.kept)} left alone as asked" if done.kept else ""
+    said = "; ".join(sorted({str(one["verdict"]) for one in done.faces}))
+    return f"{_faces(len(done.faces))} somebody else now{left}{': ' if said else ''}{said}"
+
+
+def _faces(count: int) -> str:
+    return f"{count} face is" if count == 1 else f"{count} faces are"
+
+
 def _told(record: dict[str, Any]) -> dict[str, Any]:
     face: Face = record["face"]
     return {"box": list(face.box), "score": face.score, **{k: v for k, v in record.items() if k != "face"}}

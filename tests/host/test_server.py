@@ -16,7 +16,7 @@ NODES = {
     "FaceIDEmbed", "AttributePrompt", "NullIDInvertDPMPP", "NegativeIDGuidanceSampler", "RevPersLoadFaceIDAdapter",
     "RevPersLoadFaceModel", "RevPersLoadPocket", "RevPersPocketFace", "RevPersLoadFaceDetector", "RevPersLoadJudge",
     "RevPersDetectFaces", "RevPersSelectFaces", "RevPersCropFaces", "RevPersPasteFaces", "RevPersAnonymizeFaces",
-    "RevPersAudit", "RevPersSave", "RevPersAdapterFromIPAdapter",
+    "RevPersAudit", "RevPersSave", "RevPersAdapterFromIPAdapter", "RevPersBeforeAfter", "RevPersSeveralStrengths",
 }  # fmt: skip
 
 
@@ -92,8 +92,8 @@ def test_only_the_sampler_runs_again_for_another_guidance(server: Server) -> Non
 
 
 def test_an_attribute_changes_the_face(server: Server) -> None:
-    plain = picture(server, workflow("anonymize_aligned_face.pocket", guidance=-4.0))
-    old = picture(server, workflow("anonymize_aligned_face.pocket", guidance=-4.0, age="old", sex="man"))
+    plain = picture(server, workflow("anonymize_aligned_face.pocket", guidance=-4.0, strength=1.0))
+    old = picture(server, workflow("anonymize_aligned_face.pocket", guidance=-4.0, strength=1.0, age="old", sex="man"))
     assert np.abs(old - plain).mean() > 1
 
 

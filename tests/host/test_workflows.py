@@ -39,7 +39,8 @@ def files(server: Server, entry: dict[str, Any]) -> list[Any]:
     assert entry["status"]["status_str"] == "success", entry["status"]
     outputs = sorted(entry["outputs"].items(), key=lambda item: int(item[0]))
     folders = {"output": server.base / "output", "temp": server.base / "temp"}
-    return [folders[i["type"]] / i["subfolder"] / i["filename"] for _, out in outputs for i in out.get("images", [])]
+    shown = [one for _, out in outputs for key in ("before", "images") for one in out.get(key, [])]
+    return [folders[one["type"]] / one["subfolder"] / one["filename"] for one in shown]
 
 
 def run(server: Server, name: str, **changes: Any) -> list[np.ndarray[Any, Any]]:

@@ -1,102 +1,147 @@
-"""What the shipped workflows say of themselves, and where their loaders' files come from."""
+"""What the shipped workflows say of themselves, in Markdown, and where their loaders' files come from."""
+
+FILES = (
+    "\n\n**Files** (each loader's help page says where they go): "
+    "[SDXL base 1.0](https://huggingface.co/stabilityai/stable-diffusion-xl-base-1.0), "
+    "[ip-adapter-faceid_sdxl.bin](https://huggingface.co/h94/IP-Adapter-FaceID) and "
+    "[buffalo_l](https://github.com/deepinsight/insightface/releases/tag/v0.7). The last two are non-commercial."
+)
+POCKET = (
+    "Press **Run**: it needs no file and takes seconds.\n\n"
+    "The pocket model comes with the pack and knows rendered faces only. It shows how everything works and does "
+    "**not** "
+    "anonymize photos: for those open the template without *.pocket*."
+)
+SAVING = (
+    "\n\nKeep *Save Anonymous Image*: *Save Image* would write the workflow with its seed into the picture, and that "
+    "helps "
+    "to undo the result."
+)
+JUDGE = "\n\nThe text box says who has looked. *unverified* is nobody: connect *Load Judge* to **judge** for a "
+"second opinion."
+LOOK = "\n\nA tool is as good as the face it misses: look at the result, faces in the background too."
 
 NOTES = {
     "anonymize_aligned_face": (
-        "An aligned face crop becomes somebody else.\n\n"
-        "1. Load a square photo of one face, framed as in FFHQ (eyes just above the middle).\n"
-        "2. Say in 'New Face Looks Like' who the new face may look like, or leave it open.\n"
-        "3. 'guidance' is how far from the person: -10 is the paper's. Changing it runs the sampler alone.\n\n"
-        "Files: SDXL base 1.0, ip-adapter-faceid_sdxl.bin, buffalo_l. ComfyUI's own 'Save Image' would write this "
-        "workflow into the picture, and the seed in it helps to undo the result: keep 'Save Anonymous Image'."
+        "## A portrait becomes somebody else\n\n"
+        "1. **Load Image**: a square photo of one face, framed as in FFHQ (eyes just above the middle).\n"
+        "2. **New Face Looks Like**: say who the new face may look like, or leave it open.\n"
+        "3. **strength** in *Become Somebody Else* is how far from the person. Changing it is quick: the photo stays "
+        "taken apart.\n"
+        "4. Draw the slider of *Before and After*. Another **seed** gives another person." + SAVING + FILES
     ),
     "anonymize_aligned_face.pocket": (
-        "The same with the pocket model that comes with the pack: queue it, it runs in seconds and needs no file.\n"
-        "Change 'person' and 'photo' for another face, 'guidance' for how far from the person.\n"
-        "It shows how everything works; it does not anonymize real photos."
+        "## A face becomes somebody else\n\n" + POCKET + "\n\n"
+        "Then change **person** for another face, **strength** for how far from the person, **age** or **sex** for who "
+        "comes instead; draw the slider of *Before and After*."
     ),
     "anonymize_everyone": (
-        "Everyone in a photo becomes somebody else.\n\n"
-        "1. Load a photo of any size. Every face that is found is cut out, made into somebody else and put back; then "
-        "the result is searched again, and a face that was missed is an error.\n"
-        "2. 'strength' 1 is the paper's guidance of -10.\n"
-        "3. Connect 'Load Judge' to 'judge' for a second opinion: without one the verdict is 'unverified'.\n"
-        "4. Connect photos of people to 'keep' to leave them alone.\n\n"
-        "A tool is as good as the face it misses: look at the result, faces in the background too."
+        "## Everyone in a photo\n\n"
+        "1. **Load Image**: a photo of any size, with any number of people.\n"
+        "2. **strength** is how far from the person; 1 is the paper's.\n"
+        "3. **keep** takes photos of people who stay as they are.\n\n"
+        "Each face is cut out, made into somebody else and put back; then the picture is searched again. A face that "
+        "was "
+        "missed is an error, not a result." + JUDGE + LOOK + FILES
     ),
     "anonymize_everyone.pocket": (
-        "The same with the pocket model and three rendered people side by side: queue it, it needs no file.\n"
-        "Its detector finds rendered faces only; it does not anonymize real photos."
+        "## Everyone in a picture\n\n"
+        + POCKET
+        + "\n\nThree rendered people side by side are found, cut out, made into "
+        "somebody else and put back." + JUDGE
     ),
     "anonymize_keep_one": (
-        "Everyone but one person becomes somebody else.\n\n"
-        "1. Above, the photo; below it, another photo of the person to leave alone.\n"
-        "2. 'Choose Faces' compares: 'likeness' is from where on two faces are one person's. The preview shows who was "
+        "## Everyone but one person\n\n"
+        "1. First **Load Image**: the photo. Second: another photo of the person to leave alone.\n"
+        "2. **likeness** in *Choose Faces* is from where on two faces are one person's. The first preview shows who "
+        "was "
         "found.\n"
-        "3. The others are cut out, made into somebody else in one batch, and put back. The kept face and the rest of "
-        "the photo stay bit for bit.\n\n"
-        "This path has no second look: 'Anonymize Everyone' with 'keep' has one."
+        "3. The others are made into somebody else in one batch and put back; the kept face and the rest of the photo "
+        "stay bit for bit.\n\n"
+        "These single steps have no second look: *Anonymize Everyone* with **keep** has one." + FILES
     ),
     "anonymize_keep_one.pocket": (
-        "The same with the pocket model and three rendered people side by side, of whom the middle one stays: queue "
-        "it, it needs no file.\nIts detector finds rendered faces only; it does not anonymize real photos."
+        "## Everyone but one person\n\n"
+        + POCKET
+        + "\n\nOf three rendered people the middle one stays, known from another "
+        "picture."
     ),
     "attributes": (
-        "One photo, two new people, as the words say.\n\n"
-        "The photo is taken apart once; each 'Become Somebody Else' reads its own 'New Face Looks Like'. Change age, "
-        "sex and look there: only that branch runs again. What you leave open is drawn by the model."
+        "## One photo, two new people\n\n"
+        "1. **age**, **sex** and **look** in the two *New Face Looks Like* say who comes instead.\n"
+        "2. Change one: only its branch runs again, the photo is taken apart once.\n"
+        "3. What you leave open is drawn by the model." + SAVING + FILES
     ),
     "attributes.pocket": (
-        "The same with the pocket model: queue it, it needs no file. Guidance is -4 here, so that more of the photo "
-        "and less of the words counts. It does not anonymize real photos."
+        "## One face, two new people\n\n"
+        + POCKET
+        + "\n\nThe photo is taken apart once; each *Become Somebody Else* reads its "
+        "own *New Face Looks Like*. **strength** is low, so that more of the face stays."
     ),
     "compare_strengths": (
-        "How far from the person is far enough? Four strengths along one inversion, and what a judge that took no part "
-        "says of each.\n\n"
-        "1. Change 'guidance' in the four boxes. -2 stays near the person, -15 goes far and costs detail.\n"
-        "2. In the audit's picture a bar beyond the line is still recognised. Take the weakest that is not.\n\n"
-        "The judge here is dlib (pip install dlib-bin face_recognition_models). The audit's picture shows the "
-        "original: it is previewed, not saved."
+        "## How far is far enough?\n\n"
+        "1. **strengths**: each is tried along one inversion, and shown to a judge that took no part.\n"
+        "2. In the audit's picture a bar beyond its line is still recognised. Take the weakest that is not.\n"
+        "3. Type that **strength** into the other templates.\n\n"
+        "The judge is dlib: `pip install dlib-bin face_recognition_models`. The audit's picture shows the original: "
+        "it is "
+        "previewed, not saved." + FILES
     ),
     "compare_strengths.pocket": (
-        "The same with the pocket model and its own judge: queue it, it needs no file. It does not anonymize real "
-        "photos."
+        "## How far is far enough?\n\n"
+        + POCKET
+        + "\n\nEach of the **strengths** is tried along one inversion; in the audit's "
+        "picture a bar beyond its line is still recognised. The judge knows rendered faces, too, and vouches for "
+        "nobody."
     ),
     "keep_eyes_and_mouth": (
-        "Somebody else with the same eyes and mouth: the most of the expression, and more of the person. Look at the "
-        "audit before you call it anonymous.\n\n"
-        "'keep_eyes_and_mouth' in 'Anonymize Everyone', or in 'Put Faces Back' for the single steps."
+        "## The same eyes and mouth\n\n"
+        "**keep_eyes_and_mouth** in *Anonymize Everyone* (or in *Put Faces Back*) leaves the most of the expression, "
+        "and "
+        "more of the person: let a judge look before you call it anonymous." + JUDGE + FILES
     ),
     "keep_eyes_and_mouth.pocket": (
-        "The same with the pocket model: queue it, it needs no file. It does not anonymize real photos."
+        "## The same eyes and mouth\n\n" + POCKET + "\n\nSwitch **keep_eyes_and_mouth** off to see the difference."
     ),
     "touch_up": (
-        "Behind the anonymization a second, weak pass of the same checkpoint over the changed places only: it mends "
-        "edges and skin.\n\n"
-        "'denoise' is how much it may change (0.15 to 0.4). The mask comes from 'Anonymize Everyone', grown a little. "
-        "Keep width and height multiples of 8, or the pass shifts the picture."
+        "## A touch-up behind it\n\n"
+        "A second, weak pass of the same checkpoint over the changed places only: it mends edges and skin.\n\n"
+        "1. **denoise** in *KSampler* is how much it may change (0.15 to 0.4).\n"
+        "2. The mask comes from *Anonymize Everyone*; *Grow Mask* widens it.\n"
+        "3. Keep width and height multiples of 8, or the pass shifts the picture." + FILES
     ),
     "touch_up.pocket": (
-        "The same with the pocket model: queue it, it needs no file. It does not anonymize real photos."
+        "## A touch-up behind it\n\n"
+        + POCKET
+        + "\n\nA second, weak pass runs over the changed places only; **denoise** is how "
+        "much it may change."
     ),
     "upscale": (
-        "Anonymize first, then enlarge: the second pass of the same checkpoint draws the detail anew, from somebody "
-        "else's face.\n\n"
-        "Never enlarge before: the detail that an upscaler adds is the person's. 'denoise' 0.15 to 0.3 keeps the face."
+        "## Enlarge afterwards\n\n"
+        "Anonymize first, then enlarge: the second pass draws the detail anew, from somebody else's face. Never "
+        "enlarge "
+        "before: the detail that an upscaler adds is the person's.\n\n"
+        "1. **width** and **height** of the second *Scale Image* are the final size.\n"
+        "2. **denoise** 0.15 to 0.3 keeps the face." + FILES
     ),
     "upscale.pocket": (
-        "The same with the pocket model: queue it, it needs no file. It does not anonymize real photos."
+        "## Enlarge afterwards\n\n" + POCKET + "\n\nThe second pass draws the detail anew, from somebody else's face."
     ),
     "folder": (
-        "Every photo in a folder, one after the other.\n\n"
-        "1. Put the photos into a folder inside ComfyUI's 'input' folder, press R, choose it in 'Load Image (from "
-        "Folder)'.\n"
-        "2. A photo without a face stops the run: nothing passes as it is by mistake. 'no_face' can blur such photos "
-        "whole instead.\n"
-        "3. The names of the sources are not kept."
+        "## A folder of photos\n\n"
+        "1. Put the photos into a folder inside ComfyUI's *input* folder, press **R**, choose it in *Load Image (from "
+        "Folder)*.\n"
+        "2. A photo without a face stops the run: nothing passes by mistake. **no_face** can blur such photos whole "
+        "instead.\n"
+        "3. The names of the sources are not kept." + JUDGE + LOOK + FILES
     ),
     "folder.pocket": (
-        "The same with the pocket model: put rendered faces (save 'Pocket Face' a few times) into input/photos. It "
-        "does not anonymize real photos."
+        "## A folder of pictures\n\n"
+        "1. Make the folder *input/photos* and put rendered faces there: save *Pocket Face* a few times.\n"
+        "2. Press **R**, choose the folder, **Run**.\n\n"
+        "The pocket model comes with the pack and knows rendered faces only. It does **not** anonymize photos: for "
+        "those "
+        "open the template without *.pocket*."
     ),
 }
 HUGGINGFACE = "https://huggingface.co"
