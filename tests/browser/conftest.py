@@ -1,6 +1,7 @@
 """ComfyUI's own page in Debian's chromium, over the real ComfyUI with nothing but our pack, in both renderers."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with started(ROOT, base_directory(tmp_path_factory.mktemp("browser"))) as running:
+    base = base_directory(tmp_path_factory.mktemp("browser"))
+    shutil.copy(ROOT / "input" / "example.png", base / "input")  # what every ComfyUI has
+    with started(ROOT, base) as running:
         yield running
 
 

@@ -28,6 +28,12 @@ WHERE_A_WIDGET_IS = """([id, name]) => {
   return [(node.pos[0] + node.size[0] / 2 + offset[0]) * scale + box.x,
           (node.pos[1] + widget.last_y + 10 + offset[1]) * scale + box.y];
 }"""
+COVERED = """() => {
+  const boxes = app.graph._nodes.map(({ title, pos: [x, y], size: [width, height] }) =>
+    [title, x, y - 30, x + width, y + height]);
+  return boxes.flatMap(([title, x, y, right, low], i) => boxes.slice(0, i)
+    .filter(([, a, b, c, d]) => x < c && a < right && y < d && b < low).map(([other]) => [title, other]));
+}"""
 PAINTED = "app.graph.getNodeById(id).imgs?.[0]"
 
 
@@ -118,6 +124,29 @@ class Desk:
         size = f"id => {{ const i = {image}; return i?.naturalWidth ? [i.naturalWidth, i.naturalHeight] : null; }}"
         width, height = self.page.wait_for_function(size, arg=self.node(kind)).json_value()
         return width, height
+
+    def covered(self) -> list[list[str]]:
+        """Titles of boxes that cover one another, as large as they have grown."""
+        return self.page.evaluate(COVERED)
+
+    def fit(self) -> None:
+        """The whole workflow on the screen."""
+        self.page.evaluate("app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+        self.page.wait_for_timeout(1000)
+
+    def slider_pictures(self) -> list[str]:
+        """Addresses of the two pictures on the slider, when both are there."""
+        pictures = self.page.locator("img[alt=before], img[alt=after]")
+        expect(pictures).to_have_count(2)
+        for picture in pictures.all():
+            picture.evaluate("i => i.decode()")
+        return pictures.evaluate_all("all => all.map(i => i.src)")
+
+    def left_of_the_result(self, share: int) -> str:
+        """How much of the result is cut off when the slider is drawn to that many percent."""
+        slider = self.page.get_by_label("before and after")
+        slider.fill(str(share))
+        return self.page.locator("img[alt=after]").evaluate("i => i.style.clipPath.match(/[0-9]+%/)[0]")
 
     def expect_error(self, *texts: str) -> None:
         """The page says these words of the failure after 'View details'."""

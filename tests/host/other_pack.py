@@ -32,13 +32,68 @@ class StandInIPAdapter:
         return {"required": {}}
 
     def load(self) -> tuple[Any]:
-        from safetensors.torch import load_file
-
-        made: dict[str, Any] = {"image_proj": {}, "ip_adapter": {}}
-        for key, value in load_file(WEIGHTS / "pocket_faceid.safetensors").items():
-            part, name = key.split(".", 1)
-            made[part][name] = value
-        return ({"ipadapter": {"file": "faceid", "model": made}},)
+        return ({"ipadapter": {"file": "faceid", "model": adapter()}},)
 
 
-NODE_CLASS_MAPPINGS = {"StandInInsightFace": StandInInsightFace, "StandInIPAdapter": StandInIPAdapter}
+class StandInOldIPAdapter(StandInIPAdapter):
+    """Of the form of the adapter for SD 1.5: 16 blocks, width 768."""
+
+    def load(self) -> tuple[Any]:
+        made = adapter()
+        parts, layers = made["image_proj"], made["ip_adapter"]
+        parts["norm.weight"], parts["norm.bias"] = parts["norm.weight"].new_ones(768), parts["norm.bias"].new_zeros(768)
+        parts["proj.2.weight"] = parts["proj.2.weight"].new_zeros(4 * 768, parts["proj.2.weight"].shape[1])
+        parts["proj.2.bias"] = parts["proj.2.bias"].new_zeros(4 * 768)
+        first = {key.split(".", 1)[1]: value for key, value in layers.items() if key.startswith(("0.", "1."))}
+        made["ip_adapter"] = {f"{number}.{key}": value for number in range(32) for key, value in first.items()}
+        return ({"ipadapter": {"file": "faceid_sd15", "model": made}},)
+
+
+class StandInModel:
+    """The model made into what people connect by mistake, or what happens to it."""
+
+    RETURN_TYPES = ("MODEL",)
+    FUNCTION, CATEGORY = "load", "stand-ins"
+    KINDS = ("SD 1.5", "FLUX", "patched", "full")
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"model": ("MODEL",), "kind": (cls.KINDS,)}}
+
+    def load(self, model: Any, kind: str) -> tuple[Any]:
+        import comfy.model_base
+        import torch
+
+        def full(*_: Any) -> None:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 136 GiB")
+
+        made = model.clone()
+        if kind == "full":
+            made.set_model_unet_function_wrapper(full)
+        elif kind == "patched":
+            (key, *_) = (key for key in made.model.state_dict() if key.endswith("attn1.to_q.weight"))
+            made.add_patches({key: (torch.zeros_like(made.model.state_dict()[key]),)})
+        else:
+            other = comfy.model_base.Flux if kind == "FLUX" else comfy.model_base.BaseModel
+            made.model = object.__new__(other)
+            made.model.__dict__ = model.model.__dict__
+        return (made,)
+
+
+def adapter() -> dict[str, Any]:
+    """The pocket adapter as IPAdapter_plus holds one."""
+    from safetensors.torch import load_file
+
+    made: dict[str, Any] = {"image_proj": {}, "ip_adapter": {}}
+    for key, value in load_file(WEIGHTS / "pocket_faceid.safetensors").items():
+        part, name = key.split(".", 1)
+        made[part][name] = value
+    return made
+
+
+NODE_CLASS_MAPPINGS = {
+    "StandInInsightFace": StandInInsightFace,
+    "StandInIPAdapter": StandInIPAdapter,
+    "StandInOldIPAdapter": StandInOldIPAdapter,
+    "StandInModel": StandInModel,
+}

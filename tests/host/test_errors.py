@@ -42,13 +42,15 @@ def inverted(lab: SimpleNamespace, **changes: Any) -> Any:
         return lab.nodes["NullIDInvertDPMPP"].execute(**{**inputs, **changes}).args[0]
 
 
-@pytest.mark.parametrize("kind", ["BaseModel", "SDXLRefiner", "Flux"])
-def test_another_checkpoint(lab: SimpleNamespace, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name"), [("BaseModel", "SD 1.5 or 2"), ("SDXLRefiner", "SDXLRefiner"), ("Flux", "Flux")]
+)
+def test_another_checkpoint(lab: SimpleNamespace, kind: str, name: str) -> None:
     import comfy.model_base
 
     model = lab.model()
     model.model.__class__ = getattr(comfy.model_base, kind)
-    with pytest.raises(ValueError, match=f"model: expected SDXL, got {kind}: load an SDXL checkpoint"):
+    with pytest.raises(ValueError, match=f"model: expected SDXL, got {name}: load an SDXL checkpoint"):
         inverted(lab, model=model)
 
 

@@ -166,3 +166,12 @@ def test_the_english_locale_is_what_the_nodes_say(server: Server) -> None:
         shipped.parent.mkdir(parents=True, exist_ok=True)
         shipped.write_text(json.dumps(made, indent=2) + "\n")
     assert json.loads(shipped.read_text()) == made, "run: make workflows"
+
+
+def test_every_socket_of_ours_has_a_name_in_the_locale(server: Server) -> None:
+    words = json.loads((WORKFLOWS.parent / "locales" / "en" / "main.json").read_text())["dataTypes"]
+    info = server.get("/object_info")
+    nodes = [info[name] for name in NODES]
+    inputs = [spec[0] for node in nodes for part in node["input"].values() for spec in part.values()]
+    kinds = [kind for one in [*inputs, *(o for node in nodes for o in node["output"])] for kind in str(one).split(",")]
+    assert set(words) == {kind for kind in kinds if kind.startswith("REVPERS_")}

@@ -35,12 +35,13 @@ def photos(server: Server) -> None:
 
 
 def files(server: Server, entry: dict[str, Any]) -> list[Any]:
-    """The pictures that a run shows, in the order of its boxes."""
+    """The pictures that a run shows, in the order of its boxes, each once."""
     assert entry["status"]["status_str"] == "success", entry["status"]
     outputs = sorted(entry["outputs"].items(), key=lambda item: int(item[0]))
     folders = {"output": server.base / "output", "temp": server.base / "temp"}
     shown = [one for _, out in outputs for key in ("before", "images") for one in out.get(key, [])]
-    return [folders[one["type"]] / one["subfolder"] / one["filename"] for one in shown]
+    paths = [folders[one["type"]] / one["subfolder"] / one["filename"] for one in shown]
+    return list({path.read_bytes(): path for path in paths}.values())
 
 
 def run(server: Server, name: str, **changes: Any) -> list[np.ndarray[Any, Any]]:

@@ -15,7 +15,8 @@ ROOM = {
     "CheckpointLoaderSimple": MODELS, "LoadImage": PHOTO, "LoadImageDataSetFromFolder": PHOTO, "ImageScale": PHOTO,
     "ImageStitch": PHOTO, "RevPersPocketFace": PHOTO, "RevPersDetectFaces": WHO, "RevPersSelectFaces": WHO,
     "RevPersCropFaces": WHO, "FaceIDEmbed": WHO, "AttributePrompt": WHO, "RevPersSeveralStrengths": WHO,
-    "RevPersSave": SEE, "RevPersBeforeAfter": SEE, "RevPersAudit": SEE, "PreviewImage": SEE, "PreviewAny": SEE, "CLIPTextEncode": AFTER,
+    "RevPersSave": SEE, "RevPersBeforeAfter": SEE, "RevPersAudit": SEE, "PreviewImage": SEE, "PreviewAny": SEE,
+    "CLIPTextEncode": AFTER,
 }  # fmt: skip
 """What is not named: loaders load, the rest makes somebody else, and works on it behind 'Anonymize Everyone'."""
 SHOWS_A_PICTURE = {"LoadImage", "PreviewImage", "RevPersSave", "RevPersBeforeAfter"}
