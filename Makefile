@@ -3,10 +3,11 @@
 # make host   prepare an environment for every real ComfyUI in $COMFYUI_PATHS
 # make workflows   write the canvas forms of workflows/api/*.json
 # make pictures    photograph ComfyUI's page for docs/pictures
+# make bench   measure docs/benchmarks.md on this machine
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test host test-host workflows pictures lint clean
+.PHONY: demo test host test-host workflows pictures bench lint clean
 
 demo: .venv/ready
 	$(BIN)/revpers demo -o demo $(if $(IMAGE),--image "$(IMAGE)")
@@ -32,6 +33,9 @@ workflows:
 
 pictures:
 	REVPERS_WRITE_PICTURES=1 $(PYTHON) tests/host/run.py -k test_desk
+
+bench: .venv/ready
+	$(BIN)/python tests/bench/benchmark.py
 
 .venv/ready: pyproject.toml tests/constraints.txt
 	$(PYTHON) -m venv .venv

@@ -1,0 +1,81 @@
+"""Who runs: ours, the plain loop, LEDITS++. Each takes the same picture from pixels to pixels."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from models import Contest
+from reference import Network, Settings, Words, network, run
+from torch import Tensor
+
+from revpers_core import images
+from revpers_core.anonymize import redo, take_apart
+from revpers_core.guidance import of_network, of_recorded
+from revpers_core.identity import nobody
+from revpers_core.trajectory import SeededNoise, replay
+from revpers_core.types import Plan
+
+Run = Callable[[], Any]
+
+
+def of(contest: Contest, plan: Plan, few: int) -> dict[str, tuple[Any, Run]]:
+    """(the UNet that is asked, the run) by name; ``few``: steps of our shorter runs."""
+    ours, unet = contest.ours, contest.ours.sdxl.unet
+    path = take_apart(contest.image, ours, plan)
+    who = ours.embed(contest.image)
+    return {
+        "plain loop": (contest.loop, lambda: plain_loop(contest, contest.loop, plan)),
+        "plain loop, LoRA merged": (contest.merged, lambda: plain_loop(contest, contest.merged, plan)),
+        "LEDITS++ (diffusers)": (contest.ledits.unet, lambda: ledits(contest, plan)),
+        "ours": (unet, lambda: ours.anonymize(contest.image, plan)),
+        "ours, one step a call": (unet, lambda: ours.anonymize(contest.image, replace(plan, at_once=1))),
+        f"ours, {few} steps": (unet, lambda: ours.anonymize(contest.image, replace(plan, steps=few))),
+        "ours, another guidance": (unet, lambda: redo(path, who, ours, replace(plan, guidance=plan.guidance / 2))),
+    }
+
+
+def plain_loop(contest: Contest, unet: Any, plan: Plan, as_shipped: bool = True) -> tuple[Tensor, Tensor]:
+    """The paper's code from pixels to pixels, its spare decoding of the photo's latents included: (image, latents)."""
+    ours = contest.ours
+    latents = ours.encode(contest.image)
+    ours.decode(latents)
+    inverting, sampling = plain_networks(contest, unet, plan)
+    noise = SeededNoise(plan.steps, latents.shape, plan.seed)
+    settings = Settings(plan.steps, plan.skip, plan.guidance, as_shipped)
+    made = run(inverting, sampling, latents.float(), list(noise), settings)
+    return ours.decode(made), made
+
+
+def plain_networks(contest: Contest, unet: Any, plan: Plan) -> tuple[Network, Network]:
+    """Of the inversion (nobody) and of the sampling (the person in the picture)."""
+    ours, side = contest.ours, contest.image.shape[-1] // 8
+    who = ours.embed(contest.image).embedding
+    told = ours.conditions(nobody(1), torch.empty(1, 4, side, side), "")
+    words = Words(told.embeds, told.pooled, told.time_ids)
+    return tuple(network(unet, words, one, plan.guidance) for one in (torch.zeros_like(who), who))
+
+
+def agreement(contest: Contest, plan: Plan) -> float:
+    """max |difference| / max |loop| of the final latents: ours against the plain loop without its oddities."""
+    latents = plain_loop(contest, contest.loop, plan, as_shipped=False)[1]
+    path = take_apart(contest.image, contest.ours, plan)
+    branches = contest.ours.branches(contest.ours.embed(contest.image), path.x0)
+    made = replay(of_network(branches, plan.guidance), path, of_recorded(plan.guidance))
+    return float((made - latents).abs().max() / latents.abs().max())
+
+
+def ledits(contest: Contest, plan: Plan) -> np.ndarray:
+    """An edit by words with as many steps; no adapter. One branch inverts, two sample: 3 evaluations a step."""
+    pipeline, generator = contest.ledits, torch.Generator(contest.device).manual_seed(plan.seed)
+    picture = images.picture(contest.image[0])
+    pipeline.invert(picture, num_inversion_steps=plan.steps, skip=plan.skip, generator=generator)
+    return pipeline(
+        editing_prompt=["a young woman"],
+        edit_guidance_scale=5.0,
+        edit_threshold=0.9,
+        use_intersect_mask=False,
+        generator=generator,
+        output_type="np",
+    ).images
