@@ -33,7 +33,8 @@ from revpers_core.hosts.diffusers_unet import unet_slots  # noqa: E402
 from revpers_core.types import Plan  # noqa: E402
 
 POCKET = Plan(guidance=-5.0)
-FEW = 16
+FEW = (16, 10)
+"""Steps of the presets balanced and fast."""
 HALF_FAILS = ("LEDITS++ (diffusers)",)
 """diffusers' LEDITS++ mixes up its VAE's precisions in float16."""
 Result = dict[str, Any]
@@ -79,7 +80,8 @@ def grown(of: Contest, plan: Plan, repeats: int, sides: tuple[int, ...]) -> Resu
 
 def sdxl_size() -> Result:
     """SDXL's size and work, from shapes alone."""
-    unet = models.random_sdxl(models.sdxl_configs(), "meta", torch.bfloat16).unet
+    sdxl = models.random_sdxl(models.sdxl_configs(), "meta", torch.bfloat16)
+    unet, vae = sdxl.unet, sdxl.vae
 
     def zeros(*shape: int) -> torch.Tensor:
         return torch.zeros(*shape, device="meta", dtype=torch.bfloat16)
@@ -87,9 +89,16 @@ def sdxl_size() -> Result:
     config = unet.config
     added = {"text_embeds": zeros(1, 1280), "time_ids": zeros(1, 6)}
     latents, words = zeros(1, 4, config.sample_size, config.sample_size), zeros(1, 77, config.cross_attention_dim)
-    work = contest.flops(lambda: unet(latents, torch.zeros(1, device="meta"), words, added_cond_kwargs=added))
-    parameters = sum(one.numel() for one in unet.parameters())
-    return {"parameters": parameters, "slots": len(unet_slots(unet)), "flops_a_row": work}
+    pixels = zeros(1, 3, 8 * config.sample_size, 8 * config.sample_size)
+    return {
+        "parameters": sum(one.numel() for one in unet.parameters()),
+        "slots": len(unet_slots(unet)),
+        "flops_a_row": contest.flops(
+            lambda: unet(latents, torch.zeros(1, device="meta"), words, added_cond_kwargs=added)
+        ),
+        "flops_encode": contest.flops(lambda: vae.encode(pixels)),
+        "flops_decode": contest.flops(lambda: vae.decode(latents)),
+    }
 
 
 def comfyui(steps: int, repeats: int) -> Result | None:
@@ -109,14 +118,19 @@ def comfyui(steps: int, repeats: int) -> Result | None:
 
 def on_gpu(repeats: int) -> Result:
     """Every part at SDXL's real size, with random weights."""
-    found: Result = {}
-    configs, plan = models.sdxl_configs(), Plan()
-    for dtype, leave_out in ((torch.float16, HALF_FAILS), (torch.bfloat16, ())):
-        of = models.random_contest(configs, "cuda", dtype)
-        found[f"sdxl {str(dtype).removeprefix('torch.')}"] = _contest(of, plan, repeats, leave_out)
-    found["growth gpu"] = grown(of, plan, 1, (512, 768, 1024, 1280))
-    found["backends gpu"] = {"rows": backends.table(of, 4, 9)}
-    return found
+    plan = Plan()
+    found = {"sdxl float16": _contest(real_size(torch.float16), plan, repeats, HALF_FAILS)}
+    torch.cuda.empty_cache()
+    of = real_size(torch.bfloat16)
+    return found | {
+        "sdxl bfloat16": _contest(of, plan, repeats),
+        "growth gpu": grown(of, plan, 1, (512, 768, 1024, 1280)),
+        "backends gpu": {"rows": backends.table(of, 4, 9)},
+    }
+
+
+def real_size(dtype: torch.dtype) -> Contest:
+    return models.random_contest(models.sdxl_configs(), "cuda", dtype)
 
 
 def parts(steps: int, repeats: int) -> dict[str, Callable[[], Result]]:
@@ -124,8 +138,8 @@ def parts(steps: int, repeats: int) -> dict[str, Callable[[], Result]]:
     all_parts: dict[str, Callable[[], Result]] = {
         "sdxl size": lambda: {"sdxl size": sdxl_size()},
         "pocket": lambda: {"pocket": pocket(plan, repeats)},
-        "growth": lambda: {"growth": grown(models.pocket_contest(), plan, repeats, (64, 96, 128, 192, 256))},
-        "comfyui": lambda: {"comfyui": comfyui(max(2, steps // 2), repeats)},
+        "growth": lambda: {"growth": grown(models.pocket_contest(), plan, 2, (64, 96, 128, 192, 256))},
+        "comfyui": lambda: {"comfyui": comfyui(25, repeats)},
         "backends": lambda: {"backends": {"rows": backends.table(models.pocket_contest(), 8, 15)}},
     }
     return all_parts | ({"gpu": lambda: on_gpu(repeats)} if torch.cuda.is_available() else {})

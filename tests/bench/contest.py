@@ -1,6 +1,6 @@
 """Everyone in turns, several times over, beside the machine's own matmul rate: medians of paired ratios."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
@@ -52,14 +52,16 @@ def row_flops(contest: Contest, plan: Plan) -> float:
     return flops(lambda: sampling(latents, 200)) / 2
 
 
-def table(contest: Contest, plan: Plan, few: int, repeats: int, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
+def table(
+    contest: Contest, plan: Plan, few: Sequence[int], repeats: int, leave_out: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """Costs by name (medians), with ``ratio`` to the plain loop and ``floors`` to the floor, taken round by round."""
 
-    def taking_part(plan: Plan, few: int) -> dict[str, Any]:
+    def taking_part(plan: Plan, few: Sequence[int]) -> dict[str, Any]:
         return {name: run for name, run in contestants.of(contest, plan, few).items() if name not in leave_out}
 
     runs, one = taking_part(plan, few), row_flops(contest, plan)
-    for _, run in taking_part(replace(plan, steps=2), 2).values():
+    for _, run in taking_part(replace(plan, steps=2), [2]).values():
         run()  # warm
     rounds: list[dict[str, Cost]] = []
     rates: list[Rate] = []

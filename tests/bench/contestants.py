@@ -1,6 +1,6 @@
 """Who runs: ours, the plain loop, LEDITS++. Each takes the same picture from pixels to pixels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,18 +20,22 @@ from revpers_core.types import Plan
 Run = Callable[[], Any]
 
 
-def of(contest: Contest, plan: Plan, few: int) -> dict[str, tuple[Any, Run]]:
+def of(contest: Contest, plan: Plan, few: Sequence[int]) -> dict[str, tuple[Any, Run]]:
     """(the UNet that is asked, the run) by name; ``few``: steps of our shorter runs."""
     ours, unet = contest.ours, contest.ours.sdxl.unet
     path = take_apart(contest.image, ours, plan)
     who = ours.embed(contest.image)
+
+    def shorter(steps: int) -> Run:
+        return lambda: ours.anonymize(contest.image, replace(plan, steps=steps))
+
     return {
         "plain loop": (contest.loop, lambda: plain_loop(contest, contest.loop, plan)),
         "plain loop, LoRA merged": (contest.merged, lambda: plain_loop(contest, contest.merged, plan)),
         "LEDITS++ (diffusers)": (contest.ledits.unet, lambda: ledits(contest, plan)),
         "ours": (unet, lambda: ours.anonymize(contest.image, plan)),
         "ours, one step a call": (unet, lambda: ours.anonymize(contest.image, replace(plan, at_once=1))),
-        f"ours, {few} steps": (unet, lambda: ours.anonymize(contest.image, replace(plan, steps=few))),
+        **{f"ours, {steps} steps": (unet, shorter(steps)) for steps in few},
         "ours, another guidance": (unet, lambda: redo(path, who, ours, replace(plan, guidance=plan.guidance / 2))),
     }
 

@@ -72,7 +72,7 @@ def pocket_contest() -> Contest:
 def random_contest(configs: dict[str, Config], device: str, dtype: torch.dtype) -> Contest:
     """SDXL by configurations of its parts, weights random and made on the device; the pocket's recogniser looks on."""
     sdxl = random_sdxl(configs, device, dtype)
-    state = {key: value.clone() for key, value in sdxl.unet.state_dict().items()}
+    state = sdxl.unet.state_dict()  # shared by all whose weights stay as they are
     adapter = random_adapter(sdxl.unet)
 
     def unet(weights: dict[str, Tensor]) -> Any:

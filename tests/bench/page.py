@@ -14,6 +14,7 @@ CONTESTANTS = (
     "ours",
     "ours, one step a call",
     "ours, 16 steps",
+    "ours, 10 steps",
     "ours, another guidance",
 )
 
@@ -101,6 +102,8 @@ def size(found: Result | None) -> str:
             ("UNet parameters", f"{found['parameters'] / 1e9:.3f} billion"),
             ("attention blocks that the adapter enters", found["slots"]),
             ("one evaluation", f"{found['flops_a_row'] / 1e12:.2f} TFLOP"),
+            ("encoding by the VAE", f"{found['flops_encode'] / 1e12:.2f} TFLOP"),
+            ("decoding by the VAE", f"{found['flops_decode'] / 1e12:.2f} TFLOP"),
             ("400 evaluations (100 steps)", f"{400 * found['flops_a_row'] / 1e15:.2f} PFLOP"),
             ("64 evaluations (16 steps)", f"{64 * found['flops_a_row'] / 1e15:.2f} PFLOP"),
         ),

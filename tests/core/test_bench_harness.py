@@ -18,7 +18,7 @@ from revpers_core.types import Plan
 
 ROOT = Path(__file__).parents[2]
 NOWHERE = {"machines": {"a": {"GPU": "none", "load": 1}, "b": {"GPU": "none", "load": 2}}}
-SIZE = {"parameters": 2_567_463_684, "slots": 70, "flops_a_row": 6.76e12}
+SIZE = {"parameters": 2_567_463_684, "slots": 70, "flops_a_row": 6.76e12, "flops_encode": 1e12, "flops_decode": 1e12}
 
 
 def tiny_configs() -> dict[str, models.Config]:
@@ -64,7 +64,7 @@ def test_flop_of_a_matrix_product():
 
 
 def test_everyone_takes_part_with_the_evaluations_that_the_papers_say(tiny):
-    found = contest.table(tiny, Plan(steps=3, guidance=-2.0), few=2, repeats=1)
+    found = contest.table(tiny, Plan(steps=3, guidance=-2.0), few=[2], repeats=1)
     assert {name: row["evaluations"] for name, row in found["rows"].items()} == {
         "plain loop": 12,
         "plain loop, LoRA merged": 12,
