@@ -45,10 +45,8 @@ def machine() -> Result:
     cpus, memories = (Path(f"/proc/{name}").read_text().splitlines() for name in ("cpuinfo", "meminfo"))
     cpu = next((line.split(":")[1].strip() for line in cpus if "model name" in line), "unknown")
     memory = next(int(line.split()[1]) for line in memories if line.startswith("MemTotal"))
-    commit = ["git", "-C", str(HERE), "rev-parse", "--short", "HEAD"]
     found = {
         "date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
-        "commit": subprocess.run(commit, capture_output=True, text=True, check=False).stdout.strip() or "unknown",
         "processor": f"{cpu}, {os.cpu_count()} cores, {torch.get_num_threads()} used",
         "memory": f"{memory / (1 << 20):.0f} GiB",
         "GPU": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",

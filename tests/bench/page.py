@@ -59,10 +59,8 @@ def machines(found: dict[str, Result]) -> str:
 
 def contest(found: Result | None, unit: str) -> str:
     """One row a contestant; GPU rows are timed by the clock, CPU rows by the process's own time."""
-    time = "seconds" if unit == "GPU" else "CPU seconds"
-    head = (
-        "run", "evaluations", "calls", time, "wall seconds", "x plain loop", "x floor", "outside the UNet", "peak MiB",
-    )  # fmt: skip
+    time = {"wall seconds": "wall"} if unit == "GPU" else {"CPU seconds": "cpu", "wall seconds": "wall"}
+    head = ("run", "evaluations", "calls", *time, "x plain loop", "x floor", "outside the UNet", "peak MiB")
     if found is None:
         return table(head, [[name, *[NOT_MEASURED] * (len(head) - 1)] for name in CONTESTANTS])
     rows = [
@@ -70,8 +68,7 @@ def contest(found: Result | None, unit: str) -> str:
             name,
             f"{row['evaluations']:g}",
             f"{row['calls']:g}",
-            f"{row['wall' if unit == 'GPU' else 'cpu']:.2f}",
-            f"{row['wall']:.2f}",
+            *(f"{row[key]:.2f}" for key in time.values()),
             f"{row['ratio']:.2f}",
             f"{row['floors']:.1f}",
             f"{row['outside']:.1%}",
@@ -79,7 +76,7 @@ def contest(found: Result | None, unit: str) -> str:
         ]
         for name, row in found["rows"].items()
     ]
-    rate = found["matmul_rate"]["wall" if unit == "GPU" else "cpu"]
+    rate = found["matmul_rate"][next(iter(time.values()))]
     return "\n\n".join(
         (
             table(head, rows),
