@@ -53,7 +53,7 @@ def test_the_real_workflow_opens_with_nothing_red_but_missing_files(desk: Desk) 
     assert set(desk.missing()) == {"CheckpointLoaderSimple", "RevPersLoadFaceIDAdapter"}
     desk.page.get_by_test_id("error-overlay-see-errors").click()
     for name in ("sd_xl_base_1.0.safetensors", "ip-adapter-faceid_sdxl.bin"):
-        expect(desk.page.get_by_text(name).last).to_be_visible()
+        expect(desk.page.get_by_role("button", name=name, exact=True)).to_be_visible()
     desk.picture("missing_files")
 
 

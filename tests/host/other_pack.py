@@ -45,6 +45,7 @@ class StandInOldIPAdapter(StandInIPAdapter):
         parts["proj.2.weight"] = parts["proj.2.weight"].new_zeros(4 * 768, parts["proj.2.weight"].shape[1])
         parts["proj.2.bias"] = parts["proj.2.bias"].new_zeros(4 * 768)
         first = {key.split(".", 1)[1]: value for key, value in layers.items() if key.startswith(("0.", "1."))}
+        first |= {key: value.new_zeros(len(value), 768) for key, value in first.items() if key.endswith("_ip.weight")}
         made["ip_adapter"] = {f"{number}.{key}": value for number in range(32) for key, value in first.items()}
         return ({"ipadapter": {"file": "faceid_sd15", "model": made}},)
 
