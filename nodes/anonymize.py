@@ -1,6 +1,7 @@
 """The method's three boxes: what the new face may look like, the way back into noise, the way out as somebody else."""
 
 import json
+from dataclasses import replace
 
 import comfy.model_management
 import latent_preview
@@ -10,6 +11,7 @@ from comfy_api.latest import io
 from ..revpers_core import photo
 from ..revpers_core.faces import detect, select
 from ..revpers_core.faces.geometry import face_for_recogniser
+from ..revpers_core.faces.heads import FLOOR
 from ..revpers_core.faces.insightface import as_detectors, as_face_model
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts.comfy_progress import Progress, interruptible
@@ -17,7 +19,7 @@ from ..revpers_core.schedule import PAPER_SKIP, PAPER_STEPS
 from ..revpers_core.strength import Aim
 from ..revpers_core.types import PAPER_GUIDANCE, Attribute
 from . import sockets
-from .faces import to_comfy, to_core
+from .faces import to_comfy, to_core, to_core_masks
 
 ANY = "any"
 
@@ -191,7 +193,7 @@ class AnonymizeFaces(io.ComfyNode):
                 "Finds everyone in the images, makes each of them somebody else, puts them back and looks again: with "
                 "a judge, a face that is still recognised is done again stronger, and then is an error."
             ),
-            advanced=("skip", "target", "likeness"),
+            advanced=("skip", "target", "likeness", "min_score", "smallest"),
             inputs=[
                 io.Image.Input("image", tooltip="Photos of any size."),
                 io.Model.Input("model", tooltip="An SDXL model."),
@@ -278,6 +280,34 @@ class AnonymizeFaces(io.ComfyNode):
                     step=0.01,
                     tooltip="For 'keep': from which similarity on it is the same person, -1 to 1.",
                 ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Where the images may change at all; black stays bit for bit. At least a quarter of every "
+                    "face must be left to change.",
+                ),
+                io.Boolean.Input(
+                    "match_colour", optional=True, default=False, tooltip="Fit the colours to the face's surround."
+                ),
+                io.Float.Input(
+                    "min_score",
+                    optional=True,
+                    default=0.5,
+                    min=FLOOR,
+                    max=1.0,
+                    step=0.05,
+                    tooltip=f"{FLOOR} to 1: detections less sure than this are no faces. Lower it when someone is "
+                    "missed.",
+                ),
+                io.Float.Input(
+                    "smallest",
+                    optional=True,
+                    default=20.0,
+                    min=4.0,
+                    max=512.0,
+                    step=1.0,
+                    tooltip="Height in pixels of the smallest face that must be found, 4 to 512; smaller takes longer.",
+                ),
             ],
             outputs=[
                 io.Image.Output("anonymized", display_name="image", tooltip="The finished images."),
@@ -290,13 +320,18 @@ class AnonymizeFaces(io.ComfyNode):
     @classmethod
     def execute(
         cls, image, model, clip, vae, adapter, face_model, detector, attribute, strength, size, steps, skip, seed,
-        no_face, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4,
+        no_face, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4, mask=None,
+        match_colour=False, min_score=0.5, smallest=20.0,
     ) -> io.NodeOutput:  # fmt: skip
         positive, recogniser = clip.encode_from_tokens_scheduled(clip.tokenize("")), as_face_model(face_model)
-        progress, detectors = Progress(model, len(image)), interruptible(as_detectors(detector))
+        photos, progress = list(to_core(image)), Progress(model, len(image))
+        if not photos:
+            raise ValueError("image: the batch is empty: connect at least one image")
+        allowed, detectors = to_core_masks(mask, photos), interruptible(as_detectors(detector))
+        search = detect.Search(min_score=min_score, smallest=smallest)
         levels = host.levels(model, steps, skip)
         tools = photo.Tools(
-            detect=lambda one: detect.find_faces(one, detectors),
+            detect=lambda one: detect.find_faces(one, detectors, search),
             embed=lambda one, face: recogniser.identify(face_for_recogniser(one, face)[None]),
             begin=host.beginner(model, vae, adapter, (positive, attribute), levels, seed, progress.on_step),
             size=size,
@@ -307,10 +342,16 @@ class AnonymizeFaces(io.ComfyNode):
             guidance=PAPER_GUIDANCE * strength,
             keep=select.keeper(references, [tools.detect(one) for one in references], tools.embed, likeness),
             keep_parts=("eyes", "mouth") if keep_eyes_and_mouth else (),
+            match=match_colour,
             aim=Aim(target) if target else None,
         )
         watched = progress.watching(tools)
-        done = [photo.anonymize_or(no_face, one, watched, wishes) for one in progress.over(to_core(image))]
+        done: list[photo.Done] = []
+        for i, one in enumerate(progress.over(photos)):
+            try:
+                done.append(photo.anonymize_or(no_face, one, watched, replace(wishes, where=allowed[i])))
+            except ValueError as error:
+                raise type(error)(f"image {i + 1} of {len(photos)}: {error}") from error
         report = "\n".join(json.dumps({"image": i, "faces": one.faces, "kept": one.kept}) for i, one in enumerate(done))
         verdict = "\n".join(f"image {i}: {photo.summary(one)}" for i, one in enumerate(done, 1))
         return io.NodeOutput(

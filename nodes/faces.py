@@ -5,6 +5,7 @@ from comfy_api.latest import io
 from einops import rearrange
 
 from ..revpers_core.faces import detect, geometry, masks, paste, select
+from ..revpers_core.faces.heads import FLOOR
 from ..revpers_core.faces.insightface import as_detectors, as_face_model
 from ..revpers_core.faces.overlay import overlay
 from ..revpers_core.hosts.comfy_progress import interruptible
@@ -18,6 +19,19 @@ def to_core(image):
     return rearrange(colours, "b h w c -> b c h w").expand(-1, 3, -1, -1)
 
 
+def to_core_masks(mask, images):
+    """MASK (B, H, W), one for each of the images (3, H, W) or one for all -> as many (1, H, W); None stays None."""
+    if mask is None:
+        return [None] * len(images)
+    masks = mask.reshape(-1, 1, *mask.shape[-2:])
+    if len(masks) not in (1, len(images)) or any(masks.shape[-2:] != one.shape[-2:] for one in images):
+        raise ValueError(
+            f"mask: expected {len(images)} of the images' size ({images[0].shape[-1]} x {images[0].shape[-2]} pixels) "
+            f"or one for all, got {len(masks)} of {masks.shape[-1]} x {masks.shape[-2]}"
+        )
+    return list(masks.expand(len(images), -1, -1, -1))
+
+
 def to_comfy(images):
     """(B, 3, H, W) -> IMAGE."""
     return rearrange(torch.stack(list(images)), "b c h w -> b h w c")
@@ -29,7 +43,7 @@ class FaceIDEmbed(io.ComfyNode):
         return sockets.schema(
             "FaceIDEmbed",
             "Who Is It (FaceID Embed)",
-            description="Reads who is in an aligned face crop: the person to be led away from.",
+            description="Reads who is in a face crop: the person to be led away from.",
             advanced=("scale",),
             inputs=[
                 sockets.face_model_input(tooltip="From 'Load Face Recognition Model'."),
@@ -46,6 +60,11 @@ class FaceIDEmbed(io.ComfyNode):
                     step=0.05,
                     tooltip="Length of the identity vector, 0 to 3. The paper's value is 1; 0 is nobody.",
                 ),
+                sockets.detector_input(
+                    optional=True,
+                    tooltip="From 'Load Face Detector', for images that are not framed as in FFHQ, tight crops among "
+                    "them: the largest face in each is found and aligned first.",
+                ),
             ],
             outputs=[
                 sockets.Identity.Output("identity", tooltip="Recognises this person: never share it. To the sampler.")
@@ -53,8 +72,19 @@ class FaceIDEmbed(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, face_model, image, scale: float) -> io.NodeOutput:
-        return io.NodeOutput(as_face_model(face_model).embed(to_core(image), scale))
+    def execute(cls, face_model, image, scale: float, detector=None) -> io.NodeOutput:
+        recogniser, images = as_face_model(face_model), to_core(image)
+        if detector is None:
+            return io.NodeOutput(recogniser.embed(images, scale))
+        detectors, aligned = interruptible(as_detectors(detector)), []
+        for i, one in enumerate(images, 1):
+            face = select.largest(detect.find_faces(one, detectors))
+            if not face:
+                raise NoFaceError(
+                    f"image: no face was found in image {i} of {len(images)}: use one that shows the person"
+                )
+            aligned.append(geometry.face_for_recogniser(one, face[0]))
+        return io.NodeOutput(recogniser.identify(torch.stack(aligned), scale))
 
 
 class DetectFaces(io.ComfyNode):
@@ -72,10 +102,11 @@ class DetectFaces(io.ComfyNode):
                 io.Float.Input(
                     "min_score",
                     default=0.5,
-                    min=0.1,
+                    min=FLOOR,
                     max=1.0,
                     step=0.05,
-                    tooltip="0.1 to 1: detections less sure than this are no faces. Lower it when someone is missed.",
+                    tooltip=f"{FLOOR} to 1: detections less sure than this are no faces. Lower it when someone is "
+                    "missed.",
                 ),
                 io.Float.Input(
                     "smallest",
@@ -247,6 +278,12 @@ class PasteFaces(io.ComfyNode):
                 io.Boolean.Input(
                     "keep_eyes_and_mouth", default=False, tooltip="Leave eyes and mouth as they were in the photo."
                 ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Where the images may change at all; black stays bit for bit. At least a quarter of every "
+                    "face must be left to change.",
+                ),
             ],
             outputs=[
                 io.Image.Output("pasted", display_name="image", tooltip="The finished images."),
@@ -255,15 +292,15 @@ class PasteFaces(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, places, crop, match_colour: bool, keep_eyes_and_mouth: bool) -> io.NodeOutput:
+    def execute(cls, image, places, crop, match_colour: bool, keep_eyes_and_mouth: bool, mask=None) -> io.NodeOutput:
         if len(crop) != len(places):
             raise ValueError(f"got {len(crop)} squares for {len(places)} faces: connect the squares of these faces")
-        done = list(to_core(image))
+        done, kept = list(to_core(image)), ("eyes", "mouth") if keep_eyes_and_mouth else ()
+        allowed = to_core_masks(mask, done)
         changed = [one.new_zeros(1, *one.shape[-2:]) for one in done]
         for (i, place), pixels in zip(places, to_core(crop), strict=True):
-            where = masks.face_mask(place)
-            if keep_eyes_and_mouth:
-                where = where * (1 - masks.parts_mask(place))
-            done[i] = paste.paste(done[i], place, pixels, where, match=match_colour)
-            changed[i] = torch.maximum(changed[i], paste.footprint(done[i], place, where))
+            where = masks.change_mask(place, kept, allowed[i])
+            done[i] = paste.within(paste.paste(done[i], place, pixels, where, match=match_colour), done[i], allowed[i])
+            reached = paste.within(paste.footprint(done[i], place, where), torch.zeros_like(changed[i]), allowed[i])
+            changed[i] = torch.maximum(changed[i], reached)
         return io.NodeOutput(to_comfy(done), torch.cat(changed))

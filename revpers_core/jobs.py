@@ -15,10 +15,11 @@ from .faces.geometry import face_for_recogniser, face_in_aligned
 from .faces.judges import Judge
 from .faces.masks import Part
 from .faces.select import Embed, Keep, keeper
-from .photo import Done, Tools, Wishes, anonymize_or, nobody_stays, verdict
+from .photo import Done, Tools, Wishes, anonymize_or, nobody_stays
 from .strength import Aim, Look, found, refused, seen_by
 from .trajectory import OnStep
 from .types import Face, Plan
+from .verdict import independent, verdict
 
 if TYPE_CHECKING:
     from .hosts.diffusers import ReversePersonalizationPipeline
@@ -40,12 +41,15 @@ class Job:
     aim: Aim | None = None
     keep: Keep = nobody_stays
     keep_parts: tuple[Part, ...] = ()
+    match: bool = False
 
 
 def anonymize_file(job: Job, path: Path, output: Path, on_step: OnStep | None) -> dict[str, Any]:
-    """One picture, from file to file; returns its record. No file is written where anything fails."""
+    """One picture, from file to file; returns its record. No file is written where anything fails, and one that an
+    earlier call left in its place goes: it would pass for this call's result."""
     start, before = time.perf_counter(), job.pipeline.unet_evaluations
     image = images.read(path)
+    output.unlink(missing_ok=True)
     made, found = crop(job, image, on_step) if job.detect is None else photo(job, job.detect, image, on_step)
     picture = images.picture(made)
     images.write_png(images.marked(picture) if job.is_pocket else picture, output)
@@ -84,7 +88,7 @@ def crop(job: Job, image: Tensor, on_step: OnStep | None) -> tuple[Tensor, dict[
         "guidance": tried.guidance,
         "similarity_null": likeness(result.source, result.reconstruction, job.pipeline.embed),
         "similarity_after": likeness(result.source, tried.made, job.pipeline.embed),
-        "verdict": verdict(job.judges),
+        "verdict": verdict(job.judges, independent(job.judges, before, result.source)),
     }
 
 
@@ -92,11 +96,11 @@ def photo(job: Job, detect: Detect, image: Tensor, on_step: OnStep | None) -> tu
     """Everyone in a photo made into somebody else, looked at again, and what was seen of each."""
     begin = job.pipeline.beginner(job.plan, on_step)
     tools = Tools(detect, embedder(job.pipeline), begin, job.pipeline.size, job.judges)
-    wishes = Wishes(job.plan.guidance, job.keep, job.keep_parts, aim=job.aim)
+    wishes = Wishes(job.plan.guidance, job.keep, job.keep_parts, job.match, job.aim)
     done: Done = anonymize_or(job.no_face, image, tools, wishes)
     return done.image, {
         "similarity_null": None,
-        "similarity_after": max((one["similarity_after"] for one in done.faces), default=None),
+        "similarity_after": max((s for one in done.faces if (s := one["similarity_after"]) is not None), default=None),
         "verdict": _verdict(job, done),
         "faces": done.faces,
         "kept": done.kept,
@@ -105,7 +109,7 @@ def photo(job: Job, detect: Detect, image: Tensor, on_step: OnStep | None) -> tu
 
 def _verdict(job: Job, done: Done) -> str:
     if done.faces:
-        return verdict(job.judges)
+        return max((one["verdict"] for one in done.faces), key=lambda said: said.startswith("unverified"))
     return "everyone was kept: nothing is anonymized" if done.kept else f"no face: {job.no_face}"
 
 

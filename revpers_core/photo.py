@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -10,14 +10,18 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from .anonymize import likeness
-from .faces.geometry import Crop, cut
+from .faces.geometry import cut
 from .faces.judges import Judge
-from .faces.masks import Part, face_mask, parts_mask
-from .faces.paste import footprint, paste
+from .faces.masks import Part, change_mask
+from .faces.paste import footprint, paste, within
 from .faces.select import Keep
-from .faces.unite import same_face
-from .strength import Aim, Look, StillRecognisedError, found, refused, seen_by
+from .faces.unite import meet, same_face
+from .strength import STRONGER, Aim, Look, StillRecognisedError, found, refused, seen_by
 from .types import Face, Identity, NoFaceError
+from .verdict import independent, verdict
+
+ROUNDS = 2
+"""Whoever the look at the finished picture still finds is done again in the second, and is an error after it."""
 
 Again = Callable[[float], Tensor]
 """guidance -> the crop (1, 3, S, S) of somebody else; the inversion behind it is made once."""
@@ -47,6 +51,7 @@ class Wishes:
 
     guidance: below 0. aim: look for the weakest guidance that does, from that one on; needs judges. keep: these faces
     stay as they are (by default nobody's). keep_parts: parts of a face that do. match: fit colours to the surround.
+    where: (1, H, W), above 0 where the photo may change; None for everywhere.
     """
 
     guidance: float
@@ -54,6 +59,7 @@ class Wishes:
     keep_parts: tuple[Part, ...] = ()
     match: bool = False
     aim: Aim | None = None
+    where: Tensor | None = None
 
 
 class Done(NamedTuple):
@@ -66,11 +72,32 @@ class Done(NamedTuple):
     kept: list[dict[str, Any]]
 
 
+class _Seat(NamedTuple):
+    """Somebody who was there: who that was to the recogniser that steers the run and to each judge, the guidance of the
+    face that is there now, and its likeness."""
+
+    face: Face
+    who: Identity
+    source: Sequence[Tensor]
+    guidance: float
+    after: float | None = None
+
+
+class _Work(NamedTuple):
+    """The picture so far, its mask, who was in it, and how many faces were taken apart for it."""
+
+    image: Tensor
+    mask: Tensor
+    seats: tuple[_Seat, ...] = ()
+    begun: int = 0
+
+
 def anonymize_photo(photo: Tensor, tools: Tools, wishes: Wishes) -> Done:
     """Everyone in a photo (3, H, W) in [0, 1] but those to keep.
 
-    Raises NoFaceError where nobody is found and StillRecognisedError where a judge still knows someone or a face is
-    left over after two rounds: a photo with a face that was missed is never handed back.
+    Raises NoFaceError where nobody is found, ValueError for a face that the recogniser cannot read or the wishes leave
+    as it is, and StillRecognisedError where a judge still knows someone in the finished picture or a face is left over
+    after two rounds: a photo with a face that was missed is never handed back.
     """
     if wishes.guidance >= 0:
         raise ValueError(f"guidance must be below 0 to lead away from the person, got {wishes.guidance:g}")
@@ -80,18 +107,27 @@ def anonymize_photo(photo: Tensor, tools: Tools, wishes: Wishes) -> Done:
     if not faces:
         raise NoFaceError("no face was found in the image: nothing is handed back")
     kept = wishes.keep(photo, faces)
-    todo = [face for face in faces if not any(face is one for one in kept)]
-    done = Done(photo, photo.new_zeros(1, *photo.shape[-2:]), [], [_told({"face": face}) for face in kept])
-    for _ in range(2):
-        for face in todo:
-            done = _without(face, photo, done, tools, wishes)
-        handled = [*kept, *(one["face"] for one in done.faces)]
-        todo = [face for face in tools.detect(done.image) if not any(same_face(face, one) for one in handled)]
-        if not todo:
-            return done._replace(faces=[_told(one) for one in done.faces])
-    raise StillRecognisedError(
-        f"{len(todo)} faces still turn up after the second look: lower min_score or crop by hand"
+    missed, known = (
+        [face for face in faces if not any(face is one for one in kept)],
+        list[tuple[_Seat, tuple[str, ...]]](),
     )
+    work = _Work(photo, photo.new_zeros(1, *photo.shape[-2:]))
+    for _ in range(ROUNDS):
+        for seat, _ in known:
+            rest = tuple(one for one in work.seats if one is not seat)
+            stronger = replace(wishes, guidance=seat.guidance * STRONGER, aim=None)
+            work = _without(seat, work._replace(seats=rest), tools, stronger)
+        for face in missed:
+            work = _without(_seated(photo, face, tools, wishes), work, tools, wishes)
+        there = tools.detect(work.image)
+        handled = [*kept, *(seat.face for seat in work.seats)]
+        missed = [face for face in there if not any(same_face(face, one) for one in handled)]
+        seen = [(seat, _known(work.image, seat, there, tools)) for seat in work.seats]
+        known = [(seat, names) for seat, names in seen if names]
+        if not missed and not known:
+            stay = [{"box": list(face.box), "score": face.score} for face in kept]
+            return Done(work.image, work.mask, [_told(seat, tools.judges) for seat in work.seats], stay)
+    raise StillRecognisedError(_left(missed, [(seat.face, names) for seat, names in known]))
 
 
 def anonymize_or(otherwise: str, photo: Tensor, tools: Tools, wishes: Wishes) -> Done:
@@ -115,49 +151,81 @@ def blurred(photo: Tensor, cells: int = 8) -> Tensor:
     return interpolate(small, (height, width), mode="bicubic", align_corners=False)[0].clamp(0, 1)
 
 
-def _without(face: Face, photo: Tensor, done: Done, tools: Tools, wishes: Wishes) -> Done:
-    """The picture without this face."""
-    crop = cut(photo, face, tools.size)
-    who = tools.embed(photo, face)
-    again = tools.begin(crop.pixels[None], who, len(done.faces))
-    where = _where(crop, wishes)
-    source = [judge.embed(photo, face) for judge in tools.judges]
+def _seated(photo: Tensor, face: Face, tools: Tools, wishes: Wishes) -> _Seat:
+    """Who is there, before anything changes."""
+    try:
+        who = tools.embed(photo, face)
+    except NoFaceError as error:
+        raise ValueError(
+            f"a face was found at {_at(face)}, but the recogniser cannot tell whose: raise min_score if it is none, "
+            "else give a clearer photo"
+        ) from error
+    return _Seat(face, who, [judge.embed(photo, face) for judge in tools.judges], wishes.guidance)
 
-    def alike(image: Tensor) -> float | None:
-        return likeness(who, image, lambda one: tools.embed(one, face))
+
+def _without(seat: _Seat, work: _Work, tools: Tools, wishes: Wishes) -> _Work:
+    """The picture without this face. The crop is cut from the picture so far: where two faces overlap, nothing of the
+    first one's original comes back with the second."""
+    crop = cut(work.image, seat.face, tools.size)
+    where = change_mask(crop, wishes.keep_parts, wishes.where)
+    again = tools.begin(crop.pixels[None], seat.who, work.begun)
 
     def make(guidance: float) -> Tensor:
-        return paste(done.image, crop, again(guidance)[0], where, match=wishes.match)
+        made = paste(work.image, crop, again(guidance)[0], where, match=wishes.match)
+        return within(made, work.image, wishes.where)
 
     def look(image: Tensor) -> Look:
         """Pose stays, so the face's points serve both pictures."""
-        now = [judge.embed(image, face) for judge in tools.judges]
-        return seen_by(tools.judges, source, now, wishes.aim, alike(image))
+        return _look(image, seat, seat.face, tools, wishes.aim)
 
     result = found(make, look, wishes.guidance, wishes.aim)
     if result.made is None:
-        raise refused(len(done.faces) + 1, result.tries, wishes.aim)
-    record = {
-        "face": face,
-        "guidance": result.guidance,
-        "similarity_after": alike(result.made) or 0.0,
-        "verdict": verdict(tools.judges),
+        raise refused(len(work.seats) + 1, result.tries, wishes.aim)
+    reached = within(footprint(work.image, crop, where), torch.zeros_like(work.mask), wishes.where)
+    now = seat._replace(guidance=result.guidance, after=_alike(result.made, seat, seat.face, tools))
+    return _Work(result.made, torch.maximum(work.mask, reached), (*work.seats, now), work.begun + 1)
+
+
+def _alike(image: Tensor, seat: _Seat, place: Face, tools: Tools) -> float | None:
+    return likeness(seat.who, image, lambda one: tools.embed(one, place))
+
+
+def _look(image: Tensor, seat: _Seat, place: Face, tools: Tools, aim: Aim | None = None) -> Look:
+    now = [judge.embed(image, place) for judge in tools.judges]
+    return seen_by(tools.judges, seat.source, now, aim, _alike(image, seat, place, tools))
+
+
+def _known(image: Tensor, seat: _Seat, there: Sequence[Face], tools: Tools) -> tuple[str, ...]:
+    """Who still takes somebody in the finished picture for that one: at the old place, or at a face found around it."""
+    places = [seat.face, *(face for face in there if meet(face, seat.face))]
+    names = (name for place in places for name in _look(image, seat, place, tools).by)
+    return tuple(dict.fromkeys(names))
+
+
+def _told(seat: _Seat, judges: Sequence[Judge]) -> dict[str, Any]:
+    return {
+        "box": list(seat.face.box),
+        "score": seat.face.score,
+        "guidance": seat.guidance,
+        "similarity_after": seat.after,
+        "verdict": verdict(judges, independent(judges, seat.source, seat.who)),
     }
-    mask = torch.maximum(done.mask, footprint(result.made, crop, where))
-    return done._replace(image=result.made, mask=mask, faces=[*done.faces, record])
 
 
-def _where(crop: Crop, wishes: Wishes) -> Tensor:
-    mask = face_mask(crop)
-    return mask * (1 - parts_mask(crop, wishes.keep_parts)) if wishes.keep_parts else mask
+def _left(missed: Sequence[Face], known: Sequence[tuple[Face, tuple[str, ...]]]) -> str:
+    """Why the finished picture is not handed back."""
+    said = [
+        f"the face at {_at(face)} is still recognised by {', '.join(by)}: use stronger guidance" for face, by in known
+    ]
+    if missed:
+        places = ", ".join(map(_at, missed))
+        said.append(f"{len(missed)} faces still turn up after the second look, at {places}: crop these by hand")
+    return "; ".join(said)
 
 
-def verdict(judges: Sequence[Judge]) -> str:
-    """What may be said of a face that none of the judges recognises: those of rendered faces vouch for nobody."""
-    count = sum(not judge.rule.rendered for judge in judges)
-    if count:
-        return f"not re-identified by {count} of {count} judges"
-    return "unverified: the judge knows rendered faces only" if judges else "unverified"
+def _at(face: Face) -> str:
+    x0, y0, x1, y1 = face.box
+    return f"({(x0 + x1) / 2:.0f}, {(y0 + y1) / 2:.0f})"
 
 
 def summary(done: Done) -> str:
@@ -172,8 +240,3 @@ def summary(done: Done) -> str:
 
 def _faces(count: int) -> str:
     return f"{count} face is" if count == 1 else f"{count} faces are"
-
-
-def _told(record: dict[str, Any]) -> dict[str, Any]:
-    face: Face = record["face"]
-    return {"box": list(face.box), "score": face.score, **{k: v for k, v in record.items() if k != "face"}}

@@ -14,7 +14,7 @@ from .heads import FLOOR, Detector
 from .looks import Look, bordered, roll, seen, smaller, tiles, turned, upright, whole
 from .scrfd import STRIDES, Scrfd
 from .sessions import Network, open_network
-from .unite import same_face, unite
+from .unite import overlapping, same_face, unite
 
 DETECTORS = ("det_", "scrfd_", "centerface", "retinaface")
 """How detectors' files are called: tried before the other files of a pack."""
@@ -34,13 +34,13 @@ class Search:
 
     min_score: detections below it are no faces. side: pixels of the longer side of one look. smallest: height in the
     image's pixels of the smallest face that must be found; the smaller, the more tiles. turn: also look at the image
-    turned by 90, 180 and 270 degrees: never, only when nothing else is found, or always.
+    turned by 90, 180 and 270 degrees, for those who lie or hang: never, only when nothing else is found, or always.
     """
 
     min_score: float = 0.5
     side: int = 1024
     smallest: float = 20.0
-    turn: Literal["never", "when none", "always"] = "when none"
+    turn: Literal["never", "when none", "always"] = "always"
 
     def __post_init__(self):
         if not FLOOR <= self.min_score <= 1:
@@ -57,7 +57,7 @@ def find_faces(image: Tensor, detectors: Sequence[Detector], search: Search | No
     """Every face that any of the detectors sees, once, largest first; [] where there is none.
 
     image: (3, H, W) in [0, 1], RGB. The whole image is searched at ``side`` pixels and small in a grey border, for
-    faces that fill it; then tiles, for small ones; when nothing is found, wider borders and turned images. Heads that
+    faces that fill it; then tiles, for small ones; when nothing is found, wider borders; then turned images. Heads that
     lean are looked at again upright.
     """
     check_image(image)
@@ -71,7 +71,8 @@ def find_faces(image: Tensor, detectors: Sequence[Detector], search: Search | No
     if not found:
         found = _united(image, detectors, search, _tight(all_of_it))
     if search.turn == "always" or (search.turn == "when none" and not found):
-        found = unite([*found, *_united(image, detectors, search, _turned(all_of_it))])
+        others = _united(image, detectors, search, _turned(all_of_it))
+        found = unite([*found, *(face for face in others if not any(overlapping(face, one) for one in found))])
     return unite([_righted(image, face, detectors, search) for face in found])
 
 

@@ -16,6 +16,7 @@ from ..types import Face
 from .heads import FLOOR, Detector, faces_of
 from .mediapipe import of_landmarker
 from .recognise import FaceModel
+from .sessions import PROVIDERS
 
 STEERING = "w600k"
 """How the recogniser's file is called that FaceID adapters were trained with (buffalo_l's w600k_r50)."""
@@ -33,10 +34,11 @@ def load_pack(
         from insightface.app import FaceAnalysis  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError("pip install insightface, or load det_10g.onnx itself: that needs no package") from error
-    wanted = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[provider]
+    wanted = [PROVIDERS["cpu"]] if provider == "cpu" else [PROVIDERS["cuda"], PROVIDERS["cpu"]]
     try:
-        app: Any = FaceAnalysis(name, str(root), allowed_modules=["detection"], providers=[wanted])
-        app.prepare(ctx_id=0 if provider == "cuda" else -1, det_thresh=floor, det_size=(640, 640))
+        root = str(Path(root).expanduser())
+        app: Any = FaceAnalysis(name, root, allowed_modules=["detection"], providers=wanted)
+        app.prepare(ctx_id=-1 if provider == "cpu" else 0, det_thresh=floor, det_size=(640, 640))
     except Exception as error:
         raise ValueError(f"insightface cannot load the pack {name} from {root}: {error}") from error
     return of_model(app.det_model)

@@ -6,12 +6,15 @@ import torch
 from torch import Tensor
 
 from .geometry import Crop, moved
+from .warp import warp
 
 Part = Literal["face", "eyes", "mouth"]
 FEATHER = 0.25
 """Width of a mask's soft rim, in radii."""
 BORDER = 0.04
 """Width of the fade to 0 at the crop's border, in sides of the crop."""
+LEAST = 0.25
+"""Share of a face's mask that must be left to change: with less, the face is as it was."""
 FOREHEAD, CHIN, CHEEK = 1.4, 1.25, 1.15
 """Reach of the face from the middle between eyes and mouth, in lengths between the two (cheeks: in eye distances)."""
 
@@ -54,6 +57,25 @@ def parts_mask(crop: Crop, parts: tuple[Part, ...] = ("eyes", "mouth"), feather:
         for centre, tall, wide in shapes[part]:
             out = torch.maximum(out, _ellipse(crop.side, centre, down, span * tall, span * wide, feather))
     return out.to(crop.pixels)
+
+
+def change_mask(crop: Crop, keep: tuple[Part, ...] = (), where: Tensor | None = None) -> Tensor:
+    """Where a face may change, (1, S, S): its mask without the parts to keep, within ``where``.
+
+    where: (1, H, W) of the photo, above 0 where it may change. Raises ValueError where less than a quarter of the face
+    is left to change: it would pass for anonymized as it is.
+    """
+    whole = face_mask(crop)
+    mask = whole * (1 - parts_mask(crop, keep)) if keep else whole
+    if where is not None:
+        mask = mask * warp(where.to(mask), crop.matrix, (crop.side, crop.side), beyond="black").clamp(0, 1)
+    share = float(mask.sum() / whole.sum().clamp(min=1e-6))
+    if share < LEAST:
+        raise ValueError(
+            f"the mask and the parts to keep leave {share:.0%} of a face to change: let more of it change, or "
+            "leave the whole person alone by a keep-list"
+        )
+    return mask
 
 
 def _in_box(crop: Crop, feather: float) -> Tensor:

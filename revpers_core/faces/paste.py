@@ -58,6 +58,11 @@ def footprint(image: Tensor, crop: Crop, mask: Tensor | None = None) -> Tensor:
     return out
 
 
+def within(now: Tensor, before: Tensor, where: Tensor | None) -> Tensor:
+    """``now`` (C, H, W) where ``where`` (1, H, W) is above 0, else ``before`` bit for bit; None is everywhere."""
+    return now if where is None else torch.where(where > 0, now, before)
+
+
 def changed(new: Tensor, old: Tensor) -> Tensor:
     """(1, S, S) in [0, 1]: where a crop is a new one, widened a little and soft."""
     change = ((new - old).abs().amax(0, keepdim=True) / CHANGED).clamp(0, 1)

@@ -1,5 +1,6 @@
 """Opening ONNX networks: onnxruntime is imported here, when the first one is asked for."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ WARNINGS_OFF = 3
 def open_network(path: str | Path, provider: str = "auto", data: bytes | None = None) -> Network:
     """Open an ONNX file, or ``data`` in its stead.
 
-    provider: "cpu", "cuda", or "auto" for CUDA where it works. Raises ImportError without onnxruntime, ValueError for
-    a file that is none and RuntimeError where CUDA was asked for and is not there.
+    provider: "cpu", "cuda", or "auto" for CUDA where it works (a warning where it should and does not). Raises
+    ImportError without onnxruntime, ValueError for a file that is none and RuntimeError where CUDA was asked for and is
+    not there.
     """
     runtime = _runtime()
     path = Path(path)
@@ -30,8 +32,10 @@ def open_network(path: str | Path, provider: str = "auto", data: bytes | None = 
     except Exception as error:
         raise ValueError(f"{path.name} cannot be opened as an ONNX network: {error}") from error
     # A CUDA build without its libraries falls back in silence.
-    if provider == "cuda" and PROVIDERS["cuda"] not in network.get_providers():
-        raise _no_cuda(runtime, path)
+    if PROVIDERS["cuda"] in wanted and PROVIDERS["cuda"] not in network.get_providers():
+        if provider == "cuda":
+            raise _no_cuda(runtime, path)
+        logging.warning(f"{_no_cuda(runtime, path)}; it runs on the CPU")
     return network
 
 

@@ -17,7 +17,8 @@ their boxes, and with boxes that overlap. Two heads cheek by cheek are .8 apart;
 than to lose one who stands behind another."""
 
 NESTED = 0.8
-"""Part of a box within a larger one of a better score above which it is a piece of that face."""
+"""Part of a box within a larger one of a better score above which it is a piece of that face, if its middle is in the
+ellipse there: in the box's corners somebody may look over a shoulder."""
 
 
 def unite(faces: Sequence[Face]) -> list[Face]:
@@ -32,6 +33,7 @@ def unite(faces: Sequence[Face]) -> list[Face]:
         gap = (points[others] - points[one]).norm(dim=-1).mean(-1)
         gap = gap / torch.minimum(sides[others], sides[one])
         nested = shared(boxes[one], boxes[others]) > NESTED * area(boxes[others])
+        nested &= _amid(boxes[one], boxes[others])
         like = (overlap(boxes[one], boxes[others]) > LIKE_BOX) & (gap < LIKE_POINTS)
         return (gap < SAME_POINTS) | nested | like
 
@@ -42,6 +44,16 @@ def unite(faces: Sequence[Face]) -> list[Face]:
 def same_face(one: Face, other: Face) -> bool:
     """Whether ``unite`` would take the two for one face."""
     return len(unite([one, other])) == 1
+
+
+def overlapping(one: Face, other: Face) -> bool:
+    """Whether the two boxes overlap as far as those of one face do, whatever their points."""
+    return bool(overlap(torch.tensor(one.box), torch.tensor([other.box])) > LIKE_BOX)
+
+
+def meet(one: Face, other: Face) -> bool:
+    """Whether the two boxes have anything in common."""
+    return bool(shared(torch.tensor(one.box), torch.tensor([other.box])) > 0)
 
 
 def suppress(boxes: Tensor, scores: Tensor, limit: float = SAME_BOX) -> list[int]:
@@ -56,6 +68,12 @@ def best(scores: Tensor, same: Callable[[int, Tensor], Tensor]) -> list[int]:
         kept.append(int(left[0]))
         left = left[1:][~same(kept[-1], left[1:])]
     return kept
+
+
+def _amid(box: Tensor, boxes: Tensor) -> Tensor:
+    """Whether the middles of boxes (N, 4) are in the ellipse of one (4,): (N,)."""
+    away = (boxes[:, :2] + boxes[:, 2:] - box[:2] - box[2:]) / (box[2:] - box[:2])
+    return away.norm(dim=-1) < 1
 
 
 def overlap(box: Tensor, boxes: Tensor) -> Tensor:

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from revpers_core import cli, images
+from revpers_core import images
 from revpers_core.audit.files import matched
 from revpers_core.audit.look import Pair, fitted, look
 from revpers_core.audit.picture import BAD, GOOD, audit_picture
 from revpers_core.audit.report import report
 from revpers_core.cli import main
-from revpers_core.faces import judges
+from revpers_core.faces import judges, named
 from revpers_core.faces.geometry import face_in_aligned, framing
 from revpers_core.faces.recognise import FaceModel
 from revpers_core.types import Face
@@ -203,7 +203,7 @@ def test_files_are_matched_by_name(tmp_path) -> None:
 
 
 def test_the_command(judge, tmp_path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(cli, "pocket_judge", lambda: judge)
+    monkeypatch.setattr(named, "pocket_judge", lambda: judge)
     before, after = tmp_path / "before", tmp_path / "after"
     for folder, colours in ((before, (RED, BLUE)), (after, (BLUE, GREEN))):
         folder.mkdir()

