@@ -106,11 +106,16 @@ def anonymize_photo(photo: Tensor, tools: Tools, wishes: Wishes) -> Done:
     faces = tools.detect(photo)
     if not faces:
         raise NoFaceError("no face was found in the image: nothing is handed back")
+    try:
+        return _everyone(photo, faces, tools, wishes)
+    except NoFaceError as error:  # somebody is there: the photo must not pass for one without a face
+        raise ValueError(f"a face was found, but {error}") from error
+
+
+def _everyone(photo: Tensor, faces: list[Face], tools: Tools, wishes: Wishes) -> Done:
     kept = wishes.keep(photo, faces)
-    missed, known = (
-        [face for face in faces if not any(face is one for one in kept)],
-        list[tuple[_Seat, tuple[str, ...]]](),
-    )
+    missed = [face for face in faces if not any(face is one for one in kept)]
+    known: list[tuple[_Seat, tuple[str, ...]]] = []
     work = _Work(photo, photo.new_zeros(1, *photo.shape[-2:]))
     for _ in range(ROUNDS):
         for seat, _ in known:

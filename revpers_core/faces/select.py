@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
+from ..identity import similarity
 from ..types import Face, Identity, NoFaceError
 
 Embed = Callable[[Tensor, Face], Identity]
@@ -53,16 +53,24 @@ def kept(
 ) -> list[Face]:
     """Faces of the people on the keep-list: cosine similarity of at least ``threshold`` to one of their references.
 
-    One face a reference, the most alike, so that a look-alike is not left alone beside the person. image: (3, H, W).
+    One face a reference, the most alike, so that a look-alike is not left alone beside the person. A face that the
+    recogniser cannot read is nobody's on the list. image: (3, H, W).
     """
     chosen: list[Face] = []
-    found = [embed(image, face).embedding[0] for face in faces]
+    found = [(face, who) for face in faces if references and (who := _read(image, face, embed)) is not None]
     for reference in references:
-        likeness = [float(torch.cosine_similarity(one, reference.embedding[0], dim=0)) for one in found]
-        best = max(range(len(faces)), key=likeness.__getitem__, default=None)
-        if best is not None and likeness[best] >= threshold and not any(faces[best] is face for face in chosen):
-            chosen.append(faces[best])
+        likeness = [float(similarity(who, reference)) for _, who in found]
+        best = max(range(len(found)), key=likeness.__getitem__, default=None)
+        if best is not None and likeness[best] >= threshold and not any(found[best][0] is face for face in chosen):
+            chosen.append(found[best][0])
     return chosen
+
+
+def _read(image: Tensor, face: Face, embed: Embed) -> Identity | None:
+    try:
+        return embed(image, face)
+    except NoFaceError:
+        return None
 
 
 def keeper(photos: Sequence[Tensor], found: Sequence[Sequence[Face]], embed: Embed, threshold: float) -> Keep:

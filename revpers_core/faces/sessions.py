@@ -1,6 +1,7 @@
 """Opening ONNX networks: onnxruntime is imported here, when the first one is asked for."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,30 @@ Network = Any
 """Anything with onnxruntime's ``run``, ``get_inputs`` and ``get_outputs``."""
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 WARNINGS_OFF = 3
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An onnxruntime session whose failures are errors that say which file failed."""
+
+    session: Any
+    name: str
+
+    def run(self, outputs: Any, feeds: Any) -> Any:
+        """Raises RuntimeError, which onnxruntime's own exceptions are not."""
+        try:
+            return self.session.run(outputs, feeds)
+        except Exception as error:
+            raise RuntimeError(f"{self.name} failed: {error}") from error
+
+    def get_inputs(self) -> Any:
+        return self.session.get_inputs()
+
+    def get_outputs(self) -> Any:
+        return self.session.get_outputs()
+
+    def get_providers(self) -> Any:
+        return self.session.get_providers()
 
 
 def open_network(path: str | Path, provider: str = "auto", data: bytes | None = None) -> Network:
@@ -36,7 +61,7 @@ def open_network(path: str | Path, provider: str = "auto", data: bytes | None = 
         if provider == "cuda":
             raise _no_cuda(runtime, path)
         logging.warning(f"{_no_cuda(runtime, path)}; it runs on the CPU")
-    return network
+    return Opened(network, path.name)
 
 
 def _runtime() -> Any:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
-from revpers_core import images, pocket
+from revpers_core import cli, images, pocket
 from revpers_core.cli import main
 from revpers_core.faces import detect, insightface, named
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
@@ -195,6 +195,31 @@ def test_models_are_whole_or_refused(capsys, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_result_of_an_earlier_call_does_not_stand_for_one_that_failed(capsys, tmp_path, told):
+    told += photo("one.png", [(40, 20)])
+    call = ["anonymize", "one.png", "-o", "out", "--detector", "any.onnx", *FAST]
+    assert run(capsys, *call)[0] == 0 and (tmp_path / "out/one_anonymous.png").exists()
+    told.clear()
+    code, _, err = run(capsys, *call)
+    assert code == 1 and "no face was found" in err and not list((tmp_path / "out").iterdir())
+
+
+def test_real_weights_need_a_detector_or_a_word(capsys, tmp_path, monkeypatch):
+    """A square photo of several people would pass for an aligned crop of one of them, and the others would stay."""
+    face("me.png")
+    monkeypatch.setattr(named, "centerface", lambda: None)
+    files = ["--model", pocket.CHECKPOINT, "--adapter", pocket.ADAPTER, "--face-model", pocket.FACE_MODEL]
+    monkeypatch.setattr(cli, "pipeline", lambda files, dtype, device: ReversePersonalizationPipeline.from_pocket())
+    code, out, err = run(capsys, "anonymize", "me.png", "-o", "out", *files, *FAST)
+    assert (code, out) == (1, "") and "--crops" in err and not (tmp_path / "out").exists()
+    assert run(capsys, "anonymize", "me.png", "-o", "out", "--crops", *files, *FAST)[0] == 0
+    asked = []
+    monkeypatch.setattr(named, "centerface", lambda: tmp_path / "centerface.onnx")
+    monkeypatch.setattr(detect, "load", lambda *a: asked.append(a) or (lambda image: []))
+    code, _, err = run(capsys, "anonymize", "me.png", "-o", "out", *files, *FAST)
+    assert code == 1 and "no face was found" in err and asked == [(tmp_path / "centerface.onnx", "auto")]
+
+
 def test_people_read_sentences(capsys):
     face("me.png")
     code, out, err = run(capsys, "anonymize", "me.png", "-o", "out", *FAST)
@@ -286,6 +311,36 @@ def test_faces_are_listed_as_numbers(capsys, told):
     told.clear()
     code, out, err = run(capsys, "faces", "one.png", "--json", "--detector", "any.onnx")
     assert code == 1 and json.loads(out)["faces"] == [] and "no face was found" in err
+
+
+def test_nothing_is_written_but_the_result(tmp_path):
+    """Every file that a run opens for writing, in a process of its own: results and the manifest, in the output."""
+    import subprocess
+
+    (tmp_path / "in").mkdir()
+    for k in range(2):
+        images.write_png(images.picture(pocket.held_out_face(k, 0)), tmp_path / f"in/me{k}.png")
+    watch = (
+        "import os, sys\n"
+        "def hook(event, args):\n"
+        "    if event == 'open' and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):\n"
+        "        print('wrote', args[0], flush=True)\n"
+        "sys.addaudithook(hook)\n"
+        "from revpers_core.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    call = ["anonymize", "in", "-o", "out", "--detector", "pocket", "--no-face", "blur", *FAST]
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", watch, *call], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    written = {line.removeprefix("wrote ") for line in done.stdout.splitlines() if line.startswith("wrote ")}
+    written -= {name for name in written if name.startswith("/dev/") or name.isdigit()}
+    assert "out/manifest.jsonl" in written
+    strangers = {name for name in written if not Path(name).is_relative_to("out")}
+    assert not strangers
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file() and "in" not in path.parts}
+    assert left <= {"me0_anonymous.png", "me1_anonymous.png", "manifest.jsonl"}
 
 
 def test_a_photo_without_a_face_leaves_no_file_unless_the_user_chose_so(capsys, told, tmp_path):

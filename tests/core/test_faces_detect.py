@@ -141,6 +141,13 @@ def test_broken_detections_are_dropped(broken: float) -> None:
     assert [round(face.score, 1) for face in faces] == [0.7]
 
 
+def test_a_net_that_fails_says_which_it_is(tmp_path: Path) -> None:
+    """onnxruntime's own exceptions are no RuntimeError, and would end a whole folder with a traceback."""
+    network = open_network(scrfd_file(tmp_path / "det.onnx", heads((8, 16, 32), 2), [1, 3, 64, 64]), "cpu")
+    with pytest.raises(RuntimeError, match=r"det\.onnx failed: .*INVALID_ARGUMENT"):
+        network.run(None, {"input.1": np.zeros((1, 3, 32, 32), np.float32)})
+
+
 def test_files_of_other_forms_are_refused(tmp_path: Path) -> None:
     recogniser = saved(
         tmp_path / "w600k.onnx",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from revpers_core.faces.geometry import face_for_recogniser, framing
 from revpers_core.faces.judges import Rule, cosine
+from revpers_core.faces.select import keeper
 from revpers_core.photo import Tools, Wishes, anonymize_or, anonymize_photo
 from revpers_core.strength import StillRecognisedError
 from revpers_core.types import Face, Identity, NoFaceError
@@ -115,6 +116,28 @@ def test_a_face_that_the_recogniser_cannot_read_never_passes_for_no_face(otherwi
 
     with pytest.raises(ValueError, match=r"a face was found at \(52, 55\).*raise min_score") as told:
         anonymize_or(otherwise, photo, tools(faces, embed=embed), WISHES)
+    assert not isinstance(told.value, NoFaceError)
+
+
+def test_a_keep_list_that_cannot_read_a_face_keeps_nobody():
+    """The recogniser reads all but the first face; the reference is the second person's."""
+    photo, faces = scene(*PLACES)
+    embed = tools(faces).embed
+
+    def reads(image, face):
+        if face is faces[0]:
+            raise NoFaceError("image: no face in image 1 of 1")
+        return embed(image, face)
+
+    keep = keeper([photo], [faces[1:2]], reads, 0.9)
+    assert keep(photo, faces) == faces[1:2]
+    assert keeper([], [], lambda *_: pytest.fail("nobody is on the list"), 0.9)(photo, faces) == []
+
+    def refuses(image, found):
+        raise NoFaceError("no face in reference photo 1 of 1")
+
+    with pytest.raises(ValueError, match="a face was found, but no face in reference") as told:
+        anonymize_or("pass", photo, tools(faces), replace(WISHES, keep=refuses))
     assert not isinstance(told.value, NoFaceError)
 
 

@@ -49,7 +49,7 @@ class Server:
     def __init__(self, url: str, base: Path):
         self.url, self.base = url, base
 
-    def wait_until_up(self, process: "subprocess.Popen[bytes]", seconds: float = 120) -> None:
+    def wait_until_up(self, process: "subprocess.Popen[bytes]", seconds: float = 400) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end and process.poll() is None:
             try:

@@ -98,7 +98,7 @@ def test_a_target_finds_the_weakest_strength_along_one_inversion(
     invert = host.invert
     monkeypatch.setattr(host, "invert", lambda *args: inversions.append(1) or invert(*args))
     alone = (lambda image: scene.faces[:1],)
-    _, _, report = everyone(scene, judge=(judge([-0.9, 0.9, 0.0, 0.9, 0.9, 0.9, 0.9]),), target=0.2, detector=alone)
+    _, _, report = everyone(scene, judge=(judge([-0.9, 0.9, 0.0, 0.9, 0.9]),), target=0.2, detector=alone)
     assert '"guidance": -4.0' in report and len(inversions) == 1
     with pytest.raises(ValueError, match="no guidance was found"):
         everyone(scene, judge=(judge([-0.9] * 8),), target=0.2, detector=alone)
@@ -241,6 +241,70 @@ def test_grey_pictures_and_alpha_are_taken(scene: SimpleNamespace) -> None:
     grey = scene.photo.mean(-1, keepdim=True)
     crops, _ = run(scene, "RevPersCropFaces", image=grey, faces=[scene.faces], size=SIDE)
     assert crops.shape == (2, SIDE, SIDE, 3) and torch.equal(crops[..., 0], crops[..., 1])
+
+
+@pytest.mark.parametrize("no_face", ["raise", "blur", "pass"])
+def test_a_face_that_cannot_be_read_never_passes_for_no_face(scene: SimpleNamespace, no_face: str) -> None:
+    """A batch whose second image shows a detected face of plain grey, which the recogniser refuses."""
+    blank = torch.full_like(scene.photo, 0.4)
+    with pytest.raises(ValueError, match=r"image 2 of 2: a face was found at .* cannot tell whose"):
+        everyone(scene, image=torch.cat([scene.photo, blank]), no_face=no_face)
+
+
+def test_a_mask_confines_the_change(scene: SimpleNamespace) -> None:
+    """The lower edge of the second person's face stays bit for bit; a mask over somebody is an error, as is one of
+    another size."""
+    mask = torch.ones(1, *scene.photo.shape[1:3])
+    bottom = round(scene.faces[1].box[3]) - 20
+    mask[:, bottom:] = 0
+    image, changed, _ = everyone(scene, mask=mask)
+    assert torch.equal(image[:, bottom:], scene.photo[:, bottom:]) and changed[:, bottom:].max() == 0
+    assert not torch.equal(image[:, bottom - 30 : bottom], scene.photo[:, bottom - 30 : bottom])
+    for bad, said in ((mask * 0, "leave 0% of a face to change"), (mask[:, :64, :64], "64 x 64")):
+        with pytest.raises(ValueError, match=said):
+            everyone(scene, mask=bad)
+    crops, places = run(scene, "RevPersCropFaces", image=scene.photo, faces=[scene.faces], size=SIDE)
+    back = {"places": places, "crop": 1 - crops, "match_colour": True, "keep_eyes_and_mouth": False}
+    image, changed = run(scene, "RevPersPasteFaces", image=scene.photo, mask=mask, **back)
+    assert torch.equal(image[:, bottom:], scene.photo[:, bottom:]) and changed[:, bottom:].max() == 0
+    with pytest.raises(ValueError, match="leave 0% of a face to change"):
+        run(scene, "RevPersPasteFaces", image=scene.photo, mask=mask * 0, **back)
+
+
+def test_who_is_on_a_picture_of_any_framing(scene: SimpleNamespace) -> None:
+    """With a detector a face anywhere in a picture is the same person as in an aligned crop of it."""
+    crops, _ = run(scene, "RevPersCropFaces", image=scene.photo, faces=[scene.faces[:1]], size=SIDE)
+    (aligned,) = run(scene, "FaceIDEmbed", face_model=scene.face_model, image=crops, scale=1.0)
+    only = (lambda image: scene.faces[:1],)
+    (found,) = run(
+        scene, "FaceIDEmbed", face_model=scene.face_model, image=scene.photo, scale=0.5, detector=only
+    )  # fmt: skip
+    likeness = scene.core("revpers_core.identity").similarity(aligned, found)
+    assert float(likeness) > 0.95 and float(found.embedding.norm()) == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="no face was found in image 1 of 1"):
+        run(
+            scene, "FaceIDEmbed", face_model=scene.face_model, image=scene.photo, scale=1.0,
+            detector=(lambda image: [],),
+        )  # fmt: skip
+
+
+def test_an_empty_batch_and_a_faint_search_are_told(scene: SimpleNamespace) -> None:
+    with pytest.raises(ValueError, match="the batch is empty"):
+        everyone(scene, image=scene.photo[:0])
+    for name in ("RevPersDetectFaces", "RevPersAnonymizeFaces"):
+        (lowest,) = [one.min for one in scene.nodes[name].define_schema().inputs if one.id == "min_score"]
+        assert scene.core("revpers_core.faces.detect").Search(min_score=lowest)
+
+
+def test_grey_pictures_are_saved(scene: SimpleNamespace, base: Any) -> None:
+    from PIL import Image
+
+    scene.nodes["RevPersSave"].hidden = SimpleNamespace(prompt=None, extra_pnginfo=None)
+    grey = scene.photo[:, :1, :1].mean(-1, keepdim=True)
+    run(scene, "RevPersSave", image=grey, filename_prefix="grey", with_workflow=False)
+    (saved,) = (base / "output").glob("grey*.png")
+    with Image.open(saved) as picture:
+        assert picture.size == (1, 1) and not picture.info
 
 
 def three(look: Any, *args: Any, **rest: Any) -> Any:
