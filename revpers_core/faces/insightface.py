@@ -16,7 +16,7 @@ from ..types import Face
 from .heads import FLOOR, Detector, faces_of
 from .mediapipe import of_landmarker
 from .recognise import FaceModel
-from .sessions import PROVIDERS
+from .sessions import PROVIDERS, runtime
 
 STEERING = "w600k"
 """How the recogniser's file is called that FaceID adapters were trained with (buffalo_l's w600k_r50)."""
@@ -30,6 +30,7 @@ def load_pack(
     insightface downloads a pack that is not there. Raises ImportError without the package and ValueError where the
     pack cannot be loaded.
     """
+    runtime()  # before the package imports it, and with it its telemetry
     try:
         from insightface.app import FaceAnalysis  # pyright: ignore[reportMissingImports]
     except ImportError as error:

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 from ..anonymize import redo, take_apart
 from ..faces.geometry import face_of_aligned
 from ..faces.recognise import FaceModel
+from ..faces.sessions import runtime
 from ..metrics.interval import Estimate, bootstrap
 from ..metrics.reidentification import auc, ranks
 from ..photo import blurred
@@ -63,9 +64,7 @@ class Reading(NamedTuple):
 
 def read(images: Tensor, session: Any = None) -> Reading:
     """Regress factors and attributes from images (N, 3, 128, 128) in [0, 1]."""
-    import onnxruntime
-
-    session = session or onnxruntime.InferenceSession(str(FACTORS), providers=["CPUExecutionProvider"])
+    session = session or runtime().InferenceSession(str(FACTORS), providers=["CPUExecutionProvider"])
     (feed,) = session.get_inputs()
     found = [session.run(None, {feed.name: one[None].numpy().astype(np.float32)}) for one in images.cpu()]
     factors, *logits = (torch.from_numpy(np.concatenate(part)) for part in zip(*found, strict=True))
