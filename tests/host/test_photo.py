@@ -53,7 +53,7 @@ def everyone(scene: SimpleNamespace, **changes: Any) -> Any:
         "face_model": scene.face_model, "detector": scene.detector, "attribute": attribute, "strength": 0.5,
         "size": SIDE, "steps": 8, "skip": 0.6, "seed": 1, "no_face": "raise",
     }  # fmt: skip
-    return run(scene, "RevPersAnonymizeFaces", **{**inputs, **changes})
+    return run(scene, "RevPersAnonymizeFaces", **{**inputs, **changes})[:3]
 
 
 def test_everyone_changes_and_the_rest_is_untouched(scene: SimpleNamespace) -> None:
