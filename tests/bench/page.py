@@ -130,7 +130,7 @@ def backends(found: Result | None, more: Result | None = None) -> str:
 
     def cells(row: Result) -> list[str]:
         if "failed" in row:
-            return [row["variant"], *["not available: " + row["failed"]] * len(sizes), "", ""]
+            return [row["variant"], "not available: " + row["failed"].split(". ")[0], *[""] * (len(sizes) + 1)]
         times = [
             f"{1000 * row[size]['seconds']:.1f}, {row[size]['ratio']:.2f}" if size in row else NOT_MEASURED
             for size in sizes
