@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,11 @@ import torch
 from ..faces import recognise
 from ..jobs import pipeline
 from ..metrics.interval import Estimate
+from ..proof import tables
+from ..proof.tables import table
 from ..types import Plan
 from . import JUDGE
+from .laboratory import OBEYED, PRESERVED
 
 
 def add(commands: Any) -> None:
@@ -24,6 +26,7 @@ def add(commands: Any) -> None:
     check = pocket.add_parser("check", help="measure its gates on held-out people; exit code 1 where one fails")
     check.set_defaults(run=_check)
     check.add_argument("--people", type=int, default=100, help="for the slow gates (default %(default)s)")
+    check.add_argument("-o", "--output", type=Path, metavar="DIR", help="where gates.json and gates.md go")
     sheet = pocket.add_parser("sheet", help="a contact sheet of the face world")
     sheet.set_defaults(run=_sheet)
     sheet.add_argument("-o", "--output", type=Path, default=Path("pocket_faces.jpg"), metavar="FILE")
@@ -44,13 +47,21 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from .check import gates
+    from .check import Gate, gates
 
-    failed = 0
+    found: list[Gate] = []
     for gate in gates(pipeline((None, None, None), torch.float32, "cpu"), args.people):
         print(gate, flush=True)
-        failed += not gate.passed
-    print(f"{failed} gates failed" if failed else "every gate passed")
+        found.append(gate)
+    failed = sum(not gate.passed for gate in found)
+    verdict = f"{failed} of {len(found)} gates failed" if failed else "every gate passed"
+    print(verdict)
+    if args.output:
+        command = f"revpers pocket check --people {args.people} -o docs"
+        rows = [(gate.name, f"{gate.value:.4g}", gate.wanted, "ok" if gate.passed else "FAIL") for gate in found]
+        text = f"# Gates of the pocket model\n\n`{command}`\n\nOn held-out people: {verdict}.\n\n"
+        text += table(("gate", "measured", "wanted", ""), rows)
+        tables.write(args.output, "gates", command, [gate._asdict() for gate in found], text)
     return bool(failed)
 
 
@@ -72,15 +83,33 @@ def _curve(args: argparse.Namespace) -> int:
         rows.append(row)
         said = ", ".join(f"{key} {value}" for key, value in row.items() if key in ("auc", "rank1", "r_yaw", "r_smile"))
         print(row["method"], "" if row["guidance"] is None else f"{row['guidance']:+g}", said, flush=True)
-    write(rows, args.output, {"people": args.people, "steps": args.steps, "skip": args.skip})
-    print(f"table and plot: {args.output}")
+    write(rows, args.output, args)
+    print(f"tables and plot: {args.output}")
     return 0
 
 
-def write(rows: list[dict[str, Any]], folder: Path, settings: dict[str, Any]) -> None:
-    """curve.json (estimates with intervals), curve.csv (flat) and curve.png."""
-    told = [{k: v._asdict() if isinstance(v, Estimate) else v for k, v in row.items()} for row in rows]
-    (folder / "curve.json").write_text(json.dumps({"settings": settings, "rows": told}, indent=1) + "\n")
+SHOWN = ("auc", "rank1", *(f"r_{name}" for name in PRESERVED), "distance")
+
+
+def write(rows: list[dict[str, Any]], folder: Path, args: argparse.Namespace) -> None:
+    """curve.json and curve.csv (all figures), curve.md (most of them) and curve.png."""
+    command = f"revpers curve --people {args.people} --steps {args.steps} --skip {args.skip:g} -o docs/curve"
+    text = (
+        f"# Privacy and preservation over guidance on the pocket world\n\n`{command}`\n\n"
+        f"{args.people} rendered, held-out people; judge B took no part. 95% intervals: bootstrap by image, Wilson's "
+        "for shares.\n\n![plot](curve.png)\n\n## Does the judge still know them, and do the factors stay?\n\n"
+        f"AUC: the person's other photo against everyone else's, chance .50. Rank 1 in a gallery of all {args.people}, "
+        f"chance {1 / args.people:.3f}. r: correlation of the factor that is read with the true one. Distance: mean "
+        "difference of pixels, 0 to 1.\n\n"
+    )
+    text += table(("method", "guidance", *(name.removeprefix("r_") for name in SHOWN)), [
+        (row["method"], _signed(row["guidance"]), *(row[name] for name in SHOWN)) for row in rows
+    ])  # fmt: skip
+    text += "\n## Are the words obeyed?\n\nWords that do not fit the person, read off the results by regressors.\n\n"
+    text += table(("guidance", *(f"{name}, chance {chance:.2f}" for name, chance in OBEYED.items())), [
+        (_signed(row["guidance"]), *(row[f"obeyed_{name}"] for name in OBEYED)) for row in rows if "obeyed_age" in row
+    ])  # fmt: skip
+    tables.write(folder, "curve", command, rows, text)
     flat = [
         {
             name: value
@@ -95,7 +124,11 @@ def write(rows: list[dict[str, Any]], folder: Path, settings: dict[str, Any]) ->
         writer = csv.DictWriter(file, list(dict.fromkeys(key for row in flat for key in row)))
         writer.writeheader()
         writer.writerows(flat)
-    plot(rows, settings["people"]).savefig(folder / "curve.png", dpi=120)
+    plot(rows, args.people).savefig(folder / "curve.png", dpi=120)
+
+
+def _signed(guidance: float | None) -> str:
+    return "" if guidance is None else f"{guidance:+g}"
 
 
 def plot(rows: list[dict[str, Any]], people: int) -> Any:

@@ -20,7 +20,7 @@ SHARD = 50  # people a file
 A_PEOPLE = (
     2700  # the conditioning recogniser learns from people [0, A_PEOPLE), the judge from the rest; others from all
 )
-B_PEOPLE = 1500
+B_PEOPLE = 2100
 PEOPLE = A_PEOPLE + B_PEOPLE
 HELD_OUT = 1_000_000  # first identity seed of the people that no training sees
 PLACES = 700_000  # first seed of the training backgrounds

@@ -14,7 +14,7 @@ from ..anonymize import redo, take_apart
 from ..faces.geometry import face_of_aligned
 from ..faces.recognise import FaceModel
 from ..faces.sessions import runtime
-from ..metrics.interval import Estimate, bootstrap
+from ..metrics.interval import Estimate, bootstrap, wilson
 from ..metrics.reidentification import auc, ranks
 from ..photo import blurred
 from ..types import Attribute, Identity, Plan, Ports
@@ -101,21 +101,20 @@ def anonymized(
 
 
 def measured(people: People, images: Tensor, judge: FaceModel) -> dict[str, Estimate]:
-    """Privacy, preservation and distance of results, each with a 95% bootstrap interval by image.
+    """Privacy, preservation and distance of results, each with a 95% interval: bootstrap by image, Wilson's for rank1.
 
     auc: verification against the other photo of the person and of everyone else. rank1: share found first in a gallery
     of all. r_*: correlation of the factor that is read with the true one. distance: mean |pixel difference|, 0...1.
     """
     similarity = judged(judge, images) @ judged(judge, people.gallery).T
     others = ~torch.eye(len(images), dtype=torch.bool)
-    first = (ranks(similarity, torch.arange(len(images))) == 1).double()
     seen = read(images).factors
     distance = (images - people.photos).abs().mean((1, 2, 3))
     count = len(images)
     rows: dict[str, Estimate] = {
         "auc": bootstrap(lambda i: auc(similarity.diag()[i], similarity[i][others[i]]), count, draws=200),
         "similarity": bootstrap(lambda i: float(similarity.diag()[i].mean()), count),
-        "rank1": bootstrap(lambda i: float(first[i].mean()), count),
+        "rank1": wilson(int((ranks(similarity, torch.arange(count)) == 1).sum()), count),
         "distance": bootstrap(lambda i: float(distance[i].mean()), count),
     }
     for name in PRESERVED:
@@ -125,6 +124,8 @@ def measured(people: People, images: Tensor, judge: FaceModel) -> dict[str, Esti
     return rows
 
 
+OBEYED = {"age": 1 / len(world.AGES), "sex": 1 / len(world.SEXES), "skin": 1 / len(world.SKINS)}
+"""What can be asked for in words, and how often chance obeys."""
 WISHES = 6
 """Groups of people, each with other words for age, sex and skin."""
 GUIDANCES = (4.0, 2.0, 0.0, -1.0, -2.0, -3.0, -4.0, -6.0, -8.0, -10.0, -12.0)
@@ -151,7 +152,7 @@ def curve(
 def attribute_success(people: People, ports: Ports, plans: Mapping[str, Plan]) -> dict[str, dict[str, Estimate]]:
     """By plan: share of results that the regressors read as asked, ``obeyed_age``, ``_sex`` and ``_skin``.
 
-    What is asked has nothing to do with who is there, so chance is 1/3, 1/2 and 1/5.
+    What is asked has nothing to do with who is there.
     """
     right: dict[str, list[Tensor]] = {name: [] for name in plans}
     for group in range(WISHES):
@@ -165,8 +166,4 @@ def attribute_success(people: People, ports: Ports, plans: Mapping[str, Plan]) -
 
 
 def _shares(right: Tensor) -> dict[str, Estimate]:
-    names = ("obeyed_age", "obeyed_sex", "obeyed_skin")
-    return {
-        name: bootstrap(lambda i, row=row: float(row[i].mean()), len(row))
-        for name, row in zip(names, right, strict=True)
-    }
+    return {f"obeyed_{name}": wilson(int(row.sum()), len(row)) for name, row in zip(OBEYED, right, strict=True)}
