@@ -130,7 +130,11 @@ class Desk:
         return self.page.evaluate(COVERED)
 
     def fit(self) -> None:
-        """The whole workflow on the screen."""
+        """The whole workflow on the screen, with words in the classic renderer too, which leaves out small ones."""
+        panel = self.page.get_by_label("Toggle properties panel")
+        if panel.get_attribute("aria-pressed") == "true":
+            panel.click()
+        self.page.evaluate("app.extensionManager.setting.set('LiteGraph.Canvas.MinFontSizeForLOD', 0)")
         self.page.evaluate("app.extensionManager.command.execute('Comfy.Canvas.FitView')")
         self.page.wait_for_timeout(1000)
 
