@@ -19,18 +19,19 @@ def pocket(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_template_opens_runs_and_shows_somebody_else(desk: Desk) -> None:
+    steps = 21 if desk.modern else 20  # another run than the other renderer's, which ComfyUI would remember
     desk.open_template("anonymize_aligned_face.pocket")
     assert desk.missing() == []
     desk.type_number("NegativeIDGuidanceSampler", "strength", 0.65)
-    desk.type_number("NullIDInvertDPMPP", "steps", 20)
+    desk.type_number("NullIDInvertDPMPP", "steps", steps)
     assert desk.value("NegativeIDGuidanceSampler", "strength") == 0.65
-    assert desk.value("NullIDInvertDPMPP", "steps") == 20
+    assert desk.value("NullIDInvertDPMPP", "steps") == steps
     desk.run()
     desk.wait("execution_success")
     told = [state for states in desk.told("progress_state") for state in states]
     for kind in ("NullIDInvertDPMPP", "NegativeIDGuidanceSampler"):
-        values = [value for number, _, value, most in told if number == str(desk.node(kind)) and most == 20]
-        assert values == sorted(values) and len(set(values)) >= 10, f"{kind}: no progress bar of 20 steps: {values}"
+        values = [value for number, _, value, most in told if number == str(desk.node(kind)) and most == steps]
+        assert values == sorted(values) and len(set(values)) >= 10, f"{kind}: no progress bar of {steps} steps: {values}"
     assert len(desk.told("b_preview_with_metadata")) > 5, "no live previews"
     assert desk.shown_picture("RevPersSave") == (128, 128)
     assert desk.covered() == []
