@@ -31,7 +31,7 @@ def test_a_template_opens_runs_and_shows_somebody_else(desk: Desk) -> None:
     told = [state for states in desk.told("progress_state") for state in states]
     for kind in ("NullIDInvertDPMPP", "NegativeIDGuidanceSampler"):
         values = [value for number, _, value, most in told if number == str(desk.node(kind)) and most == steps]
-        assert values == sorted(values) and len(set(values)) >= 10, f"{kind}: no progress bar of {steps} steps: {values}"
+        assert values == sorted(values) and len(set(values)) >= 10, f"{kind}: no bar of {steps} steps: {values}"
     assert len(desk.told("b_preview_with_metadata")) > 5, "no live previews"
     assert desk.shown_picture("RevPersSave") == (128, 128)
     assert desk.covered() == []
