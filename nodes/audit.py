@@ -48,7 +48,7 @@ class Audit(io.ComfyNode):
 
     @classmethod
     def execute(cls, originals, results, judge, detector=None) -> io.NodeOutput:
-        if len(originals) == 1:
+        if len(originals) == 1 and len(results) > 1:
             originals = originals.expand(len(results), -1, -1, -1)
         if len(results) > len(originals):
             raise ValueError(
