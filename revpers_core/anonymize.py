@@ -8,8 +8,8 @@ from torch import Tensor
 
 from .guidance import of_network, of_recorded
 from .identity import SAME, nobody, similarity
-from .schedule import sigmas, timesteps
-from .trajectory import OnStep, SeededNoise, Trajectory, invert, replay
+from .memory import in_parts
+from .trajectory import OnStep, SeededNoise, Trajectory, invert, joined, replay
 from .types import Identity, NoFaceError, Plan, Ports
 
 
@@ -41,22 +41,39 @@ def anonymize(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = 
 
 
 def take_apart(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None, first: int = 0) -> Trajectory:
-    """The inversion of images (B, 3, H, W) under nobody's identity; of the plan, guidance and attribute play no part.
+    """The inversion of images (B, 3, H, W) under nobody's identity, kept on the CPU; of the plan, guidance and
+    attribute play no part.
 
     first: the place of the first image among all of the run, so that its noise is its own.
     """
-    latents = ports.encode(image)
-    levels = sigmas(timesteps(plan.steps, plan.skip), ports.sigma)
-    noise = SeededNoise(plan.steps, latents.shape, plan.seed, range(first, first + len(latents)))
-    at_once = ports.at_once(latents, plan.at_once)
-    return invert(ports.branches(nobody(1), latents), latents, levels, noise, at_once=at_once, on_step=on_step)
+    levels = plan.levels(ports.sigma)
+    shape = (len(image), 4, image.shape[-2] // 8, image.shape[-1] // 8)
+    noise = SeededNoise(plan.steps, shape, plan.seed, range(first, first + len(image)))
+
+    def apart(part: slice) -> Trajectory:
+        latents = ports.encode(image[part])
+        branches = ports.branches(nobody(1), latents, wordless=plan.one_branch)
+        at_once = ports.at_once(latents, plan.at_once)
+        path = invert(
+            branches, latents, levels, noise.rows(part), at_once=at_once, need=plan.inversion_needs, on_step=on_step
+        )
+        return path.to("cpu")
+
+    return joined(in_parts(len(image), ports.faces_at_once(shape), apart), noise)
 
 
 def redo(path: Trajectory, who: Identity, ports: Ports, plan: Plan, on_step: OnStep | None = None) -> Tensor:
     """Images (B, 3, H, W) of another identity, attribute or guidance along a trajectory that is there already."""
-    predict = of_network(ports.branches(who, path.x0, plan.attribute.prompt), plan.guidance)
-    latents = finite(replay(predict, path, of_recorded(plan.guidance), on_step=on_step))
-    return finite(ports.decode(latents))
+    recorded = of_recorded(plan.guidance, plan.interval)
+
+    def again(part: slice) -> Tensor:
+        mine = path.rows(part)
+        theirs = who if len(who.embedding) == 1 else Identity(who.embedding[part])
+        branches = ports.branches(theirs, mine.x0, plan.attribute.prompt, wordless=plan.one_branch)
+        predict = of_network(branches, plan.guidance, plan.interval)
+        return ports.decode(finite(replay(predict, mine, recorded, device=ports.device, on_step=on_step)))
+
+    return finite(torch.cat(in_parts(len(path.x0), path.together or len(path.x0), again)))
 
 
 def likeness(source: Identity, image: Tensor, embed: Callable[[Tensor], Identity]) -> float | None:

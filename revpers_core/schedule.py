@@ -1,6 +1,7 @@
 """From a training table to a plain list of float sigmas."""
 
 from collections.abc import Callable
+from enum import Enum
 from itertools import pairwise
 
 import numpy as np
@@ -16,11 +17,21 @@ def sdxl_sigmas(beta_start: float = 0.00085, beta_end: float = 0.012, steps: int
     return np.sqrt((1.0 - alphas_cumprod) / alphas_cumprod).tolist()
 
 
-def timesteps(steps: int, skip: float) -> list[int]:
+class Spacing(Enum):
+    """How a run's steps lie: evenly in the training timestep, as the paper's, or in log-SNR = -2 log sigma."""
+
+    TIME = "time"
+    LOG_SNR = "log-snr"
+
+
+def timesteps(
+    steps: int, skip: float, spacing: Spacing = Spacing.TIME, sigma_of: Callable[[int], float] | None = None
+) -> list[int]:
     """Descending training timesteps of a run, as the paper spaces them: ``trunc(linspace(999 - 1000 skip, 1, steps))``.
 
     steps: >= 2. skip: [0, 1), the noisiest part of the schedule that is left out; the more is skipped, the closer the
-    result stays to the photo. Raises ValueError where two steps would share a timestep.
+    result stays to the photo. spacing: by log-SNR it takes the model's levels, ``sigma_of``, SDXL's unless given; steps
+    that would share a timestep are pushed apart. Raises ValueError where there are fewer timesteps than steps.
     """
     if steps < 2:
         raise ValueError(f"steps must be 2 or more, got {steps}")
@@ -32,7 +43,13 @@ def timesteps(steps: int, skip: float) -> list[int]:
             f"{steps} steps do not fit into the {max(int(first), 0)} timesteps that skip {skip} leaves: "
             "use fewer steps or a smaller skip"
         )
-    return np.trunc(np.linspace(first, 1, steps)).astype(int).tolist()
+    if spacing is Spacing.TIME:
+        return np.trunc(np.linspace(first, 1, steps)).astype(int).tolist()
+    sigma_of, last, apart = sigma_of or sdxl_sigmas().__getitem__, int(first), np.arange(steps)
+    logs = np.log([sigma_of(t) for t in range(1, last + 1)])
+    rising = np.rint(np.interp(np.linspace(logs[0], logs[-1], steps), logs, np.arange(1, last + 1))).astype(int)
+    rising = np.maximum.accumulate(rising - apart) + apart
+    return np.minimum(rising, last - apart[::-1])[::-1].tolist()
 
 
 def sigmas(steps: list[int], sigma_of: Callable[[int], float]) -> tuple[float, ...]:

@@ -8,17 +8,38 @@ and a null replay gives the photo back to about 1e-16 (float32 states drift by 1
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, overload
+from enum import Enum
+from itertools import groupby
+from typing import NamedTuple, Protocol, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from .memory import in_parts
 from .solver import Past, step
 
-Branches = Callable[[Tensor, float | Tensor], tuple[Tensor, Tensor]]
-"""(x, sigma) -> the (uncond, cond) predictions of x0; x is (B, 4, h, w) in the state's dtype. sigma is one level, or,
-where the inversion asks for several steps at once, one a row: (B,) float64 on the CPU."""
+
+class Need(Enum):
+    """Which of the two branches a prediction is made of."""
+
+    BOTH = "both"
+    UNCOND = "uncond"
+    COND = "cond"
+
+
+class Branches(Protocol):
+    """The network under one identity and its words."""
+
+    def __call__(self, x: Tensor, sigma: float | Tensor, need: Need = Need.BOTH) -> tuple[Tensor, Tensor]:
+        """The (uncond, cond) predictions of x0; where one alone is needed it stands in both places.
+
+        x: (B, 4, h, w) in the state's dtype. sigma: one level, or, where the inversion asks for several steps at once,
+        one a row, (B,) float64 on the CPU.
+        """
+        ...
+
+
 Predict = Callable[[Tensor, float], Tensor]
 """(x, sigma) -> the guided prediction of x0."""
 Guide = Callable[[Tensor, Tensor, Tensor, float], Tensor]
@@ -61,6 +82,11 @@ class SeededNoise(Sequence[Tensor]):
             raise IndexError(k)
         return torch.stack([torch.randn(self.shape[1:], generator=self._generator(i, k)) for i in self.indices])
 
+    def rows(self, part: slice) -> "SeededNoise":
+        """That of some of the items."""
+        indices = self.indices[part]
+        return SeededNoise(self.steps, (len(indices), *self.shape[1:]), self.seed, indices)
+
     def _generator(self, index: int, k: int) -> torch.Generator:
         (state,) = np.random.SeedSequence([self.seed, index, k]).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(state) >> 1)
@@ -70,8 +96,9 @@ class Trajectory(NamedTuple):
     """A photo's inversion. It restores the original exactly: keep it as private as the photo.
 
     x0: (B, 4, h, w) clean latents in the model's scale. sigmas: N + 1 falling levels. noise: N draws of x0's shape.
-    uncond, cond: N predictions of x0 each, in the network's output dtype. A NamedTuple of lists of tensors, since that
-    is what ComfyUI's cache can weigh.
+    uncond, cond: N predictions of x0 each, in the network's output dtype. together: faces that shared a call, all where
+    it is 0; a replay in the same parts rounds the same way. A NamedTuple of lists of tensors, since that is what
+    ComfyUI's cache can weigh.
     """
 
     x0: Tensor
@@ -79,6 +106,7 @@ class Trajectory(NamedTuple):
     noise: Sequence[Tensor]
     uncond: list[Tensor]
     cond: list[Tensor]
+    together: int = 0
 
     @property
     def steps(self) -> int:
@@ -89,7 +117,32 @@ class Trajectory(NamedTuple):
         x0 = to_state(self.x0, device)
         if k == self.steps:
             return x0 / alpha(self.sigmas[k])
-        return x0 + self.sigmas[k] * self.noise[k].to(x0)
+        return x0 + self.sigmas[k] * self.noise[k].to(x0.device, non_blocking=True).to(x0)
+
+    def to(self, device: torch.device | str) -> "Trajectory":
+        """The same with its tensors on another device."""
+        cond = [one.to(device) for one in self.cond]
+        same = all(a is b for a, b in zip(self.uncond, self.cond, strict=True))
+        uncond = cond if same else [one.to(device) for one in self.uncond]
+        return self._replace(x0=self.x0.to(device), uncond=uncond, cond=cond)
+
+    def rows(self, part: slice) -> "Trajectory":
+        """The trajectory of some of the items."""
+        noise = self.noise.rows(part) if isinstance(self.noise, SeededNoise) else [one[part] for one in self.noise]
+        cond = [one[part] for one in self.cond]
+        same = all(a is b for a, b in zip(self.uncond, self.cond, strict=True))
+        uncond = cond if same else [one[part] for one in self.uncond]
+        return Trajectory(self.x0[part], self.sigmas, noise, uncond, cond)
+
+
+def joined(parts: Sequence[Trajectory], noise: Sequence[Tensor]) -> Trajectory:
+    """Trajectories of consecutive items as one; noise: theirs together."""
+    if len(parts) == 1:
+        return parts[0]._replace(noise=noise)
+    each = zip(*(part.cond for part in parts), strict=True), zip(*(part.uncond for part in parts), strict=True)
+    cond, uncond = ([torch.cat(step) for step in steps] for steps in each)
+    x0 = torch.cat([part.x0 for part in parts])
+    return Trajectory(x0, parts[0].sigmas, noise, uncond, cond, max(len(part.x0) for part in parts))
 
 
 @overload
@@ -107,6 +160,12 @@ def to_state(x: Tensor, device: torch.device | None = None) -> Tensor:
     return x.to("cpu" if device.type == "mps" else device, torch.float64)
 
 
+def both(sigma: float) -> Need:
+    """Guidance acts at every level."""
+    del sigma
+    return Need.BOTH
+
+
 def invert(
     branches: Branches,
     x0: Tensor,
@@ -114,15 +173,16 @@ def invert(
     noise: Sequence[Tensor],
     *,
     at_once: int = 1,
-    keep_on: torch.device | str | None = None,
+    need: Callable[[float], Need] = both,
     on_step: OnStep | None = None,
 ) -> Trajectory:
     """Invert clean latents x0 (B, 4, h, w): 2 N evaluations per item, none of which depends on guidance.
 
     ``branches`` must be under the null identity. ``at_once``: so many steps share a call of the network, fewer once
     memory runs out; they do not depend on each other, but a batch of another size rounds otherwise, and a null replay
-    is exact to about 1e-4 only. ``keep_on``: where the predictions are kept (default: where they were made). Raises
-    ValueError when x0 is not finite or the noise does not fit.
+    is exact to about 1e-4 only. ``need``: the branches at a level; one is enough where both are told the same or
+    guidance is 0. The predictions stay where they were made. Raises ValueError when x0 is not finite or the noise does
+    not fit.
     """
     if not torch.isfinite(x0).all():
         raise ValueError("the latent holds NaN or infinite values: encode the image with a VAE in float32 or bfloat16")
@@ -132,41 +192,48 @@ def invert(
             f"got {len(noise)} of shape {tuple(noise[0].shape)}"
         )
     path = Trajectory(x0, sigmas, noise, [], [])
-    while (k := len(path.cond)) < path.steps:
-        states = [path.state(i) for i in range(k, min(k + at_once, path.steps))]
-        try:
-            predicted = _together(branches, states, sigmas[k : k + len(states)])
-        except torch.OutOfMemoryError:
-            if len(states) == 1:
-                raise
-            at_once = len(states) // 2
-            continue
-        for x, (uncond, cond) in zip(states, predicted, strict=True):
-            path.uncond.append(uncond.to(keep_on) if keep_on is not None else uncond)
-            path.cond.append(cond.to(keep_on) if keep_on is not None else cond)
+
+    def predict(part: slice) -> list[tuple[Tensor, Tensor, Tensor]]:
+        made: list[tuple[Tensor, Tensor, Tensor]] = []
+        for needed, group in groupby(range(path.steps)[part], lambda k: need(sigmas[k])):
+            few = list(group)
+            states = [path.state(k) for k in few]
+            predicted = _together(branches, states, [sigmas[k] for k in few], needed)
+            made += [(x, *two) for x, two in zip(states, predicted, strict=True)]
+        return made
+
+    def keep(part: slice) -> None:
+        for x, uncond, cond in predict(part):
+            path.uncond.append(uncond)
+            path.cond.append(cond)
             if on_step:
                 on_step(len(path.cond) - 1, cond, x)
+
+    in_parts(path.steps, at_once, keep)
     return path
 
 
-def _together(branches: Branches, states: list[Tensor], sigmas: Sequence[float]) -> list[tuple[Tensor, Tensor]]:
+def _together(
+    branches: Branches, states: list[Tensor], sigmas: Sequence[float], need: Need
+) -> list[tuple[Tensor, Tensor]]:
     """Both predictions for each of the states (B, 4, h, w), from one call."""
     if len(states) == 1:
-        return [branches(states[0], sigmas[0])]
+        return [branches(states[0], sigmas[0], need)]
     rows = len(states[0])
     levels = torch.tensor(sigmas, dtype=torch.float64).repeat_interleave(rows)
-    uncond, cond = branches(torch.cat(states), levels)
-    return list(zip(uncond.split(rows), cond.split(rows), strict=True))
+    uncond, cond = branches(torch.cat(states), levels, need)
+    made = cond.split(rows)
+    return list(zip(made if need is not Need.BOTH else uncond.split(rows), made, strict=True))
 
 
 def noise_maps(path: Trajectory, guide: Guide, device: torch.device | None = None) -> Iterator[Tensor]:
     """The N maps (B, 4, h, w) that carry the trajectory under ``guide``; no network is called."""
-    past = None
+    x, past = path.state(0, device), None
     for k in range(path.steps):
-        x, prediction = path.state(k, device), _recorded(path, k, guide, device)
+        prediction, following = _recorded(path, k, guide, x), path.state(k + 1, device)
         law = step(x, prediction.x0, prediction.sigma, path.sigmas[k + 1], past)
-        yield (path.state(k + 1, device) - law.mean) / law.std
-        past = prediction
+        yield (following - law.mean) / law.std
+        x, past = following, prediction
 
 
 def replay(
@@ -184,23 +251,24 @@ def replay(
     ``predict`` and ``guide`` must stand for the same guidance. ``mask(sigma)``: (B or 1, 1, h, w) in [0, 1], where the
     photo may change; elsewhere its own trajectory is put back before every step and at the end.
     """
-    past = _recorded(path, path.steps - 1, guide, device) if quirks.stale_history else None
-    x = path.state(0, device)
-    for k, z in enumerate(noise_maps(path, guide, device)):
+    path = path.to(to_state(path.x0, device).device)
+    x, past = path.state(0), None
+    if quirks.stale_history:
+        past = _recorded(path, path.steps - 1, guide, path.state(path.steps - 1))
+    for k, z in enumerate(noise_maps(path, guide)):
         sigma, sigma_next = path.sigmas[k], path.sigmas[k + 1]
         if quirks.short_runs_end_first_order and path.steps < 15 and k == path.steps - 1:
             past = None
-        prediction = Past(to_state(predict(x, sigma), device), sigma)
+        prediction = Past(to_state(predict(x, sigma), x.device), sigma)
         law = step(x, prediction.x0, sigma, sigma_next, past)
         x, past = law.mean + law.std * z, prediction
         if mask is not None:
-            x = torch.lerp(path.state(k + 1, device), x, mask(sigma_next).to(x))
+            x = torch.lerp(path.state(k + 1), x, mask(sigma_next).to(x))
         if on_step:
             on_step(k, prediction.x0, x)
     return x * alpha(path.sigmas[-1])
 
 
-def _recorded(path: Trajectory, k: int, guide: Guide, device: torch.device | None) -> Past:
-    x = path.state(k, device)
-    uncond, cond = path.uncond[k].to(x.device), path.cond[k].to(x.device)
+def _recorded(path: Trajectory, k: int, guide: Guide, x: Tensor) -> Past:
+    uncond, cond = (one[k].to(x.device, non_blocking=True) for one in (path.uncond, path.cond))
     return Past(to_state(guide(uncond, cond, x, path.sigmas[k]), x.device), path.sigmas[k])

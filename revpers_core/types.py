@@ -1,5 +1,6 @@
 """Frozen records, checked once, and the ports through which the core reaches a host's networks."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Protocol
@@ -7,8 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .schedule import PAPER_SKIP, PAPER_STEPS
-from .trajectory import Branches
+from .guidance import ALWAYS, Interval, needed
+from .schedule import PAPER_SKIP, PAPER_STEPS, Spacing, sigmas, timesteps
+from .trajectory import Branches, Need
 
 PAPER_GUIDANCE = -10.0
 
@@ -59,6 +61,9 @@ class Plan:
 
     steps: 2 or more, per phase. skip: [0, 1), part of the schedule left out. guidance: any finite number, negative
     leads away from the person. seed: >= 0; with the settings and the output it helps to undo the run, so keep it.
+    spacing: how the steps lie between the first level and the last. one_branch: nobody's inversion without any words
+    in either branch, which are then the same and cost one evaluation a step; the replay's conditional branch is
+    wordless too. Another result than the paper's. interval: levels at which guidance acts, in both phases.
     at_once: inversion steps a network call; 0 takes as many as memory allows where only rounding changes (a float32
     network), else one. In half precision more than one is another result (docs/benchmarks.md).
     """
@@ -69,8 +74,13 @@ class Plan:
     seed: int = 0
     attribute: Attribute = field(default_factory=Attribute)
     at_once: int = 0
+    spacing: Spacing = Spacing.TIME
+    one_branch: bool = False
+    interval: Interval = ALWAYS
 
     def __post_init__(self):
+        if not 0 <= self.interval.low < self.interval.high:
+            raise ValueError(f"the interval of guidance must be 0 <= low < high, got {tuple(self.interval)}")
         if self.at_once < 0:
             raise ValueError(f"at_once must be 0 (as many as fit) or more, got {self.at_once}")
         if not isfinite(self.guidance):
@@ -78,9 +88,24 @@ class Plan:
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
 
+    def levels(self, sigma_of: Callable[[int], float]) -> tuple[float, ...]:
+        """The run's sigmas by a model's noise schedule, one more than its steps."""
+        return sigmas(timesteps(self.steps, self.skip, self.spacing, sigma_of), sigma_of)
+
+    def inversion_needs(self, sigma: float) -> Need:
+        """The branches that the inversion runs at a level: any guidance must be possible later where there is any."""
+        if self.one_branch:
+            return Need.UNCOND
+        return needed(self.interval.at(sigma, PAPER_GUIDANCE))
+
 
 class Ports(Protocol):
     """What the main path needs of a host. Images are (B, 3, H, W) float32 in [0, 1]; latents (B, 4, H/8, W/8)."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks compute."""
+        ...
 
     def embed(self, image: Tensor) -> Identity:
         """One face an image; raises NoFaceError."""
@@ -99,8 +124,13 @@ class Ports(Protocol):
         that is lossy."""
         ...
 
-    def branches(self, identity: Identity, latents: Tensor, prompt: str = "") -> Branches:
-        """The network: cond = encoded "" and the identity, uncond = the prompt (zeros when empty) and nobody."""
+    def faces_at_once(self, shape: Sequence[int]) -> int:
+        """Faces that share a call of the network, for latents of ``shape`` (B, 4, h, w)."""
+        ...
+
+    def branches(self, identity: Identity, latents: Tensor, prompt: str = "", *, wordless: bool = False) -> Branches:
+        """The network: cond = encoded "" (zeros when wordless) and the identity, uncond = the prompt (zeros when empty)
+        and nobody."""
         ...
 
 

@@ -26,7 +26,8 @@ class ImageProjection(nn.Module):
 
 
 class IdentityKV(nn.Module):
-    """Identity tokens (B, 4, C) -> keys and values (B, 4, inner) of one slot's identity attention."""
+    """Identity tokens (B, 4, C) -> keys and values (B, 4, inner) of one slot's identity attention, one by one:
+    rounding must not depend on the batch, or a null replay would drift from the inversion's single nobody."""
 
     def __init__(self, context: int, inner: int, ops: Any = nn):
         super().__init__()
@@ -34,7 +35,8 @@ class IdentityKV(nn.Module):
         self.to_v = ops.Linear(context, inner, bias=False)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        return self.to_k(tokens), self.to_v(tokens)
+        keys, values = zip(*((self.to_k(one), self.to_v(one)) for one in tokens.split(1)), strict=True)
+        return torch.cat(keys), torch.cat(values)
 
 
 class FaceIDModules(nn.Module):
@@ -48,8 +50,7 @@ class FaceIDModules(nn.Module):
         self.kv = nn.ModuleList(IdentityKV(weights.context, width, ops) for width in inner)
 
     def tokens(self, embedding: Tensor) -> Tensor:
-        """Identity tokens (B, 4, C) of embeddings (B, 512), one by one: rounding must not depend on the batch, or a
-        null replay would drift from the inversion's single nobody."""
+        """Identity tokens (B, 4, C) of embeddings (B, 512), one by one as their keys and values."""
         return torch.cat([self.image_proj(one) for one in embedding.split(1)])
 
     @staticmethod

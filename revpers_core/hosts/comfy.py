@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import comfy.model_management
@@ -23,11 +23,11 @@ from torch import Tensor
 from .. import trajectory as core
 from ..anonymize import finite
 from ..identity import nobody
-from ..memory import steps_at_once, warn_if_lossy
+from ..memory import Fits, Part, faces_at_once, in_parts, is_out_of_memory, steps_at_once, warn_if_lossy
 from ..schedule import sigmas, timesteps
-from ..trajectory import SeededNoise
+from ..trajectory import Need, SeededNoise
 from ..types import Identity
-from .comfy_adapter import TOKENS, Adapter, adapt, check_sdxl, compute_dtype, is_plain
+from .comfy_adapter import KNOWN, Adapter, Known, adapt, check_sdxl, compute_dtype, guides_plainly, is_plain
 
 SIZES_AND_POOLED = {
     "pooled_output", "width", "height", "crop_w", "crop_h", "target_width", "target_height"
@@ -55,39 +55,48 @@ class ComfyTrajectory(NamedTuple):
 
 @dataclass(frozen=True)
 class Network:
-    """The guider in mid-run, under one identity: the core's view of the model."""
+    """The guider in mid-run, under one identity: the core's view of the model.
+
+    plain: whether guidance is the formula and nothing else, so that a branch without weight need not run.
+    """
 
     guider: Any
     model_options: dict[str, Any]
     seed: int | None
+    plain: bool
 
     @classmethod
-    def under(cls, identity: Identity, guider: Any, extra_args: dict[str, Any], adapter: Adapter) -> "Network":
-        device = guider.model_patcher.load_device
-        tokens = (adapter.tokens(identity, device), adapter.tokens(nobody(1), device))
-        return cls(guider, extra_args["model_options"], extra_args.get("seed"))._carrying(tokens)
-
-    def _carrying(self, tokens: tuple[Tensor, Tensor]) -> "Network":
-        transformer_options = {**self.model_options.get("transformer_options", {}), TOKENS: tokens}
-        return replace(self, model_options={**self.model_options, "transformer_options": transformer_options})
+    def under(cls, cond: Known, uncond: Known, guider: Any, extra_args: dict[str, Any]) -> "Network":
+        options = extra_args["model_options"]
+        transformer_options = {**options.get("transformer_options", {}), KNOWN: (cond, uncond)}
+        carrying = {**options, "transformer_options": transformer_options}
+        return cls(guider, carrying, extra_args.get("seed"), guides_plainly(guider.model_patcher))
 
     @property
     def _conds(self) -> list[Any]:
         return [self.guider.conds["positive"], self.guider.conds["negative"]]
 
-    def branches(self, x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
+    def branches(self, x: Tensor, sigma: float | Tensor, need: Need = Need.BOTH) -> tuple[Tensor, Tensor]:
         """Both predictions before any guidance; every other pack's patch on the model is in force."""
         x, level = _fed(x, sigma)
-        out = comfy.samplers.calc_cond_batch(self.guider.inner_model, self._conds, x, level, self.model_options)
-        return out[UNCOND], out[COND]
+        conds = self._conds
+        for branch, alone in ((COND, Need.UNCOND), (UNCOND, Need.COND)):
+            if need is alone:
+                conds[branch] = None
+        out = comfy.samplers.calc_cond_batch(self.guider.inner_model, conds, x, level, self.model_options)
+        return out[COND if need is Need.COND else UNCOND], out[UNCOND if need is Need.UNCOND else COND]
 
     def predict(self, x: Tensor, sigma: float) -> Tensor:
-        """The guided prediction as ComfyUI makes it."""
+        """The guided prediction as ComfyUI makes it, which itself leaves out the unconditional branch at guidance 1."""
+        if self.plain and self.guider.cfg == 0:
+            return self.branches(x, sigma, Need.UNCOND)[0]
         x, level = _fed(x, sigma)
         return self.guider(x, level, model_options=self.model_options, seed=self.seed)
 
     def guide(self, uncond: Tensor, cond: Tensor, x: Tensor, sigma: float) -> Tensor:
         """Guidance on kept predictions, through the same custom CFG functions that ``predict`` meets."""
+        if self.plain and self.guider.cfg == 1:
+            return cond
         x, level = _fed(x, sigma)
         conds, model, options = self._conds, self.guider.inner_model, self.model_options
         out = [cond, uncond]
@@ -157,8 +166,34 @@ def invert(
         )
     noise = SeededNoise(len(sigmas) - 1, samples.shape, seed, latent.get("batch_index"))
     run = Run(adapt(model, adapter), adapter, positive, zeroed(positive))
-    path = run.invert(samples, sigmas, noise, callback, at_once)
+
+    def part(few: slice) -> core.Trajectory:
+        told = _of_part(callback, few, len(samples))
+        return run.invert(samples[few], sigmas, noise.rows(few), told, at_once)
+
+    path = core.joined(run.in_parts(len(samples), run.faces_at_once(samples), part), noise)
     return ComfyTrajectory(path, latent, positive, run.adapted.patches_uuid)
+
+
+def _of_part(callback: Callback | None, part: slice, count: int) -> Callback | None:
+    """The callback of a run over some of the faces: its steps are a part of the whole's."""
+    if callback is None:
+        return None
+
+    def told(step: int, x0: Tensor, x: Tensor, steps: int) -> None:
+        faces, whole = part.stop - part.start, steps * count
+        callback(steps * part.start + (step + 1) * faces - 1, x0, x, whole)
+
+    return told
+
+
+def _rows(latent: dict[str, Any], part: slice) -> dict[str, Any]:
+    """Some of a LATENT's images; where there are fewer masks than images they go round, as in ComfyUI."""
+    few = {"samples": latent["samples"][part]}
+    if (mask := latent.get("noise_mask")) is None:
+        return few
+    mask = mask.reshape(-1, 1, *mask.shape[-2:])
+    return {**few, "noise_mask": mask[[i % len(mask) for i in range(part.start, part.stop)]]}
 
 
 def replay(
@@ -187,7 +222,13 @@ def replay(
             "trajectory: it was made with another model, LoRA or adapter: "
             "connect the same model and adapter to the inversion and to the sampler"
         )
-    samples = run.replay(trajectory.path, trajectory.latent, identity, guidance, callback=callback)
+
+    def part(few: slice) -> Tensor:
+        who = identity if faces == 1 else Identity(identity.embedding[few])
+        told = _of_part(callback, few, batch)
+        return run.replay(trajectory.path.rows(few), _rows(trajectory.latent, few), who, guidance, callback=told)
+
+    samples = torch.cat(run.in_parts(batch, trajectory.path.together or batch, part))
     return {**trajectory.latent, "samples": finite(samples)}
 
 
@@ -247,27 +288,51 @@ class Run:
         made: list[core.Trajectory] = []
 
         def body(sampler: Any, extra_args: dict[str, Any], on_step: core.OnStep) -> Tensor:
-            network = Network.under(nobody(1), sampler.inner_model, extra_args, self.adapter)
-            x0 = sampler.latent_image
+            x0, null = sampler.latent_image, self._known(nobody(1), sampler)
+            network = Network.under(null, null, sampler.inner_model, extra_args)
             together = at_once or self._at_once(x0)
             warn_if_lossy(together, compute_dtype(self.adapted))
-            path = core.invert(network.branches, x0, sigmas, noise, at_once=together, keep_on="cpu", on_step=on_step)
-            made.append(path._replace(x0=x0.cpu()))
+            path = core.invert(network.branches, x0, sigmas, noise, at_once=together, on_step=on_step)
+            made.append(path.to("cpu"))
             return x0
 
         with timed("inversion", samples, len(sigmas) - 1):
             self._sample(body, samples, None, sigmas, 1.0, callback)
         return made[0]
 
+    def _known(self, identity: Identity, sampler: Any) -> Known:
+        return self.adapter.known(identity, sampler.latent_image.device, compute_dtype(self.adapted))
+
+    def _is_plain(self) -> bool:
+        """Whether nothing depends on the level or on an image's place in the batch."""
+        words = {key for part in (self.positive, self.negative) for _, rest in part for key in rest}
+        single = all(len(embeds) == 1 for part in (self.positive, self.negative) for embeds, _ in part)
+        return words <= SIZES_AND_POOLED and single and is_plain(self.adapted)
+
     def _at_once(self, x0: Tensor) -> int:
         """Steps a call: one where something may depend on the level, or where the network rounds coarsely."""
-        words = {key for part in (self.positive, self.negative) for _, rest in part for key in rest}
-        if not words <= SIZES_AND_POOLED or not is_plain(self.adapted) or compute_dtype(self.adapted) != torch.float32:
+        if not self._is_plain() or compute_dtype(self.adapted) != torch.float32:
             return 1
-        device = comfy.model_management.get_torch_device()
-        free = comfy.model_management.get_free_memory(device)
+        return steps_at_once(x0.shape, self._device.type, self._fits(x0, 0))
+
+    def in_parts(self, faces: int, size: int, make: Callable[[slice], Part]) -> list[Part]:
+        """In slices of ``size``, fewer once memory runs out; all at once where something may belong to the batch."""
+        return in_parts(faces, size, make) if self._is_plain() else [make(slice(0, faces))]
+
+    def faces_at_once(self, samples: Tensor) -> int:
+        """Faces a call."""
+        missing = self.adapted.model_size() - self.adapted.loaded_size()
+        return faces_at_once(samples.shape, self._device.type, self._fits(samples, max(0, missing)))
+
+    @property
+    def _device(self) -> torch.device:
+        return comfy.model_management.get_torch_device()
+
+    def _fits(self, samples: Tensor, reserved: int) -> Fits:
+        """ComfyUI's own rule of what a batch takes. reserved: bytes of weights that are still to be loaded."""
+        free = comfy.model_management.get_free_memory(self._device) - reserved
         required = self.adapted.model.memory_required
-        return steps_at_once(x0.shape, device.type, lambda rows: 1.5 * required([rows, *x0.shape[1:]]) < free)
+        return lambda rows: 1.5 * required([rows, *samples.shape[1:]]) < free
 
     def replay(
         self,
@@ -278,19 +343,21 @@ class Run:
         quirks: core.Quirks = core.EXACT,
         callback: Callback | None = None,
     ) -> Tensor:
-        """Latents (B, 4, h, w) of the identity's replay, in ComfyUI's scale."""
+        """Latents (B, 4, h, w) of the identity's replay, in ComfyUI's scale. latent: the one that was inverted."""
+        samples = latent["samples"]
 
         def body(sampler: Any, extra_args: dict[str, Any], on_step: core.OnStep) -> Tensor:
             guider, confine = sampler.inner_model, _mask(sampler, extra_args)
-            null = Network.under(nobody(1), guider, extra_args, self.adapter)
-            theirs = Network.under(identity, guider, extra_args, self.adapter)
+            known, unknown = self._known(identity, sampler), self._known(nobody(1), sampler)
+            null = Network.under(unknown, unknown, guider, extra_args)
+            theirs = Network.under(known, unknown, guider, extra_args)
             device = sampler.latent_image.device
             return core.replay(
                 theirs.predict, path, null.guide, mask=confine, quirks=quirks, device=device, on_step=on_step
             )
 
-        with timed("sampling", latent["samples"], path.steps):
-            return self._sample(body, latent["samples"], latent.get("noise_mask"), path.sigmas, guidance, callback)
+        with timed("sampling", samples, path.steps):
+            return self._sample(body, samples, latent.get("noise_mask"), path.sigmas, guidance, callback)
 
     def _sample(
         self,
@@ -327,7 +394,9 @@ class Run:
                 callback=callback,
                 disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
             )
-        except comfy.model_management.OOM_EXCEPTION as error:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             raise out_of_memory(samples) from error
 
 

@@ -1,4 +1,4 @@
-"""The FaceID adapter in ComfyUI: its weights in a ModelPatcher, its LoRA and attention on a cloned model."""
+"""The FaceID adapter in ComfyUI: its LoRA and attention on a cloned model, keys and values made once a run."""
 
 import uuid
 from collections.abc import Callable
@@ -7,8 +7,6 @@ from typing import Any
 
 import comfy.lora
 import comfy.model_base
-import comfy.model_management
-import comfy.model_patcher
 import comfy.ops
 import torch
 from comfy.ldm.modules.attention import optimized_attention
@@ -19,41 +17,40 @@ from ..faceid.layout import Depths, Slot, slots
 from ..faceid.weights import PROJECTIONS, FaceIDWeights
 from ..types import Identity
 
-TOKENS = "revpers_identity_tokens"
-"""Where a call's identity tokens travel: transformer_options[TOKENS] = (cond, uncond), each (B or 1, 4, C)."""
+KNOWN = "revpers_identities"
+"""Where a call's identities travel: transformer_options[KNOWN] = (cond, uncond), each a Known."""
+
+Known = tuple[tuple[Tensor, Tensor], ...]
+"""An identity's keys and values by slot, each (B or 1, 4, inner)."""
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A FaceID adapter whose weights ComfyUI moves between devices.
+    """A FaceID adapter. It stays in the machine's memory: all that the network needs of it is made once a run.
 
     strength: weight of the identity's attention, 1 as in the paper. uuid: changes with the weights.
     """
 
     weights: FaceIDWeights
-    patcher: Any
+    modules: FaceIDModules
     strength: float
     uuid: uuid.UUID
 
     @classmethod
     def of(cls, weights: FaceIDWeights, strength: float = 1.0) -> "Adapter":
-        module = FaceIDModules(weights, comfy.ops.manual_cast)
-        module.load_state_dict(FaceIDModules.state(weights), assign=True)
-        patcher_class = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
-        patcher = patcher_class(
-            module.eval().requires_grad_(False),
-            load_device=comfy.model_management.get_torch_device(),
-            offload_device=comfy.model_management.unet_offload_device(),
-        )
-        return cls(weights, patcher, strength, uuid.uuid4())
+        modules = FaceIDModules(weights, comfy.ops.manual_cast)
+        modules.load_state_dict(FaceIDModules.state(weights), assign=True)
+        return cls(weights, modules.eval().requires_grad_(False), strength, uuid.uuid4())
 
-    def tokens(self, identity: Identity, device: torch.device) -> Tensor:
-        """Identity tokens (B, 4, C) float32; the adapter must be loaded, as it is while sampling."""
-        return self.patcher.model.tokens(identity.embedding.to(device, torch.float32))
+    def known(self, identity: Identity, device: torch.device, dtype: torch.dtype) -> Known:
+        """Keys and values for every slot: 3 MB a face for SDXL in float32; the weights take 1.4 GB."""
+        tokens = self.modules.tokens(identity.embedding.float())
+        made = (kv(tokens) for kv in self.modules.kv)
+        return tuple((keys.to(device, dtype), values.to(device, dtype)) for keys, values in made)
 
 
 class IdentityAttention:
-    """An attn2 patch: whatever attended here before, plus the adapter's attention to the call's identity tokens."""
+    """An attn2 patch: whatever attended here before, plus the adapter's attention to the call's identities."""
 
     def __init__(self, adapter: Adapter, slot: Slot, before: Callable[..., Tensor] | None):
         self.adapter, self.slot, self.before = adapter, slot, before
@@ -71,12 +68,19 @@ class IdentityAttention:
 
         text = self.before(q, k, v, extra_options) if self.before else attend(q, k, v)
         branches = extra_options["cond_or_uncond"]
-        tokens = rows([extra_options[TOKENS][branch] for branch in branches], len(q) // len(branches))
-        kv = self.adapter.patcher.model.kv[self.slot.number]
-        return add_identity(text, attend, q, kv(tokens.to(q)), self.adapter.strength)
+        each = [extra_options[KNOWN][branch][self.slot.number] for branch in branches]
+        keys, values = (rows(part, len(q) // len(branches)).to(q) for part in zip(*each, strict=True))
+        return add_identity(text, attend, q, (keys, values), self.adapter.strength)
 
     def models(self) -> list[Any]:
-        return [self.adapter.patcher]
+        """What another pack's patch in there wants loaded."""
+        models = getattr(self.before, "models", None)
+        return models() if models else []
+
+    def to(self, device_or_dtype: Any) -> "IdentityAttention":
+        """The same, another pack's patch in there moved."""
+        move = getattr(self.before, "to", None)
+        return IdentityAttention(self.adapter, self.slot, move(device_or_dtype)) if move else self
 
 
 def unet_depths(config: dict[str, Any]) -> Depths:
@@ -111,14 +115,18 @@ def compute_dtype(model: Any) -> torch.dtype:
 
 def is_plain(adapted: Any) -> bool:
     """Whether nothing but our adapter is patched into the network's calls; what else is there may look at the level."""
-    options, wrapped = adapted.model_options, (*adapted.wrappers.values(), adapted.hook_patches)
-    transformer = dict(options["transformer_options"])
+    transformer = dict(adapted.model_options["transformer_options"])
     replaced = transformer.pop("patches_replace", {})
     ours = all(
         isinstance(patch, IdentityAttention) and not patch.before for patch in replaced.get("attn2", {}).values()
     )
-    rest = {key: value for key, value in options.items() if key != "transformer_options"}
-    return ours and set(replaced) <= {"attn2"} and not any(transformer.values()) and not rest and not any(wrapped)
+    return ours and set(replaced) <= {"attn2"} and not any(transformer.values()) and guides_plainly(adapted)
+
+
+def guides_plainly(adapted: Any) -> bool:
+    """Whether nothing but the formula makes one prediction of the two branches."""
+    wrapped = (*adapted.wrappers.values(), adapted.hook_patches)
+    return set(adapted.model_options) <= {"transformer_options"} and not any(wrapped)
 
 
 def adapt(model: Any, adapter: Adapter) -> Any:

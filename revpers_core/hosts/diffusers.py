@@ -1,6 +1,6 @@
 """The diffusers host: SDXL's parts behind the core's ports, in one pipeline object."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +14,15 @@ from ..faceid import weights as faceid
 from ..faceid.weights import FaceIDWeights
 from ..faces import recognise
 from ..faces.recognise import FaceModel
-from ..memory import BYTES, steps_at_once, warn_if_lossy
+from ..memory import BYTES, Fits, faces_at_once, steps_at_once, warn_if_lossy
 from ..photo import Again
 from ..schedule import sdxl_sigmas
-from ..trajectory import Branches, OnStep, Trajectory
+from ..trajectory import Branches, Need, OnStep, Trajectory
 from ..types import Identity, Plan
 from .diffusers_files import SDXL_CONFIG, pocket_sdxl, single_file
-from .diffusers_unet import Adapted, Conditions, unet_branches
+from .diffusers_unet import BRANCHES, Adapted, Conditions, unet_branches
+
+PIXELS = 1 << 20
 
 
 class ReversePersonalizationPipeline:
@@ -104,19 +106,24 @@ class ReversePersonalizationPipeline:
     def embed(self, image: Tensor) -> Identity:
         return self.face_model.embed(image)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the networks compute, also while their weights wait elsewhere (diffusers' CPU offload)."""
+        return self.sdxl._execution_device
+
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:
         if image.shape[-1] % 8 or image.shape[-2] % 8:
             raise ValueError(f"image sides must be multiples of 8, got {image.shape[-1]} x {image.shape[-2]}")
         vae = self.sdxl.vae
-        latents = vae.encode((image * 2 - 1).to(vae.device, vae.dtype)).latent_dist.mode()
-        return latents * vae.config.scaling_factor
+        fed = (image * 2 - 1).to(self.device, vae.dtype)
+        return torch.cat([vae.encode(part).latent_dist.mode() for part in _few(fed)]) * vae.config.scaling_factor
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         vae = self.sdxl.vae
-        pixels = vae.decode((latents / vae.config.scaling_factor).to(vae.device, vae.dtype), return_dict=False)[0]
-        return (pixels / 2 + 0.5).clamp(0, 1).cpu()
+        fed = (latents / vae.config.scaling_factor).to(self.device, vae.dtype)
+        return torch.cat([(vae.decode(part).sample / 2 + 0.5).clamp(0, 1).cpu() for part in _few(fed, 8)])
 
     def sigma(self, timestep: int) -> float:
         return self.levels[timestep]
@@ -128,38 +135,48 @@ class ReversePersonalizationPipeline:
             return wanted
         if unet.dtype.itemsize < torch.float32.itemsize:
             return 1
+        return steps_at_once(latents.shape, self.device.type, self._fits(latents.shape))
 
-        def fits(rows: int) -> bool:
-            need = rows * latents[0, 0].numel() * unet.dtype.itemsize * BYTES
-            return unet.device.type != "cuda" or need < torch.cuda.mem_get_info(unet.device)[0]
+    def faces_at_once(self, shape: Sequence[int]) -> int:
+        return faces_at_once(shape, self.device.type, self._fits(shape))
 
-        return steps_at_once(latents.shape, unet.device.type, fits)
+    def _fits(self, shape: Sequence[int]) -> Fits:
+        row = shape[-2] * shape[-1] * self.sdxl.unet.dtype.itemsize * BYTES
+        return lambda rows: self.device.type != "cuda" or rows * row < torch.cuda.mem_get_info(self.device)[0]
 
-    def branches(self, identity: Identity, latents: Tensor, prompt: str = "") -> Branches:
-        conditions = self.conditions(identity, latents, prompt)
-        network = unet_branches(self.sdxl.unet, conditions, self.levels, self.v_prediction)
+    def branches(self, identity: Identity, latents: Tensor, prompt: str = "", *, wordless: bool = False) -> Branches:
+        conditions = self.conditions(identity, latents, prompt, wordless)
+        network = unet_branches(self.sdxl.unet, conditions, self.levels, self.v_prediction, self.device)
 
-        def counted(x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
-            self.unet_evaluations += 2 * x.shape[0]
-            return network(x, sigma)
+        def counted(x: Tensor, sigma: float | Tensor, need: Need = Need.BOTH) -> tuple[Tensor, Tensor]:
+            self.unet_evaluations += x.shape[0] * len(BRANCHES[need])
+            return network(x, sigma, need)
 
         return counted
 
     @torch.inference_mode()
-    def conditions(self, identity: Identity, latents: Tensor, prompt: str) -> Conditions:
+    def conditions(self, identity: Identity, latents: Tensor, prompt: str, wordless: bool = False) -> Conditions:
         empty, pooled_empty = self._encode_text("")
-        said, pooled_said = self._encode_text(prompt) if prompt else (empty * 0, pooled_empty * 0)
+        zeros = empty * 0, pooled_empty * 0
+        said, pooled_said = self._encode_text(prompt) if prompt else zeros
+        other, pooled_other = zeros if wordless else (empty, pooled_empty)
         height, width = (side * 8 for side in latents.shape[-2:])
         nobody = Identity(identity.embedding[:1] * 0)
         return Conditions(
-            torch.cat([said, empty]),
-            torch.cat([pooled_said, pooled_empty]),
+            torch.cat([said, other]),
+            torch.cat([pooled_said, pooled_other]),
             torch.tensor([[height, width, 0, 0, height, width]] * 2, dtype=torch.float32),
             (self.adapted.tokens(nobody), self.adapted.tokens(identity)),
         )
 
     def _encode_text(self, prompt: str) -> tuple[Tensor, Tensor]:
         embeds, _, pooled, _ = self.sdxl.encode_prompt(
-            prompt, device=self.sdxl.unet.device, num_images_per_prompt=1, do_classifier_free_guidance=False
+            prompt, device=self.device, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
         return embeds, pooled
+
+
+def _few(images: Tensor, scale: int = 1) -> Iterator[Tensor]:
+    """The images (B, C, H, W) in parts of about a million pixels, what the VAE takes at once; latents have scale 8."""
+    pixels = images.shape[-1] * images.shape[-2] * scale**2
+    return iter(images.split(max(1, PIXELS // pixels)))

@@ -1,8 +1,9 @@
 """SDXL's UNet as diffusers builds it, seen by the core: the adapter's attention, both branches, one x0 prediction."""
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +12,43 @@ from torch.nn.functional import scaled_dot_product_attention
 from ..faceid.attention import FaceIDModules, IdentityKV, add_identity, rows
 from ..faceid.layout import Depths, Slot, slots
 from ..faceid.weights import PROJECTIONS, FaceIDWeights
-from ..trajectory import Branches, alpha, to_state
+from ..trajectory import Branches, Need, alpha, to_state
 from ..types import Identity
+
+KeysValues = tuple[Tensor, Tensor]
+
+
+class Told:
+    """What the cross-attentions are told in a run: words and identities, by branch (uncond, cond).
+
+    Their keys and values are the same at every step, so they are made when a slot first asks, where the UNet's weights
+    are at that time, and kept until the run ends.
+    """
+
+    def __init__(self, context: Tensor, tokens: tuple[Tensor, Tensor]):
+        """context: (2, 77, C). tokens: two of (B or 1, 4, C)."""
+        self.context, self.tokens = context.split(1), tokens
+        self._made: dict[Any, list[tuple[KeysValues, KeysValues]]] = {}
+
+    def made(self, slot: Any, make: Callable[[Tensor, Tensor], tuple[KeysValues, KeysValues]]) -> Any:
+        """(words', identities') keys and values of a slot, for each branch."""
+        if slot not in self._made:
+            self._made[slot] = [make(*one) for one in zip(self.context, self.tokens, strict=True)]
+        return self._made[slot]
+
+
+class Asked(NamedTuple):
+    """A call of the UNet: for each of these branches ``batch`` rows."""
+
+    told: Told
+    branches: tuple[int, ...]
+    batch: int
 
 
 class FaceIDProcessor(nn.Module):
     """Attention with the adapter's LoRA and, in cross-attention, its identity tokens.
 
-    The tokens travel with the call (``cross_attention_kwargs={"identity_tokens": (rows, 4, C)}``): the UNet keeps none.
+    Words and tokens travel with the call (``cross_attention_kwargs={"asked": ...}``): the UNet keeps none.
     """
 
     def __init__(self, lora: dict[str, tuple[Tensor, Tensor]], kv: IdentityKV | None, scale: float):
@@ -27,21 +57,29 @@ class FaceIDProcessor(nn.Module):
         self.kv, self.scale = kv, scale
 
     def __call__(
-        self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None, *, identity_tokens=None
-    ):
+        self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None, *,
+        asked: Asked | None = None,
+    ):  # fmt: skip
         if attention_mask is not None:
             raise ValueError("attention masks are not part of SDXL and not supported")
-        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        q = self._project("to_q", attn.to_q, hidden_states)
-        k, v = self._project("to_k", attn.to_k, context), self._project("to_v", attn.to_v, context)
 
         def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             q, k, v = (t.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for t in (q, k, v))
             return scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
-        out = attend(q, k, v)
-        if self.kv is not None and identity_tokens is not None:
-            out = add_identity(out, attend, q, self.kv(identity_tokens), self.scale)
+        def words(context: Tensor) -> KeysValues:
+            return self._project("to_k", attn.to_k, context), self._project("to_v", attn.to_v, context)
+
+        q = self._project("to_q", attn.to_q, hidden_states)
+        kv = self.kv
+        if asked is None or kv is None:
+            out = attend(q, *words(hidden_states if encoder_hidden_states is None else encoder_hidden_states))
+        else:
+            made = asked.told.made(self, lambda text, ids: (words(text.to(q)), kv(ids.to(q))))
+            text, identity = zip(*(made[branch] for branch in asked.branches), strict=True)
+            out = attend(q, *(rows(part, asked.batch) for part in zip(*text, strict=True)))
+            known = [rows(part, asked.batch) for part in zip(*identity, strict=True)]
+            out = add_identity(out, attend, q, (known[0], known[1]), self.scale)
         return self._project("to_out", attn.to_out[0], out)
 
     def _project(self, name: str, layer: nn.Module, x: Tensor) -> Tensor:
@@ -124,31 +162,49 @@ class Conditions:
     tokens: tuple[Tensor, Tensor]
 
 
-def unet_branches(unet: Any, conditions: Conditions, levels: list[float], v_prediction: bool = False) -> Branches:
-    """The core's view of a UNet: both branches in one call. ``levels``: sigma of every training timestep.
+BRANCHES = {Need.BOTH: (0, 1), Need.UNCOND: (0,), Need.COND: (1,)}
+
+
+def unet_branches(
+    unet: Any,
+    conditions: Conditions,
+    levels: list[float],
+    v_prediction: bool = False,
+    device: torch.device | None = None,
+) -> Branches:
+    """The core's view of a UNet: both branches in one call. ``levels``: sigma of every training timestep. device: where
+    it computes, if its weights lie elsewhere in between.
 
     Predictions come in float32, or float64 where the network computes in it.
     """
-    dtype = torch.promote_types(unet.dtype, torch.float32)
+    dtype, device = torch.promote_types(unet.dtype, torch.float32), device or unet.device
+    told = Told(conditions.embeds, conditions.tokens)
+    embeds, pooled, ids = (
+        one.to(device, unet.dtype) for one in (conditions.embeds, conditions.pooled, conditions.time_ids)
+    )
 
     @torch.inference_mode()
-    def branches(x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
-        batch, c = x.shape[0], conditions
-        level = sigma[:, None, None, None].to(x.device) if isinstance(sigma, Tensor) else sigma
-        fed = (x * alpha(level)).to(unet.device, unet.dtype)
+    def branches(x: Tensor, sigma: float | Tensor, need: Need = Need.BOTH) -> tuple[Tensor, Tensor]:
+        batch, asked = x.shape[0], BRANCHES[need]
+        level = sigma[:, None, None, None].to(x.device, non_blocking=True) if isinstance(sigma, Tensor) else sigma
+        fed = (x * alpha(level)).to(device, unet.dtype)
+
+        def each(told: Tensor) -> Tensor:
+            return told[asked[0] : asked[-1] + 1].repeat_interleave(batch, 0)
+
         raw = unet(
-            torch.cat([fed, fed]),
-            _timesteps(sigma, levels),
-            encoder_hidden_states=c.embeds.to(fed).repeat_interleave(batch, 0),
-            added_cond_kwargs={
-                "text_embeds": c.pooled.to(fed).repeat_interleave(batch, 0),
-                "time_ids": c.time_ids.to(fed).repeat_interleave(batch, 0),
-            },
-            cross_attention_kwargs={"identity_tokens": rows(c.tokens, batch).to(fed)},
+            torch.cat([fed] * len(asked)),
+            _timesteps(sigma, levels, batch, device).repeat(len(asked)),
+            encoder_hidden_states=each(embeds),
+            added_cond_kwargs={"text_embeds": each(pooled), "time_ids": each(ids)},
+            cross_attention_kwargs={"asked": Asked(told, asked, batch)},
             return_dict=False,
         )[0]
-        uncond, cond = to_state(raw, x.device).chunk(2)
-        return tuple(x0_prediction(x, part, level, v_prediction).to(raw.device, dtype) for part in (uncond, cond))
+        made = [
+            x0_prediction(x, part, level, v_prediction).to(raw.device, dtype)
+            for part in to_state(raw, x.device).chunk(len(asked))
+        ]
+        return made[0], made[-1]
 
     return branches
 
@@ -158,11 +214,12 @@ def x0_prediction(x: Tensor, raw: Tensor, sigma: float | Tensor, v_prediction: b
     return x * alpha(sigma) ** 2 - raw * (sigma * alpha(sigma)) if v_prediction else x - sigma * raw
 
 
-def _timesteps(sigma: float | Tensor, levels: list[float]) -> int | Tensor:
-    """The training timestep of a level, or those of both branches' rows."""
+def _timesteps(sigma: float | Tensor, levels: list[float], batch: int, device: torch.device) -> Tensor:
+    """The training timesteps (B,) of the rows; made on the device, since a copy would wait for it."""
     if isinstance(sigma, Tensor):
-        return torch.tensor([timestep_of(one, levels) for one in sigma.tolist()]).repeat(2)
-    return timestep_of(sigma, levels)
+        found = torch.tensor([timestep_of(one, levels) for one in sigma.tolist()])
+        return found.to(device, non_blocking=True)
+    return torch.full((batch,), timestep_of(sigma, levels), device=device)
 
 
 def timestep_of(sigma: float, levels: list[float]) -> int:

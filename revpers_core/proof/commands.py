@@ -12,6 +12,7 @@ from ..metrics.interval import Estimate
 from ..pocket import FACE_MODEL, JUDGE, world
 from ..pocket.laboratory import People
 from ..types import Plan
+from . import steps
 from .attacks import Eyes, attacks, confirmed, groups, telling_files
 from .compare import compare
 from .crowd import FIRST, Crowd
@@ -36,13 +37,17 @@ def add(commands: Any) -> None:
     compared.set_defaults(run=_baselines)
     _options(compared, 60)
 
+    study = commands.add_parser("steps", help="what fewer evaluations of the network cost, as a table and a plot")
+    study.set_defaults(run=_steps)
+    _options(study, 60, (100, 0.7, -6.0))
 
-def _options(parser: argparse.ArgumentParser, people: int) -> None:
+
+def _options(parser: argparse.ArgumentParser, people: int, plan: tuple[int, float, float] = (10, 0.5, -10.0)) -> None:
     parser.add_argument("--world", choices=("pocket",), default="pocket", help="whose faces")
     parser.add_argument("--people", type=int, default=people, help="held-out people (default %(default)s)")
-    parser.add_argument("--steps", type=int, default=10, help="per phase (default %(default)s)")
-    parser.add_argument("--skip", type=float, default=0.5, help="part of the noise left out (default %(default)s)")
-    parser.add_argument("--guidance", type=float, default=-10.0, help="below 0 (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=plan[0], help="per phase (default %(default)s)")
+    parser.add_argument("--skip", type=float, default=plan[1], help="part of the noise left out (default %(default)s)")
+    parser.add_argument("--guidance", type=float, default=plan[2], help="below 0 (default %(default)s)")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs"), metavar="DIR", help="(default %(default)s)")
 
 
@@ -99,6 +104,23 @@ def _baselines(args: argparse.Namespace) -> int:
     )
     write(args.output, "baselines", command, rows, text)
     return _told(args, "baselines")
+
+
+def _steps(args: argparse.Namespace) -> int:
+    people, ports = People(args.people, first=2 * FIRST), pipeline((None, None, None), torch.float32, "cpu")
+    rows: list[dict[str, Any]] = []
+    for row in steps.table(people, ports, recognise.load(JUDGE), _plan(args), lambda: ports.unet_evaluations):
+        rows.append(row)
+        print(f"{row['evaluations']} evaluations, {row['way']}: AUC {row['auc']}, kept {row['kept']}", flush=True)
+    command = _command("steps", args)
+    text = f"# How many evaluations of the network?\n\n`{command}`\n\n{ABOUT}\n{steps.ABOUT}\n"
+    shown = ("auc", "rank1", "kept", "r_yaw", "r_smile", "apart")
+    heads = ("way", "steps", "evaluations", "AUC (chance 0.50)", "rank 1", "factors kept", "yaw", "smile", "distance")
+    cells = [[row["way"], row["steps"], row["evaluations"], *(row[name] for name in shown)] for row in rows]
+    text += table(heads, cells) + "\n![Privacy, factors and distance over evaluations](steps.png)\n"
+    write(args.output, "steps", command, rows, text)
+    steps.plot(rows).savefig(args.output / "steps.png", dpi=120)
+    return _told(args, "steps")
 
 
 def _shown(value: Any) -> Any:

@@ -93,7 +93,7 @@ class Toy:
 
     def branches(self, identity, latents, prompt=""):
         who = identity.embedding.norm(dim=1)[:, None, None, None]
-        return lambda x, sigma: (0.8 * x.tanh(), 0.8 * x.tanh() + 0.05 * who * (3 * x).sin())
+        return lambda x, sigma, need=None: (0.8 * x.tanh(), 0.8 * x.tanh() + 0.05 * who * (3 * x).sin())
 
 
 def test_running_backwards_needs_the_right_seed() -> None:

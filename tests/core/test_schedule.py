@@ -1,6 +1,7 @@
 """The schedule against the tables and timesteps of the paper's own code."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from revpers_core.schedule import sdxl_sigmas, sigmas, timesteps
+from revpers_core.schedule import Spacing, sdxl_sigmas, sigmas, timesteps
 
 GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
 
@@ -59,3 +60,18 @@ def test_the_most_steps_that_fit_are_distinct():
 def test_levels_that_do_not_fall_are_refused():
     with pytest.raises(ValueError, match="fewer steps"):
         sigmas([10, 10, 5], sdxl_sigmas().__getitem__)
+
+
+@pytest.mark.parametrize(("steps", "skip"), [(2, 0.7), (10, 0.7), (100, 0.7), (299, 0.7), (999, 0.0), (600, 0.3)])
+def test_log_snr_spacing_has_the_same_ends_and_no_step_twice(steps, skip):
+    even, ours = timesteps(steps, skip), timesteps(steps, skip, Spacing.LOG_SNR)
+    assert (ours[0], ours[-1], len(ours)) == (even[0], even[-1], steps)
+    assert all(a > b for a, b in pairwise(ours))
+
+
+def test_log_snr_spacing_is_even_in_log_snr_where_timesteps_are_fine_enough():
+    table = sdxl_sigmas()
+    logs = np.log([table[t] for t in timesteps(7, 0.0, Spacing.LOG_SNR)])
+    assert np.abs(np.diff(logs) / np.diff(logs).mean() - 1).max() < 0.15
+    with pytest.raises(ValueError, match="do not fit"):
+        timesteps(300, 0.7, Spacing.LOG_SNR)

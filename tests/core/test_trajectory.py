@@ -5,10 +5,12 @@ from math import exp, log, sqrt
 import pytest
 import torch
 from torch.nn.functional import conv2d
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from revpers_core.guidance import of_network, of_recorded
+from revpers_core.guidance import Interval, guide, of_network, of_recorded
 from revpers_core.schedule import sdxl_sigmas, sigmas, timesteps
-from revpers_core.trajectory import REFERENCE, SeededNoise, invert, noise_maps, replay
+from revpers_core.trajectory import REFERENCE, Need, SeededNoise, invert, joined, noise_maps, replay
+from revpers_core.types import Plan
 
 LEVELS = sigmas(timesteps(20, 0.5), sdxl_sigmas().__getitem__)
 SHAPE = (3, 4, 6, 5)
@@ -24,14 +26,15 @@ class Toy:
         self.face = torch.randn(4, 1, 1, generator=random).to(dtype) * identity
         self.calls = 0
 
-    def __call__(self, x, sigma):
+    def __call__(self, x, sigma, need=Need.BOTH):
         self.calls += 1
         sigma = torch.as_tensor(sigma, dtype=torch.float64).to(self.kernel.dtype).reshape(-1, 1, 1, 1)
         seen = x.to(self.kernel) / (1 + sigma**2).sqrt()
         mixed = torch.tanh(torch.cat([conv2d(one[None], self.kernel, padding=1) for one in seen]))
         a, b = mixed.chunk(2, 1)
         x0 = seen / (1 + sigma**2).sqrt() + 0.3 * a * b
-        return x0, x0 + self.words * a + self.face * torch.sin(seen)
+        made = x0, x0 + self.words * a + self.face * torch.sin(seen)
+        return {Need.BOTH: made, Need.UNCOND: made[:1] * 2, Need.COND: made[1:] * 2}[need]
 
 
 def photo(seed: int = 7, shape=SHAPE):
@@ -176,10 +179,10 @@ def test_steps_may_share_a_call(at_once):
 
 def test_out_of_memory_takes_fewer_steps_at_once():
     class Small(Toy):
-        def __call__(self, x, sigma):
+        def __call__(self, x, sigma, need=Need.BOTH):
             if len(x) > 5 * SHAPE[0]:
                 raise torch.OutOfMemoryError
-            return super().__call__(x, sigma)
+            return super().__call__(x, sigma, need)
 
     told, network, x0 = [], Small(), photo()
     noise = SeededNoise(len(LEVELS) - 1, x0.shape, 3)
@@ -187,3 +190,78 @@ def test_out_of_memory_takes_fewer_steps_at_once():
     assert told == list(range(path.steps)) and network.calls == 5
     with pytest.raises(torch.OutOfMemoryError):
         invert(Small(), photo(shape=(16, *SHAPE[1:])), LEVELS, SeededNoise(20, (16, *SHAPE[1:]), 3), at_once=4)
+
+
+@pytest.mark.parametrize(("guidance", "need"), [(0.0, Need.UNCOND), (1.0, Need.COND), (-3.0, Need.BOTH)])
+def test_a_branch_without_weight_is_not_run(guidance, need):
+    asked = []
+
+    class Watched(Toy):
+        def __call__(self, x, sigma, need=Need.BOTH):
+            asked.append(need)
+            return super().__call__(x, sigma, need)
+
+    path = inverted()
+    same = edited(path, guidance, Watched())
+    assert set(asked) == {need} and len(asked) == path.steps
+    assert (same - path.x0).abs().max() < 1e-12
+    both = replay(lambda x, sigma: guide(*Toy(0.05)(x, sigma), guidance), path, of_recorded(guidance))
+    assert torch.equal(edited(path, guidance, Toy(0.05)), both)
+
+
+def test_guidance_within_an_interval_runs_one_branch_elsewhere():
+    middle, asked = Interval(LEVELS[12], LEVELS[6]), []
+
+    class Watched(Toy):
+        def __call__(self, x, sigma, need=Need.BOTH):
+            asked.append(need)
+            return super().__call__(x, sigma, need)
+
+    x0, noise = photo(), SeededNoise(len(LEVELS) - 1, SHAPE, 3)
+    need = Plan(interval=middle).inversion_needs
+    path = invert(Watched(), x0, LEVELS, noise, at_once=5, need=need)
+    assert sum(one is Need.BOTH for one in asked) == 2  # steps 6 to 9 and 10 to 12
+    alone = invert(Toy(), x0, LEVELS, noise, need=need)
+    for ours, theirs, whole in zip(path.uncond, alone.uncond, inverted(x0).uncond, strict=True):
+        assert torch.equal(ours, theirs) and torch.equal(ours, whole)
+    asked.clear()
+    same = replay(of_network(Watched(), -10.0, middle), path, of_recorded(-10.0, middle))
+    assert (same - x0).abs().max() < 1e-12
+    assert [one is Need.BOTH for one in asked] == [6 <= k <= 12 for k in range(path.steps)]
+    changed = replay(of_network(Toy(0.05), -10.0, middle), path, of_recorded(-10.0, middle))
+    assert (changed - x0).abs().max() > 1e-2
+
+
+def test_some_of_the_faces_are_the_same_faces():
+    x0 = photo()
+    whole = inverted(x0)
+    parts = [whole.rows(slice(0, 2)), whole.rows(slice(2, 3))]
+    assert torch.equal(parts[1].state(4), whole.state(4)[2:])
+    again = joined(parts, whole.noise)
+    assert again.together == 2 and torch.equal(again.x0, x0)
+    for k in range(whole.steps):
+        assert torch.equal(again.cond[k], whole.cond[k]) and torch.equal(again.uncond[k], whole.uncond[k])
+        assert torch.equal(again.state(k), whole.state(k))
+
+
+class Waits(TorchDispatchMode):
+    """Counts what makes the host wait for a device: a tensor read as a number or a truth value."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.is_nonzero.default)
+        return func(*args, **(kwargs or {}))
+
+
+def test_no_step_waits_for_the_device():
+    def waits(count: int) -> int:
+        levels, x0 = LEVELS[-count - 1 :], photo()
+        with Waits() as seen:
+            path = invert(Toy(), x0, levels, SeededNoise(count, SHAPE, 3))
+            edited(path, -10.0, Toy(0.05))
+        return seen.count
+
+    assert waits(4) == waits(16) > 0
