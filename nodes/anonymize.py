@@ -15,6 +15,7 @@ from ..revpers_core.faces.heads import FLOOR
 from ..revpers_core.faces.insightface import as_detectors, as_face_model
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts.comfy_progress import Progress, interruptible
+from ..revpers_core.presets import CUSTOM, chosen
 from ..revpers_core.schedule import PAPER_SKIP, PAPER_STEPS
 from ..revpers_core.strength import Aim
 from ..revpers_core.types import PAPER_GUIDANCE, Attribute
@@ -89,8 +90,9 @@ class NullIDInvertDPMPP(io.ComfyNode):
                     default=PAPER_STEPS,
                     min=2,
                     max=999,
-                    tooltip="2 to 999; the paper takes 100. Each step costs two model evaluations here and two in the "
-                    "sampler. No more steps than the timesteps that skip leaves (299 at 0.7).",
+                    tooltip="For the preset 'custom': 2 to 999; the paper takes 100. Each step costs two model "
+                    "evaluations here and two in the sampler. No more steps than skip leaves timesteps (299 at "
+                    "0.7).",
                 ),
                 io.Float.Input(
                     "skip",
@@ -98,8 +100,8 @@ class NullIDInvertDPMPP(io.ComfyNode):
                     min=0.0,
                     max=0.99,
                     step=0.01,
-                    tooltip="Share of the schedule left out, 0 to 0.99; the paper takes 0.7. Less keeps less of the "
-                    "photo and changes more.",
+                    tooltip="For the preset 'custom': share of the schedule left out, 0 to 0.99; the paper takes "
+                    "0.7. Less keeps less of the photo and changes more.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -109,6 +111,7 @@ class NullIDInvertDPMPP(io.ComfyNode):
                     control_after_generate=True,
                     tooltip="Another seed gives another new face. Keep it secret: it helps to undo the result.",
                 ),
+                sockets.preset_input(),
                 io.Int.Input(
                     "at_once",
                     optional=True,
@@ -129,8 +132,10 @@ class NullIDInvertDPMPP(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, adapter, positive, latent, steps: int, skip: float, seed: int, at_once: int = 0
-    ) -> io.NodeOutput:
+        cls, model, adapter, positive, latent, steps: int, skip: float, seed: int, preset: str = CUSTOM,
+        at_once: int = 0,
+    ) -> io.NodeOutput:  # fmt: skip
+        steps, skip = chosen(preset, steps, skip)
         levels = host.levels(model, steps, skip)
         callback = latent_preview.prepare_callback(model, steps)
         return io.NodeOutput(host.invert(model, adapter, positive, latent, levels, seed, callback, at_once))
@@ -193,7 +198,7 @@ class AnonymizeFaces(io.ComfyNode):
                 "Finds everyone in the images, makes each of them somebody else, puts them back and looks again: with "
                 "a judge, a face that is still recognised is done again stronger, and then is an error."
             ),
-            advanced=("skip", "target", "likeness", "min_score", "smallest"),
+            advanced=("target", "likeness", "min_score", "smallest"),
             inputs=[
                 io.Image.Input("image", tooltip="Photos of any size."),
                 io.Model.Input("model", tooltip="An SDXL model."),
@@ -225,7 +230,8 @@ class AnonymizeFaces(io.ComfyNode):
                     default=PAPER_STEPS,
                     min=2,
                     max=999,
-                    tooltip="2 to 999; the paper takes 100. Fewer are faster and follow the photo less well.",
+                    tooltip="For the preset 'custom': 2 to 999; the paper takes 100. Fewer are faster and follow "
+                    "the photo less well.",
                 ),
                 io.Float.Input(
                     "skip",
@@ -233,7 +239,8 @@ class AnonymizeFaces(io.ComfyNode):
                     min=0.0,
                     max=0.99,
                     step=0.01,
-                    tooltip="Share of the schedule left out, 0 to 0.99; the paper takes 0.7. Less changes more.",
+                    tooltip="For the preset 'custom': share of the schedule left out, 0 to 0.99; the paper takes "
+                    "0.7. Less changes more.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -249,6 +256,7 @@ class AnonymizeFaces(io.ComfyNode):
                     default="raise",
                     tooltip="An image without a face: stop with an error, blur it whole, or let it pass as it is.",
                 ),
+                sockets.preset_input(),
                 sockets.Judge.Input("judge", optional=True, tooltip="From 'Load Judge'. Without one: 'unverified'."),
                 io.Float.Input(
                     "target",
@@ -320,7 +328,7 @@ class AnonymizeFaces(io.ComfyNode):
     @classmethod
     def execute(
         cls, image, model, clip, vae, adapter, face_model, detector, attribute, strength, size, steps, skip, seed,
-        no_face, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4, mask=None,
+        no_face, preset=CUSTOM, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4, mask=None,
         match_colour=False, min_score=0.5, smallest=20.0,
     ) -> io.NodeOutput:  # fmt: skip
         positive, recogniser = clip.encode_from_tokens_scheduled(clip.tokenize("")), as_face_model(face_model)
@@ -329,7 +337,7 @@ class AnonymizeFaces(io.ComfyNode):
             raise ValueError("image: the batch is empty: connect at least one image")
         allowed, detectors = to_core_masks(mask, photos), interruptible(as_detectors(detector))
         search = detect.Search(min_score=min_score, smallest=smallest)
-        levels = host.levels(model, steps, skip)
+        levels = host.levels(model, *chosen(preset, steps, skip))
         tools = photo.Tools(
             detect=lambda one: detect.find_faces(one, detectors, search),
             embed=lambda one, face: recogniser.identify(face_for_recogniser(one, face)[None]),

@@ -5,6 +5,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..revpers_core.presets import COSTS, CUSTOM, DEFAULT, PRESETS
+
 CATEGORY = "ReversePersonalization"
 
 Adapter = io.Custom("REVPERS_ADAPTER")
@@ -56,3 +58,15 @@ def face_model_input(name: str = "face_model", **rest: Any) -> io.Input:
 def detector_input(name: str = "detector", **rest: Any) -> io.Input:
     """Takes other packs' and ComfyUI's own face models too; ``insightface.as_detectors`` makes ours of them."""
     return io.MultiType.Input(name, [Detector, InsightFace, FaceAnalysis, FaceDetectionModel], **rest)
+
+
+def preset_input() -> io.Input:
+    """Optional, so that runs that name steps and skip need not know it."""
+    return io.Combo.Input(
+        "preset",
+        options=[*PRESETS, CUSTOM],
+        default=DEFAULT,
+        optional=True,
+        tooltip=f"Pictures that go through the model for a face: {COSTS}; custom takes steps and skip. What "
+        "each costs in privacy and likeness to the photo is measured in docs/steps.md.",
+    )

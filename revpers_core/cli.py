@@ -25,11 +25,12 @@ from .folders import Task, is_made, made_before, note, tasks
 from .jobs import Job, anonymize_file, describe, embedder, keeping, pipeline
 from .photo import nobody_stays
 from .pocket import commands as pocket_commands
+from .presets import COSTS, CUSTOM, DEFAULT, PRESETS
 from .proof import commands as proof_commands
 from .proof.photo_curve import curve as photo_curve
 from .proof.photo_curve import read_people
 from .proof.tables import table, write
-from .schedule import PAPER_SKIP, PAPER_STEPS, timesteps
+from .schedule import timesteps
 from .strength import Aim
 from .trajectory import OnStep
 from .types import PAPER_GUIDANCE, Attribute, Face, NoFaceError, Plan
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _anonymize(args: argparse.Namespace) -> int:
+    _settle(args)
     timesteps(args.steps, args.skip)  # refuses impossible runs before the model is loaded
     if args.output.exists() and not args.output.is_dir():
         raise ValueError(f"{args.output} is a file: name a folder to write into")
@@ -213,6 +215,16 @@ def _job(args: argparse.Namespace) -> Job:
     )
 
 
+def _settle(args: argparse.Namespace) -> None:
+    """Steps and skip by the preset, or one's own; what is not given is the default preset's."""
+    own = args.steps is not None or args.skip is not None
+    if own and args.preset not in (None, CUSTOM):
+        raise ValueError(f"--steps and --skip make a run of one's own: leave out --preset {args.preset}")
+    usual = PRESETS[args.preset if args.preset in PRESETS else DEFAULT]
+    args.steps = usual.steps if args.steps is None else args.steps
+    args.skip = usual.skip if args.skip is None else args.skip
+
+
 def _whole(args: argparse.Namespace) -> None:
     files = (args.model, args.adapter, args.face_model)
     if any(files) and not all(files):
@@ -369,8 +381,12 @@ def _search_options(parser: argparse.ArgumentParser) -> None:
 def _run_options(parser: argparse.ArgumentParser, guidance: float = PAPER_GUIDANCE) -> None:
     run = parser.add_argument_group("run")
     run.add_argument("--guidance", type=float, default=guidance, help="below 0 leads away (default %(default)s)")
-    run.add_argument("--steps", type=int, default=PAPER_STEPS, help="per phase (default %(default)s)")
-    run.add_argument("--skip", type=float, default=PAPER_SKIP, help="part of the noise left out (default %(default)s)")
+    run.add_argument(
+        "--preset", choices=(*PRESETS, CUSTOM),
+        help=f"pictures that go through the network for a face: {COSTS}; measured in docs/steps.md (default {DEFAULT})",
+    )  # fmt: skip
+    run.add_argument("--steps", type=int, help="per phase, instead of a preset's")
+    run.add_argument("--skip", type=float, help="part of the noise left out, instead of a preset's (the paper's 0.7)")
     run.add_argument("--seed", type=int, help="0 or more; drawn and not told unless given")
     run.add_argument(
         "--at-once", type=int, default=0, metavar="STEPS",
@@ -379,6 +395,7 @@ def _run_options(parser: argparse.ArgumentParser, guidance: float = PAPER_GUIDAN
 
 
 def _demo(args: argparse.Namespace) -> int:
+    _settle(args)
     seed = secrets.randbits(62) if args.seed is None else args.seed
     plan = Plan(args.steps, args.skip, args.guidance, seed, at_once=args.at_once or 1)  # a null replay is exact then
     model = pipeline((None, None, None), torch.float32, "cpu")

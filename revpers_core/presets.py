@@ -1,16 +1,14 @@
-"""Named settings: what a face costs, decided by the table in docs/steps.md."""
+"""Named settings of a run; what each costs in privacy and likeness to the photo is measured in docs/steps.md."""
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from .schedule import PAPER_SKIP, PAPER_STEPS
-from .types import Plan
 
 CUSTOM = "custom"
-"""Steps and skip as the user gives them."""
+"""Steps and skip of the user's own."""
 
 
-@dataclass(frozen=True)
-class Preset:
+class Preset(NamedTuple):
     """steps: per phase. skip: part of the schedule left out."""
 
     steps: int
@@ -18,12 +16,16 @@ class Preset:
 
     @property
     def evaluations(self) -> int:
-        """Of the network for a face: both branches, in both phases."""
+        """Pictures that go through the network for a face: both branches in both phases."""
         return 4 * self.steps
-
-    def of(self, plan: Plan) -> Plan:
-        """The plan with the preset's settings."""
-        return replace(plan, steps=self.steps, skip=self.skip)
 
 
 PRESETS = {"paper": Preset(PAPER_STEPS), "balanced": Preset(16), "fast": Preset(10)}
+DEFAULT = "balanced"
+COSTS = ", ".join(f"{name} {one.evaluations} ({one.steps} steps)" for name, one in PRESETS.items())
+"""In words, for tooltips and help."""
+
+
+def chosen(preset: str, steps: int, skip: float) -> Preset:
+    """The named preset; of ``CUSTOM`` the given steps and skip."""
+    return Preset(steps, skip) if preset == CUSTOM else PRESETS[preset]

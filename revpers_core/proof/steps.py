@@ -130,6 +130,8 @@ def plot(rows: list[dict[str, Any]]) -> Any:
         if level is not None:
             axes.axhline(level, color="grey", lw=0.8)
         axes.set(title=title, xlabel="evaluations a face", xscale="log")
+        axes.set_xticks(ticks := [4 * n for n in COUNTS], [str(n) for n in ticks], minor=False)
+        axes.minorticks_off()
         axes.legend(fontsize=7)
     return figure
 

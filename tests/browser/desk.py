@@ -97,6 +97,22 @@ class Desk:
         script = "([id, name]) => app.graph.getNodeById(id).widgets.find(w => w.name == name).value"
         return self.page.evaluate(script, [self.node(kind), widget])
 
+    def choose(self, kind: str, widget: str, value: str) -> None:
+        """As its menu does."""
+        script = """([id, name, value]) => { const widget = app.graph.getNodeById(id).widgets.find(w => w.name == name);
+          widget.value = value; widget.callback(value, app.canvas, app.graph.getNodeById(id)); }"""
+        self.page.evaluate(script, [self.node(kind), widget, value])
+
+    def expect_widget(self, kind: str, widget: str, there: bool) -> None:
+        """Whether a widget is on the box, for whoever looks at it."""
+        if self.modern:
+            found = self.box(kind).get_by_test_id("node-widget").filter(has_text=widget)
+            expect(found).to_have_count(1 if there else 0)
+        else:
+            script = """([id, name]) => { const node = app.graph.getNodeById(id);
+              return node.isWidgetVisible(node.widgets.find(w => w.name == name)); }"""
+            assert self.page.evaluate(script, [self.node(kind), widget]) is there
+
     def run(self) -> None:
         self.page.evaluate("window.told = []")
         self.page.get_by_test_id("queue-button").click()

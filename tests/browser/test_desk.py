@@ -48,6 +48,26 @@ def test_the_slider_shows_before_and_after(desk: Desk) -> None:
     assert (desk.left_of_the_result(20), desk.left_of_the_result(80)) == ("20%", "80%")
 
 
+def test_steps_and_skip_are_there_for_the_preset_custom_only(desk: Desk) -> None:
+    kind = "NullIDInvertDPMPP"
+    desk.load(pocket())
+    for preset, there in (("custom", True), ("fast", False), ("custom", True), ("balanced", False)):
+        desk.choose(kind, "preset", preset)
+        for widget in ("steps", "skip"):
+            desk.expect_widget(kind, widget, there)
+    desk.choose(kind, "preset", "custom")
+    desk.type_number(kind, "steps", 12)
+    desk.run()
+    desk.wait("execution_success")
+    told = [state for states in desk.told("progress_state") for state in states]
+    assert {most for number, _, _, most in told if number == str(desk.node(kind)) and most > 1} == {12}
+    desk.choose(kind, "preset", "fast")
+    desk.run()
+    desk.wait("execution_success")
+    told = [state for states in desk.told("progress_state") for state in states]
+    assert {most for number, _, _, most in told if number == str(desk.node(kind)) and most > 1} == {10}
+
+
 def test_the_real_workflow_opens_with_nothing_red_but_missing_files(desk: Desk) -> None:
     desk.open_template("anonymize_aligned_face")
     desk.page.wait_for_function("app.graph._nodes.filter(n => n.has_errors).length >= 2")

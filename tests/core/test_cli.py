@@ -502,3 +502,20 @@ def test_a_curve_on_peoples_photos(capsys, tmp_path, monkeypatch):
     (tmp_path / "people/eve/2.png").unlink()
     code, _, err = run(capsys, *call)
     assert code == 1 and "eve" in err and "two photos" in err
+
+
+def test_presets_and_steps_of_ones_own(capsys, monkeypatch):
+    plans = []
+    face("me.png")
+
+    def stop(job, source, output, on_step):
+        plans.append((job.plan.steps, job.plan.skip))
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr(cli, "anonymize_file", stop)
+    own = ["--preset", "custom", "--skip", "0.5"]
+    for more in ([], ["--preset", "paper"], ["--preset", "fast"], ["--steps", "7"], own):
+        assert run(capsys, "anonymize", "me.png", "-o", "out", *more)[0] == 1
+    assert plans == [(16, 0.7), (100, 0.7), (10, 0.7), (7, 0.7), (16, 0.5)]
+    code, _, err = run(capsys, "anonymize", "me.png", "-o", "out", "--preset", "paper", "--steps", "7")
+    assert code == 1 and "leave out --preset paper" in err

@@ -130,7 +130,9 @@ def test_steps_share_a_call_only_where_nothing_looks_at_the_level(lab: SimpleNam
     calls: list[int] = []
     branches = lab.host.Network.branches
     monkeypatch.setattr(
-        lab.host.Network, "branches", lambda self, x, sigma: calls.append(len(x)) or branches(self, x, sigma)
+        lab.host.Network,
+        "branches",
+        lambda self, x, sigma, need: calls.append(len(x)) or branches(self, x, sigma, need),
     )
 
     def inverted(model: Any, positive: Any = lab.positive, at_once: int = 0) -> torch.Tensor:

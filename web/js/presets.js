@@ -1,0 +1,36 @@
+// 'steps' and 'skip' count for the preset 'custom' only, so they are on the box only then, in both renderers.
+import { app } from "../../../scripts/app.js";
+
+const OWN = ["steps", "skip"];
+
+function follow(node) {
+  const preset = node.widgets?.find((widget) => widget.name === "preset");
+  if (!preset || !OWN.every((name) => node.widgets.some((widget) => widget.name === name))) return;
+  const show = () => {
+    for (const widget of node.widgets.filter((one) => OWN.includes(one.name))) {
+      widget.hidden = preset.value !== "custom";
+      widget.options.hidden = widget.hidden;
+    }
+    node.setSize([node.size[0], Math.max(node.computeSize()[1], node.size[1])]);
+    app.graph?.setDirtyCanvas(true, true);
+  };
+  const before = preset.callback;
+  preset.callback = function (...values) {
+    const result = before?.apply(this, values);
+    show();
+    return result;
+  };
+  const configure = node.onConfigure;
+  node.onConfigure = function (...values) {
+    configure?.apply(this, values);
+    show();
+  };
+  show();
+}
+
+app.registerExtension({
+  name: "ReversePersonalization.presets",
+  nodeCreated(node) {
+    if (["NullIDInvertDPMPP", "RevPersAnonymizeFaces"].includes(node.constructor.comfyClass)) follow(node);
+  },
+});
