@@ -1,31 +1,53 @@
-"""Does a judge still know who it is? Verification and closed-set identification from similarities."""
+"""Does a judge still know who it is? Verification and identification from similarities.
+
+NaN stands for a face that was missed or cannot be compared. On the mated side it counts against privacy, as the most
+alike there is; on the strangers' side it counts for nothing.
+"""
 
 import torch
 from torch import Tensor
 
-from .interval import Estimate, wilson
+from .interval import Estimate, bootstrap, wilson
 
 
 def auc(genuine: Tensor, impostor: Tensor) -> float:
     """Probability that a genuine similarity exceeds an impostor one (ties count half): .5 is chance, below .5 the
     results are *less* like their sources than strangers are. genuine: (N,), impostor: (M,)."""
-    values, counts = torch.unique(impostor.double(), return_counts=True)
+    genuine, impostor = _known(genuine), _told(impostor)
+    values, counts = torch.unique(impostor, return_counts=True)
     below = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).double()
-    left = torch.searchsorted(values, genuine.double())
-    right = torch.searchsorted(values, genuine.double(), right=True)
+    left = torch.searchsorted(values, genuine)
+    right = torch.searchsorted(values, genuine, right=True)
     return float(((below[left] + below[right]) / 2).mean() / len(impostor))
+
+
+def verification(similarity: Tensor, same: Tensor, draws: int = 500) -> Estimate:
+    """AUC of each probe's own entries against everyone else's, its interval by bootstrap over people.
+
+    similarity: (N, N), probe i against entry j, both the same N people's. same: (N, N) bool, true where entry j is of
+    probe i's person. Whoever is drawn is drawn as probe and as entry, since both sides are a sample.
+    """
+
+    def statistic(drawn: Tensor) -> float:
+        likeness, mated = similarity[drawn][:, drawn], same[drawn][:, drawn]
+        return auc(likeness[mated], likeness[~mated]) if bool((~mated).any()) else float("nan")
+
+    return bootstrap(statistic, len(similarity), draws)
 
 
 def threshold_at_far(impostor: Tensor, far: float) -> float:
     """The similarity that a fraction ``far`` (0...1) of impostor pairs (M,) exceeds. Needs at least 1 / far pairs."""
+    impostor = _told(impostor)
     if len(impostor) * far < 1:
         raise ValueError(f"{len(impostor)} impostor pairs cannot show a rate of {far}: give at least {int(1 / far)}")
-    return float(impostor.double().sort(descending=True).values[int(len(impostor) * far)])
+    return float(impostor.sort(descending=True).values[int(len(impostor) * far)])
 
 
-def tar_at_far(genuine: Tensor, impostor: Tensor, far: float) -> float:
-    """True accept rate (ISO/IEC 19795-1) at the threshold of false accept rate ``far``."""
-    return float((genuine.double() > threshold_at_far(impostor, far)).double().mean())
+def tar_at_far(genuine: Tensor, impostor: Tensor, far: float) -> Estimate:
+    """True accept rate (ISO/IEC 19795-1) at the threshold of false accept rate ``far``, which Wilson's interval takes
+    for given. Chance is ``far``."""
+    accepted = _known(genuine) > threshold_at_far(impostor, far)
+    return wilson(int(accepted.sum()), len(genuine))
 
 
 def ranks(similarity: Tensor, owner: Tensor) -> Tensor:
@@ -33,8 +55,13 @@ def ranks(similarity: Tensor, owner: Tensor) -> Tensor:
 
     similarity: (N, G) of probes to gallery entries. owner: (N,) the gallery index of each probe's identity.
     """
-    own = similarity.gather(1, owner[:, None])
-    return (similarity > own).sum(1) + 1
+    return ranks_among(similarity, torch.arange(similarity.shape[1]).to(owner) == owner[:, None])
+
+
+def ranks_among(similarity: Tensor, same: Tensor) -> Tensor:
+    """The same where a person has several entries, same (N, G) bool: their best one's place among the others'."""
+    own = _known(similarity).masked_fill(~same, -torch.inf).amax(1, keepdim=True)
+    return ((similarity > own) & ~same).sum(1) + 1
 
 
 def at_rank(found: Tensor, k: int) -> Estimate:
@@ -43,12 +70,23 @@ def at_rank(found: Tensor, k: int) -> Estimate:
     return wilson(int((~(found > k)).sum()), len(found))
 
 
-def fnir_at_fpir(mated: Tensor, owner: Tensor, strangers: Tensor, fpir: float) -> float:
+def fnir_at_fpir(mated: Tensor, same: Tensor, strangers: Tensor, fpir: float) -> Estimate:
     """Open-set search (ISO/IEC 19795-1): share of mated probes whose own entry is not first above the threshold at
     which a fraction ``fpir`` of strangers' searches find anybody. 1 - fpir or more is privacy, 0 is none.
 
-    mated: (N, G) similarities, owner: (N,) gallery indices. strangers: (M, G), probes of people without an entry.
+    mated: (N, G) similarities, same: (N, G) bool, whose entries are the probe's own. strangers: (M, G), probes of
+    people without an entry.
     """
     threshold = threshold_at_far(strangers.amax(1), fpir)
-    own = mated.double().gather(1, owner[:, None])[:, 0]
-    return float(((ranks(mated, owner) > 1) | (own <= threshold)).double().mean())
+    own = _known(mated).masked_fill(~same, -torch.inf).amax(1)
+    missed = (ranks_among(mated, same) > 1) | (own <= threshold)
+    return wilson(int(missed.sum()), len(mated))
+
+
+def _known(mated: Tensor) -> Tensor:
+    return mated.double().nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
+
+
+def _told(strangers: Tensor) -> Tensor:
+    strangers = strangers.double().flatten()
+    return strangers[~strangers.isnan()]

@@ -56,7 +56,7 @@ def gates(ports: Ports, people: int = 100) -> Iterator[Gate]:
     for name, path in (("conditioning recogniser", FACE_MODEL), ("judge", JUDGE)):
         genuine, impostor = pairs(recognise.load(path), faces, world.attributes(crowd))
         yield at_least(
-            f"{name} TAR@FAR 1e-3, impostors of the same attributes", tar_at_far(genuine, impostor, 1e-3), 0.85
+            f"{name} TAR@FAR 1e-3, impostors of the same attributes", tar_at_far(genuine, impostor, 1e-3).value, 0.85
         )
     judge, held_out = recognise.load(JUDGE), People(people)
     yield from autoencoder(ports, judge, held_out)

@@ -15,7 +15,7 @@ from ..faces.geometry import face_of_aligned
 from ..faces.recognise import FaceModel
 from ..faces.sessions import runtime
 from ..metrics.interval import Estimate, bootstrap, wilson
-from ..metrics.reidentification import auc, ranks
+from ..metrics.reidentification import at_rank, ranks_among, verification
 from ..photo import blurred
 from ..types import Attribute, Identity, Plan, Ports
 from . import FACTORS, HELD_OUT, world
@@ -101,20 +101,20 @@ def anonymized(
 
 
 def measured(people: People, images: Tensor, judge: FaceModel) -> dict[str, Estimate]:
-    """Privacy, preservation and distance of results, each with a 95% interval: bootstrap by image, Wilson's for rank1.
+    """Privacy, preservation and distance of results, each with a 95% interval: Wilson's for rank 1, else bootstrap.
 
     auc: verification against the other photo of the person and of everyone else. rank1: share found first in a gallery
     of all. r_*: correlation of the factor that is read with the true one. distance: mean |pixel difference|, 0...1.
     """
     similarity = judged(judge, images) @ judged(judge, people.gallery).T
-    others = ~torch.eye(len(images), dtype=torch.bool)
+    own = torch.eye(len(images), dtype=torch.bool)
     seen = read(images).factors
     distance = (images - people.photos).abs().mean((1, 2, 3))
     count = len(images)
     rows: dict[str, Estimate] = {
-        "auc": bootstrap(lambda i: auc(similarity.diag()[i], similarity[i][others[i]]), count, draws=200),
+        "auc": verification(similarity, own, draws=200),
         "similarity": bootstrap(lambda i: float(similarity.diag()[i].mean()), count),
-        "rank1": wilson(int((ranks(similarity, torch.arange(count)) == 1).sum()), count),
+        "rank1": at_rank(ranks_among(similarity, own), 1),
         "distance": bootstrap(lambda i: float(distance[i].mean()), count),
     }
     for name in PRESERVED:

@@ -9,8 +9,8 @@ from torch import Tensor
 from ..anonymize import redo
 from ..faces.recognise import FaceModel
 from ..identity import nobody, scaled
-from ..metrics.interval import Estimate, bootstrap, wilson
-from ..metrics.reidentification import auc, ranks
+from ..metrics.interval import Estimate
+from ..metrics.reidentification import at_rank, ranks_among, verification
 from ..pocket import HELD_OUT, world
 from ..pocket.laboratory import BATCH
 from ..schedule import sigmas, timesteps
@@ -85,8 +85,6 @@ class Matching:
 
 def matching(similarity: Tensor) -> Matching:
     """similarity: (N, N) of probe i to person j's gallery entry."""
-    count = len(similarity)
-    others = ~torch.eye(count, dtype=torch.bool)
-    found = ranks(similarity, torch.arange(count))
-    verification = bootstrap(lambda i: auc(similarity.diag()[i], similarity[i][others[i]]), count, DRAWS)
-    return Matching(verification, wilson(int((found == 1).sum()), count), wilson(int((found <= 5).sum()), count), count)
+    own = torch.eye(len(similarity), dtype=torch.bool)
+    found = ranks_among(similarity, own)
+    return Matching(verification(similarity, own, DRAWS), at_rank(found, 1), at_rank(found, 5), len(similarity))

@@ -8,9 +8,19 @@ import torch
 from revpers_core.metrics.backbone import features, perceptual
 from revpers_core.metrics.change import change
 from revpers_core.metrics.frechet import frechet
+from revpers_core.metrics.gaze import gaze, gaze_distance
 from revpers_core.metrics.interval import bootstrap, wilson
 from revpers_core.metrics.landmarks import expression_distance, mouth, pose, pose_distance
-from revpers_core.metrics.reidentification import at_rank, auc, fnir_at_fpir, ranks, tar_at_far, threshold_at_far
+from revpers_core.metrics.reidentification import (
+    at_rank,
+    auc,
+    fnir_at_fpir,
+    ranks,
+    ranks_among,
+    tar_at_far,
+    threshold_at_far,
+    verification,
+)
 from revpers_core.metrics.ssim import ssim
 from revpers_core.pocket import world
 
@@ -27,7 +37,7 @@ def test_auc_counts_pairs() -> None:
 def test_true_accepts_at_a_false_accept_rate() -> None:
     impostor = torch.arange(1000) / 1000
     assert threshold_at_far(impostor, 1e-2) == pytest.approx(0.989)
-    assert tar_at_far(torch.tensor([0.5, 0.99, 0.995, 1.5]), impostor, 1e-2) == 0.75
+    assert tar_at_far(torch.tensor([0.5, 0.99, 0.995, 1.5]), impostor, 1e-2) == wilson(3, 4)
     with pytest.raises(ValueError, match="at least 1000"):
         threshold_at_far(torch.zeros(10), 1e-3)
 
@@ -63,11 +73,47 @@ def test_ranks_count_a_missed_face_as_found() -> None:
 def test_open_set_search_misses_who_is_not_first_above_the_threshold() -> None:
     strangers = torch.tensor([[0.1, 0.3], [0.2, 0.1], [0.4, 0.0], [0.5, 0.5]])  # tops .3 .2 .4 .5
     mated = torch.tensor([[0.9, 0.0], [0.45, 0.0], [0.6, 0.7], [0.1, 0.35]])
-    owner = torch.tensor([0, 0, 0, 1])
-    assert fnir_at_fpir(mated, owner, strangers, 0.25) == 0.5  # above .4: the third is second, the fourth below
-    assert fnir_at_fpir(mated, owner, strangers, 0.75) == 0.25
+    same = torch.tensor([[1, 0], [1, 0], [1, 0], [0, 1]]) > 0
+    assert fnir_at_fpir(mated, same, strangers, 0.25) == wilson(2, 4)  # above .4: the third is second, the fourth below
+    assert fnir_at_fpir(mated, same, strangers, 0.75) == wilson(1, 4)
     with pytest.raises(ValueError, match="at least 10"):
-        fnir_at_fpir(mated, owner, strangers, 0.1)
+        fnir_at_fpir(mated, same, strangers, 0.1)
+
+
+def test_a_face_that_was_missed_never_helps_privacy() -> None:
+    """In every rate: on the mated side it is the attacker's success, on the strangers' side it is left out."""
+    mated, strangers = torch.tensor([0.1, math.nan]), torch.tensor([0.2, 0.3, math.nan, 0.4])
+    assert auc(mated, strangers) == 0.5 and auc(mated[1:], strangers) == 1
+    assert threshold_at_far(strangers, 0.34) == pytest.approx(0.3)
+    assert tar_at_far(mated, strangers, 0.34) == wilson(1, 2)
+    table = torch.tensor([[0.1, 0.5], [math.nan, math.nan]])
+    own = torch.eye(2) > 0
+    assert ranks(table, torch.arange(2)).tolist() == ranks_among(table, own).tolist() == [2, 1]
+    searches = torch.tensor([[0.2, 0.1], [math.nan, math.nan], [0.3, 0.1]])
+    assert fnir_at_fpir(table, own, searches, 0.5) == wilson(1, 2)
+
+
+def test_the_best_of_a_persons_entries_counts() -> None:
+    table = torch.tensor([[0.1, 0.9, 0.5], [0.6, 0.2, 0.5], [0.3, 0.3, 0.2]])
+    same = torch.tensor([[1, 1, 0], [1, 1, 0], [0, 0, 1]]) > 0
+    assert ranks_among(table, same).tolist() == [1, 1, 3]
+    assert verification(table, same).value == pytest.approx(
+        auc(torch.tensor([0.1, 0.9, 0.6, 0.2, 0.2]), torch.tensor([0.5, 0.5, 0.3, 0.3]))
+    )
+
+
+def test_verifications_interval_covers_the_truth_as_often_as_it_says() -> None:
+    """Unequal people on both sides: .76 is the AUC of two unit normals one apart."""
+    draw = torch.Generator().manual_seed(5)
+    covered, narrow = 0, 0
+    for _ in range(60):
+        probe, entry = torch.randn(40, 1, generator=draw), torch.randn(1, 40, generator=draw)
+        noise = torch.randn(40, 40, generator=draw)
+        table = (probe + entry + noise) / math.sqrt(3) + torch.eye(40)
+        found = verification(table, torch.eye(40) > 0, draws=200)
+        covered += found.low <= 0.7602 <= found.high
+        narrow += found.high - found.low < 0.35
+    assert 52 <= covered <= 60 and narrow == 60
 
 
 def noisy(shape: tuple[int, ...], seed: int) -> torch.Tensor:
@@ -124,6 +170,33 @@ def test_five_points_tell_the_pose_of_rendered_heads() -> None:
         truth = true[:, world.FACTORS.index(name)]
         assert (seen[:, k] - truth).square().mean().sqrt() < most
         assert torch.corrcoef(torch.stack([seen[:, k], truth]))[0, 1] > 0.5
+
+
+def test_dark_eyes_tell_where_rendered_faces_look() -> None:
+    faces = world.sample(range(300, 420), range(300, 420))
+    images, points = world.render(faces), world.keypoints(faces) * 128 - 0.5
+    true = world.factors(faces).double()[:, world.FACTORS.index("gaze_x")]
+    seen = gaze(images, points)
+    assert torch.corrcoef(torch.stack([seen[:, 0].double(), true]))[0, 1] > 0.65
+    mirrored = points * torch.tensor([-1.0, 1.0]) + torch.tensor([127.0, 0.0])
+    assert (gaze(images.flip(3), mirrored[:, [1, 0, 2, 4, 3]])[:, 0] + seen[:, 0]).abs().max() < 1e-3
+    assert gaze_distance(images, points, images, points).max() == 0
+
+
+def test_gaze_follows_a_pupil() -> None:
+    """Eyes 20 pixels apart; both pupils move a pixel to either side."""
+    points = torch.tensor([[[22.0, 32], [42, 32], [32, 44], [25, 52], [39, 52]]])
+
+    def eyes(shift: int) -> torch.Tensor:
+        image = torch.full((1, 3, 64, 64), 0.9)
+        for x in (22, 42):
+            image[..., 31:34, x - 1 + shift : x + 2 + shift] = 0.1
+        return image
+
+    found = gaze(torch.cat([eyes(0), eyes(1), eyes(-1)]), points.expand(3, -1, -1))
+    assert found[0].tolist() == pytest.approx([0, 0], abs=1e-3)
+    assert found[1, 0] > 0.03 and found[2, 0] == pytest.approx(-float(found[1, 0]), abs=1e-3)
+    assert float(gaze_distance(eyes(0), points, eyes(1), points)) == pytest.approx(float(found[1, 0]), abs=1e-3)
 
 
 def test_distances_of_points() -> None:
