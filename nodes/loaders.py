@@ -10,7 +10,7 @@ from einops import rearrange
 
 from ..revpers_core import pocket
 from ..revpers_core.faceid import weights as faceid
-from ..revpers_core.faces import detect, judges, recognise
+from ..revpers_core.faces import descriptions, detect, judges, recognise
 from ..revpers_core.faces.insightface import as_detectors
 from ..revpers_core.hosts.comfy_adapter import Adapter
 from ..revpers_core.pocket.judge import pocket_judge
@@ -194,8 +194,9 @@ class LoadJudge(io.ComfyNode):
                     min=-1.0,
                     max=1.0,
                     step=0.001,
-                    tooltip="For files of your own: similarity from which on two faces are one person's, at a "
-                    "false accept rate of 1e-3. -1 to 1.",
+                    tooltip="For files of your own without a description (NAME.json beside them, from 'revpers "
+                    "judge'): similarity from which on two faces are one person's, at a false accept rate of 1e-3. -1 "
+                    "to 1. Left as it is, such a judge vouches for nobody.",
                 ),
                 sockets.Judge.Input("also", optional=True, tooltip="Another judge: none may recognise anyone."),
             ],
@@ -212,8 +213,12 @@ class LoadJudge(io.ComfyNode):
             return io.NodeOutput((*also, judges.dlib_judge()))
         if model_name == POCKET:
             return io.NodeOutput((*also, pocket_judge()))
-        rule = replace(judges.ARCFACE_RULE, threshold=threshold, source="set on the node")
-        return io.NodeOutput((*also, judges.ArcFaceJudge(recognise.load_first(_files(model_name)), rule)))
+        judge = descriptions.first_described(_files(model_name))
+        if not judge.rule.measured and threshold != judge.rule.threshold:
+            judge = replace(
+                judge, rule=replace(judge.rule, threshold=threshold, source="set on the node", measured=True)
+            )
+        return io.NodeOutput((*also, judge))
 
 
 class LoadPocket(io.ComfyNode):

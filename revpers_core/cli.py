@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from . import demo, images
+from .audit import judge_command
 from .audit.files import matched, opened
 from .audit.look import look
 from .audit.picture import audit_picture
@@ -138,6 +139,11 @@ def _audit(args: argparse.Namespace) -> int:
     return 0 if found.passed else 1
 
 
+def _judge(args: argparse.Namespace) -> int:
+    args.detector = [] if args.crops else args.detector or [CENTERFACE]
+    return judge_command.run(args, _detect(args))
+
+
 def _curve(args: argparse.Namespace) -> int:
     """``revpers curve --photos``: the same curve on people of one's own."""
     _whole(args)
@@ -167,6 +173,9 @@ def _detect(args: argparse.Namespace) -> Callable[[Tensor], list[Face]] | None:
 
 
 def _judges(names: Sequence[str]) -> list[Judge]:
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"the judge {twice[0]} was named twice: a second opinion needs another one")
     return [named.judge(name) for name in names]
 
 
@@ -325,6 +334,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--crops", action="store_true", help="pictures are aligned crops with one face each")
     check.add_argument("-o", "--output", type=Path, metavar="DIR", help="where audit.json and audit.png go (private)")
     _search_options(check)
+    measure = commands.add_parser("judge", help="measure a recogniser's threshold, so that it may judge")
+    measure.set_defaults(run=_judge)
+    judge_command.options(measure)
+    _search_options(measure)
     pocket_commands.add(commands)
     _photo_options(commands.choices["curve"])
     proof_commands.add(commands)

@@ -25,12 +25,14 @@ def independent(judges: Sequence[Judge], source: Sequence[Tensor], who: Identity
 
 
 def verdict(judges: Sequence[Judge], apart: Sequence[Judge] | None = None) -> str:
-    """What may be said of a face that none of the judges recognises: those of rendered faces vouch for nobody, nor does
-    the recogniser that steered the run. apart: the independent ones; all of them unless given."""
+    """What may be said of a face that none of the judges recognises: those of rendered faces vouch for nobody, nor do
+    those whose threshold was not measured, nor does the recogniser that steered the run. apart: the independent ones; all of them unless given."""
     apart = judges if apart is None else apart
-    count = sum(not judge.rule.rendered for judge in apart)
+    count = sum(judge.rule.vouches for judge in apart)
     if count:
         return f"not re-identified by {count} of {count} judges"
+    if any(not judge.rule.measured for judge in apart):
+        return "unverified: the judge's threshold was not measured"
     if apart:
         return "unverified: the judge knows rendered faces only"
     return "unverified: the judge is the recogniser that steered the run" if judges else "unverified"

@@ -6,6 +6,7 @@ from pathlib import Path
 from .. import pocket
 from ..pocket.judge import pocket_judge
 from . import detect, insightface, judges
+from .descriptions import described
 from .heads import Detector
 
 CENTERFACE, POCKET, PACKAGE = "centerface", "pocket", "insightface:"
@@ -44,6 +45,6 @@ def detector(name: str, provider: str = "auto") -> Detector:
 
 
 def judge(name: str) -> judges.Judge:
-    """A judge by its name: "dlib", "pocket", or a recogniser's file."""
+    """A judge by its name: "dlib", "pocket", a recogniser's file or its description."""
     made = {"dlib": judges.dlib_judge, POCKET: pocket_judge}
-    return made[name]() if name in made else judges.arcface_judge(name)
+    return made[name]() if name in made else described(name)

@@ -22,21 +22,28 @@ RECOGNISERS = ("w600k", "glintr100")
 class FaceModel:
     """A recogniser with what is known of its form.
 
-    session: anything with onnxruntime's ``run`` and ``get_inputs``. mean, std: of its RGB input in 0...255.
-    min_norm: raw features shorter than this are no face; 0 for recognisers whose length says nothing of that.
+    session: anything with onnxruntime's ``run`` and ``get_inputs``. mean, std: of its input in 0...255, one number or
+    one a channel. min_norm: raw features shorter than this are no face; 0 for recognisers whose length says nothing of
+    that. size: of its square input in pixels. channels: the order of its input's, "RGB" or "BGR". output: the
+    embedding's name, empty for the first output.
     """
 
     session: Any
     name: str
-    mean: float = 127.5
-    std: float = 127.5
+    mean: float | Sequence[float] = 127.5
+    std: float | Sequence[float] = 127.5
     min_norm: float = 0.0
+    size: int = 112
+    channels: str = "RGB"
+    output: str = ""
 
     def features(self, faces: Tensor) -> Tensor:
-        """Raw features (B, D) float32 of faces (B, 3, 112, 112) in [0, 1], RGB."""
-        pixels = ((faces.float().cpu() * 255 - self.mean) / self.std).numpy().astype(np.float32)
-        (feed,) = self.session.get_inputs()
-        return torch.cat([torch.from_numpy(self.session.run(None, {feed.name: one[None]})[0]) for one in pixels])
+        """Raw features (B, D) float32 of faces (B, 3, S, S) in [0, 1], RGB, S its ``size``."""
+        pixels = faces.float().cpu() * 255
+        pixels = pixels.flip(1) if self.channels == "BGR" else pixels
+        pixels = ((pixels - _a_channel(self.mean)) / _a_channel(self.std)).numpy().astype(np.float32)
+        (feed,), asked = self.session.get_inputs(), [self.output] if self.output else None
+        return torch.cat([torch.from_numpy(self.session.run(asked, {feed.name: one[None]})[0]) for one in pixels])
 
     def embed(self, image: Tensor, scale: float = 1.0) -> Identity:
         """Identity of aligned square crops (B, 3, S, S) in [0, 1], one face each. Raises NoFaceError."""
@@ -59,7 +66,11 @@ class FaceModel:
         return scaled(features, scale)
 
 
-def load(path: str | Path, provider: str = "cpu", **form: float) -> FaceModel:
+def _a_channel(value: float | Sequence[float]) -> Tensor:
+    return torch.tensor(value, dtype=torch.float32).view(-1, 1, 1)
+
+
+def load(path: str | Path, provider: str = "cpu", **form: Any) -> FaceModel:
     """Open an ArcFace-form ONNX recogniser ((1 or N, 3, 112, 112) -> (N, 512)).
 
     provider: auto, cpu or cuda. ``form``: mean, std, min_norm where they differ from insightface's. Raises ValueError
@@ -74,6 +85,37 @@ def load(path: str | Path, provider: str = "cpu", **form: float) -> FaceModel:
             f"{inputs[0].shape} -> {outputs[0].shape}): load w600k_r50.onnx (buffalo_l) or one like it"
         )
     return FaceModel(session, path.stem, **form)
+
+
+def load_described(path: str | Path, size: int, channels: str, output: str = "", **form: Any) -> FaceModel:
+    """Open a recogniser of another form (N, 3, size, size) -> (N, D). ``form``: mean and std, one number or three.
+
+    Raises ValueError where the file or the form does not fit.
+    """
+    path = Path(path)
+    session = open_network(path, "cpu")
+    inputs, names = session.get_inputs(), [one.name for one in session.get_outputs()]
+    wanted = [3, size, size]
+    if (
+        len(inputs) != 1
+        or len(inputs[0].shape) != 4
+        or any(isinstance(got, int) and got != want for got, want in zip(inputs[0].shape[1:], wanted, strict=True))
+    ):
+        raise ValueError(f"{path.name} takes {[one.shape for one in inputs]}, not (N, 3, {size}, {size}): describe it")
+    if output and output not in names:
+        raise ValueError(f"{path.name} has no output {output!r}, only {', '.join(names)}")
+    if channels not in ("RGB", "BGR"):
+        raise ValueError(f"{path.name}: channels must be RGB or BGR, got {channels!r}")
+    for name, value in form.items():
+        if _a_channel(value).numel() not in (1, 3):
+            raise ValueError(f"{path.name}: {name} must be one number or three, got {value}")
+    model = FaceModel(session, path.stem, size=size, channels=channels, output=output, **form)
+    seen = model.features(torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0)))
+    if seen.ndim != 2 or not torch.isfinite(seen).all() or not seen.any():
+        raise ValueError(
+            f"{path.name} gives {tuple(seen.shape)} for a picture, no embedding (1, D): describe its output"
+        )
+    return model
 
 
 def load_first(paths: Sequence[Path]) -> FaceModel:

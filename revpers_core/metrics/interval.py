@@ -21,7 +21,7 @@ class Estimate(NamedTuple):
 
 def bootstrap(statistic: Callable[[Tensor], float], count: int, draws: int = 1000, seed: int = 0) -> Estimate:
     """Percentile bootstrap (Efron 1979). ``statistic`` takes the indices (count,) of the images that are drawn; where
-    it makes NaN of them, the draw is left out. For a rate take ``wilson``: where all succeed or fail, a bootstrap sees no doubt.
+    it makes NaN of them, the draw is left out. For a rate take ``wilson``: where all succeed a bootstrap sees no doubt.
     """
     generator = torch.Generator().manual_seed(seed)
     drawn = [statistic(torch.randint(count, (count,), generator=generator)) for _ in range(draws)]

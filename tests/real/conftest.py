@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 
 from revpers_core.faces import detect, judges
+from revpers_core.faces.descriptions import described
 from revpers_core.faces.heads import Detector
 
 CACHE = Path(os.environ.get("REVPERS_CACHE", "~/.cache/revpers")).expanduser() / "assets"
@@ -111,7 +112,7 @@ def photo() -> Callable[[str], torch.Tensor]:
 
 @pytest.fixture(scope="session")
 def fr_feature() -> judges.ArcFaceJudge:
-    return judges.arcface_judge(fetched("faceplugin") / "package/model/fr_feature.onnx", 127, 128)
+    return described(fetched("faceplugin") / "package/model/fr_feature.onnx")
 
 
 @pytest.fixture(scope="session")
