@@ -43,6 +43,7 @@ class Audit(io.ComfyNode):
                 ),
                 io.String.Output("verdict", tooltip="One sentence: not re-identified, re-identified, or unknown."),
                 io.String.Output("report", tooltip="JSON with every figure; no embedding, no original."),
+                io.String.Output("table", tooltip="A line a judge, with 95% intervals; then what stayed as it was."),
             ],
         )
 
@@ -60,4 +61,4 @@ class Audit(io.ComfyNode):
         search = None if detectors is None else lambda image: detect.find_faces(image, detectors)
         found = report(look(pairs, judge, search), judge)
         picture = torch.stack([pictures.tensor(audit_picture(found))])
-        return io.NodeOutput(to_comfy(picture), found.verdict, found.json())
+        return io.NodeOutput(to_comfy(picture), found.verdict, found.json(), found.table)

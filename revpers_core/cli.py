@@ -16,14 +16,15 @@ from torch import Tensor
 
 from . import demo, images
 from .audit import judge_command
-from .audit.files import matched, opened
-from .audit.look import look
+from .audit.files import AUDIT_PICTURE, matched, opened, pictures, without_original
+from .audit.look import Networks, look
 from .audit.picture import audit_picture
 from .audit.report import report
 from .faces import detect, named
 from .faces.judges import Judge
 from .folders import Task, is_made, made_before, note, tasks
 from .jobs import Job, anonymize_file, describe, embedder, keeping, pipeline
+from .metrics.backbone import feature_network, perceptual_network
 from .photo import nobody_stays
 from .pocket import commands as pocket_commands
 from .presets import COSTS, CUSTOM, DEFAULT, PRESETS
@@ -129,18 +130,22 @@ def _audit(args: argparse.Namespace) -> int:
     """Exit code 0 only where every judge looked at everyone and knows nobody."""
     pairs = matched(args.originals, args.results)
     args.detector = [] if args.crops else args.detector or [named.CENTERFACE]
-    asked = _judges(args.judge or ["dlib"])
-    found = report(look(opened(pairs), asked, _detect(args)), asked)
+    asked, strangers = _judges(args.judge or ["dlib"]), pictures(args.others) if args.others else []
+    networks = Networks(
+        feature_network(args.fid) if args.fid else None, perceptual_network(args.lpips) if args.lpips else None
+    )
+    seen = look(opened(pairs), asked, _detect(args), map(images.read, strangers), networks)
+    found = report(seen, asked, without_original(args.results, pairs))
     if args.output:
         args.output.mkdir(parents=True, exist_ok=True)
         (args.output / "audit.json").write_text(found.json() + "\n")
-        images.write_png(audit_picture(found), args.output / "audit.png")
+        images.write_png(audit_picture(found), args.output / AUDIT_PICTURE)
     print(found.json() if args.json else f"{found.verdict}\n{found.table}")
     return 0 if found.passed else 1
 
 
 def _judge(args: argparse.Namespace) -> int:
-    args.detector = [] if args.crops else args.detector or [CENTERFACE]
+    args.detector = [] if args.crops else args.detector or [named.CENTERFACE]
     return judge_command.run(args, _detect(args))
 
 
@@ -236,6 +241,8 @@ def _settle(args: argparse.Namespace) -> None:
 
 def _whole(args: argparse.Namespace) -> None:
     files = (args.model, args.adapter, args.face_model)
+    if args.face_model and args.face_model.name in [Path(one).name for one in args.judge or []]:
+        raise ValueError(f"{args.face_model.name} steers the run: a judge must be another recogniser")
     if any(files) and not all(files):
         raise ValueError("--model, --adapter and --face-model belong together: give all three, or none for the pocket")
 
@@ -330,8 +337,19 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("originals", type=Path, help="a picture, or a folder of pictures")
     check.add_argument("results", type=Path, help="its result, or a folder: NAME.* or NAME_anonymous.*")
     check.add_argument("--json", action="store_true", help="the whole report as one JSON line")
-    check.add_argument("--judge", action="append", metavar="dlib|pocket|FILE", help="repeatable (default dlib)")
+    check.add_argument(
+        "--judge",
+        action="append",
+        metavar="dlib|pocket|FILE",
+        help="an ONNX file or its description; repeatable (default dlib)",
+    )
     check.add_argument("--crops", action="store_true", help="pictures are aligned crops with one face each")
+    check.add_argument(
+        "--others", type=Path, metavar="DIR",
+        help="photos of people who are in no original, for a harder search, TAR at FAR and FNIR at FPIR",
+    )  # fmt: skip
+    check.add_argument("--fid", type=Path, metavar="FILE", help="FID's own Inception network (ONNX), for FID")
+    check.add_argument("--lpips", type=Path, metavar="FILE", help="LPIPS' own network (ONNX), for LPIPS")
     check.add_argument("-o", "--output", type=Path, metavar="DIR", help="where audit.json and audit.png go (private)")
     _search_options(check)
     measure = commands.add_parser("judge", help="measure a recogniser's threshold, so that it may judge")

@@ -11,6 +11,8 @@ from .look import Pair
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MARK = "_anonymous"
 """What `revpers anonymize` puts behind a picture's name."""
+AUDIT_PICTURE = "audit.png"
+"""What `revpers audit` writes, and what is no result."""
 
 
 def pictures(folder: Path) -> list[Path]:
@@ -32,7 +34,19 @@ def matched(originals: Path, results: Path) -> list[tuple[str, Path, Path | None
     if not found:
         raise ValueError(f"{originals}: there are no pictures here: name a picture or a folder of pictures")
     names = [path.relative_to(originals) for path in found]
-    return [(str(name), path, _of(name, results)) for name, path in zip(names, found, strict=True)]
+    paired = [(str(name), path, _of(name, results)) for name, path in zip(names, found, strict=True)]
+    # a.jpg and a.png cannot both have become a_anonymous.png.
+    first = {result: path for _, path, result in reversed(paired)}
+    return [(name, path, result if first[result] == path else None) for name, path, result in paired]
+
+
+def without_original(results: Path, triples: list[tuple[str, Path, Path | None]]) -> list[str]:
+    """The pictures in a folder of results that were looked at neither as result nor as original."""
+    if not results.is_dir() or len(triples) == 1:
+        return []
+    seen = {path.resolve() for _, *both in triples for path in both if path}
+    left = [path for path in pictures(results) if path.resolve() not in seen and path.name != AUDIT_PICTURE]
+    return [str(path.relative_to(results)) for path in left]
 
 
 def _of(name: Path, results: Path) -> Path | None:

@@ -3,17 +3,18 @@
 from PIL import Image, ImageDraw, ImageFont
 
 from ..images import picture
-from .look import Seat
+from .look import PANEL, Seat
 from .report import Report
 
-PANEL, MARGIN, LINE, BARS, HEAD = 160, 10, 26, 420, 64  # pixels
+MARGIN, LINE, BARS, HEAD = 10, 26, 420, 64  # pixels
 ROWS = 12
 """Faces shown, the likeliest to be known first."""
 GOOD, BAD, TICK = (70, 140, 90), (200, 60, 50), (30, 30, 30)
 
 
 def audit_picture(report: Report) -> Image.Image:
-    """An RGB picture: the verdict, then a row a face. A bar beyond its tick means that the judge knows the person."""
+    """An RGB picture: the verdict, then a row a face. A bar beyond its tick means that the judge knows the person;
+    a red one before it that it could not look."""
     seats = sorted(report.seats, key=lambda seat: -_worst(report, seat))[:ROWS]
     width = 2 * (PANEL + MARGIN) + MARGIN + BARS + MARGIN
     row = max(PANEL, LINE * (len(report.opinions) + 1)) + MARGIN
@@ -24,10 +25,10 @@ def audit_picture(report: Report) -> Image.Image:
     for i, seat in enumerate(seats):
         top = HEAD + i * row
         for k, crop in enumerate((seat.before, seat.after)):
-            panel = picture(crop).resize((PANEL, PANEL), Image.Resampling.BICUBIC)
-            sheet.paste(panel, (MARGIN + k * (PANEL + MARGIN), top))
+            sheet.paste(picture(crop), (MARGIN + k * (PANEL + MARGIN), top))
         left = 2 * (PANEL + MARGIN) + MARGIN
-        draw.text((left, top), f"face {seat.number} of {seat.image}"[-60:], font=font, fill="black")
+        lost = ", not found any more" if seat.lost else ""
+        draw.text((left, top), f"{seat}{lost}"[-60:], font=font, fill="black")
         _bars(draw, font, report, seat, (left, top + LINE))
     return sheet
 
@@ -40,16 +41,19 @@ def _bars(
     left, top = corner
     span = BARS - 200
     for k, (opinion, value, known) in enumerate(zip(report.opinions, seat.likeness, seat.known, strict=True)):
+        bad = known or seat.lost or seat.blind[k]
         y = top + k * LINE
         share = 1.0 if value != value else min(1.0, max(0.0, 0.5 + (value - opinion.threshold) / 2))
         draw.rectangle((left, y + 3, left + span, y + LINE - 7), fill=(235, 235, 235))
-        draw.rectangle((left, y + 3, left + round(share * span), y + LINE - 7), fill=BAD if known else GOOD)
+        draw.rectangle((left, y + 3, left + round(share * span), y + LINE - 7), fill=BAD if bad else GOOD)
         draw.line((left + span / 2, y, left + span / 2, y + LINE - 4), fill=TICK, width=2)
         draw.text((left + span + 8, y + 2), f"{value:+.2f} {opinion.judge}"[:26], font=font, fill="black")
 
 
 def _worst(report: Report, seat: Seat) -> float:
-    """How far above its threshold the judge is who is surest."""
+    """How far above its threshold the judge is who is surest; without end where one could not look."""
+    if seat.lost or any(seat.blind):
+        return float("inf")
     above = [v - one.threshold for v, one in zip(seat.likeness, report.opinions, strict=True)]
     return max((float("inf") if v != v else v for v in above), default=0.0)
 

@@ -1,30 +1,40 @@
 """The verdict in one sentence, the figures behind it, and the record that may be passed on."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..faces.judges import Judge
-from ..metrics.interval import Estimate, bootstrap, wilson
-from ..metrics.reidentification import at_rank, auc, ranks
+from ..metrics.frechet import frechet
+from ..metrics.interval import Estimate, wilson
+from ..metrics.reidentification import at_rank, fnir_at_fpir, ranks_among, tar_at_far, verification
 from .look import Looked, Seat, Surround
 
 ENOUGH = 5
 """Faces from which on an AUC is worth telling."""
+FARS, FPIRS = (1e-4, 1e-3, 1e-2), (1e-3, 1e-2, 1e-1)
+"""False accept and false positive identification rates, of which the least that strangers suffice for is told."""
+SURE = 0.5
+"""How far on the way from the threshold to the likeness with itself somebody must be to be seen in another's result:
+among N results any face has N chances to resemble one."""
 
 
 @dataclass(frozen=True)
 class Opinion:
     """What one judge says of all faces.
 
-    known: share that it takes for the same person. rank1: share whose likeliest original of all is their own, chance
-    one in as many as there are; anti: the same for the *least* alike original. auc: own original against the others',
-    .5 is chance, below it results avoid their source. None where there are too few faces. rendered: it knows rendered
-    faces only.
+    known: share that it takes for the same person, or that nobody could judge (no result, no face found there, the
+    judge blind). rank1, rank5: share whose own original is among the likeliest of the ``gallery`` faces, chance1 by
+    chance; anti: the same for the *least* alike one. auc: own original against the others', .5 is chance, below it
+    results avoid their source. tar, far: share above the threshold that ``far`` of the strangers exceed. fnir, fpir:
+    share not found in a search for which ``fpir`` of the strangers find somebody. None where there are too few faces or
+    strangers. A face that is lost counts as found in all. rendered: it knows rendered faces only. measured: whether its
+    threshold is its own.
     """
 
     judge: str
@@ -32,73 +42,123 @@ class Opinion:
     source: str
     known: Estimate
     rank1: Estimate | None
+    rank5: Estimate | None
     anti: Estimate | None
+    chance1: float | None
+    gallery: int
     auc: Estimate | None
+    tar: Estimate | None
+    far: float | None
+    fnir: Estimate | None
+    fpir: float | None
     rendered: bool
+    measured: bool
 
 
 @dataclass(frozen=True)
 class Report:
     """Everything an audit found. It holds no embedding, but ``seats`` hold crops of the originals: ``record`` drops
-    them."""
+    them.
+
+    elsewhere: (face, picture) where a judge is sure of a face in another picture's result. extra: results that belong
+    to no original, which nobody looked at. distances: between faces before and after, by name.
+    """
 
     opinions: list[Opinion]
     seats: list[Seat]
     surrounds: list[Surround]
     missing: list[str]
     unseen: list[str]
+    mixed: list[tuple[str, str]]
+    elsewhere: list[tuple[str, str]]
+    extra: list[str]
+    distances: dict[str, float]
 
     @property
     def passed(self) -> bool:
         """Whether every judge looked at every picture's every face and knows nobody."""
-        looked = bool(self.opinions and self.seats) and not self.missing and not self.unseen
-        return looked and not any(any(seat.known) for seat in self.seats)
+        looked = bool(self.seats) and any(one.measured for one in self.opinions)
+        wrong = self.missing or self.unseen or self.mixed or self.elsewhere or self.extra
+        return looked and not wrong and not any(seat.failed for seat in self.seats)
 
     @property
     def verdict(self) -> str:
         """One sentence that a user may act upon."""
         said = [f"re-identified by {judge}: {', '.join(faces)}" for judge, faces in self.known_by().items()]
+        said += [f"{face} turns up in the result of {picture}" for face, picture in self.elsewhere]
+        lost = [str(seat) for seat in self.seats if seat.lost and not any(seat.known)]
         if not self.opinions:
             said.append("unverified: no judge was given")
-        elif not self.seats:
-            said.append("unknown: no judge could see a face")
-        elif not said:
+        elif len(lost) == len(self.seats):
+            said.append("unknown: no judge could see a face" + (" in the results" if lost else ""))
+        elif lost:
+            said.append(f"unknown for {', '.join(lost)}: no face is found there any more")
+        said += [f"unknown for {', '.join(faces)}: {judge} is blind there" for judge, faces in self.blind_to().items()]
+        if not said:
             said.append(f"not re-identified by {len(self.opinions)} of {len(self.opinions)} judges")
         if self.seats and self.opinions and all(one.rendered for one in self.opinions):
             said.append("judged as rendered faces only: this vouches for no photo")
+        guessed = [one.judge for one in self.opinions if not one.measured]
+        if self.seats and guessed:
+            said.append(f"the threshold of {', '.join(guessed)} was not measured: it vouches for nobody")
         if self.missing:
             said.append(f"no result for {', '.join(self.missing)}")
         if self.unseen and self.seats:
             said.append(f"unknown in {', '.join(self.unseen)}: no face was found there")
+        said += [f"the result of {name} shows {other}: were files mixed up?" for name, other in self.mixed]
+        if self.extra:
+            said.append(f"nobody looked at {', '.join(self.extra)}: no original belongs to it")
         return "; ".join(said)
 
     def known_by(self) -> dict[str, list[str]]:
         """Judge -> the faces that it still knows."""
+        return self._by_judge([seat.known for seat in self.seats])
+
+    def blind_to(self) -> dict[str, list[str]]:
+        """Judge -> the faces that it does not know in their own mirror image."""
+        return self._by_judge([seat.blind for seat in self.seats])
+
+    def _by_judge(self, said: Sequence[Sequence[bool]]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for seat in self.seats:
-            for opinion, known in zip(self.opinions, seat.known, strict=True):
-                if known:
-                    found.setdefault(opinion.judge, []).append(f"face {seat.number} of {seat.image}")
+        for seat, answers in zip(self.seats, said, strict=True):
+            for opinion, yes in zip(self.opinions, answers, strict=True):
+                if yes:
+                    found.setdefault(opinion.judge, []).append(str(seat))
         return found
 
     @property
     def table(self) -> str:
         """A line a judge, then what stayed."""
-        lines = [f"{'judge':<20} {'still known':<22} {'found first':<22} {'found last':<22} AUC"]
+        heads = ("known, or not judged", "found first", "found last", "AUC")
+        lines = [f"{'judge':<20} " + " ".join(f"{head:<22}" for head in heads).rstrip()]
         for one in self.opinions:
             cells = [f"{v}" if v else "-" for v in (one.known, one.rank1, one.anti, one.auc)]
-            lines.append(f"{one.judge:<20} {cells[0]:<22} {cells[1]:<22} {cells[2]:<22} {cells[3]}")
-        if len(self.seats) > 1:
-            lines.append(f"by chance: found first or last {1 / len(self.seats):.3f}, AUC 0.500")
+            lines.append(f"{one.judge:<20} " + " ".join(f"{cell:<22}" for cell in cells).rstrip())
+        for one in self.opinions:
+            lines += [f"{one.judge}: {name} {value}" for name, value in self._searches(one)]
+        lines += [f"{name}: {value:.3f}" for name, value in self.distances.items()]
         for name, value in self.stayed().items():
             lines.append(f"{name}: {'-' if value is None else f'{value:.3f}'}")
         return "\n".join(lines)
+
+    @staticmethod
+    def _searches(one: Opinion) -> Iterator[tuple[str, str]]:
+        """Of one judge, with the level of chance."""
+        if one.rank5 and one.gallery > 5:
+            yield f"among the first 5 of {one.gallery}", str(one.rank5)
+        if one.chance1 is not None:
+            yield "by chance", f"found first or last {one.chance1:.3f}, AUC 0.500"
+        if one.tar and one.far is not None:
+            yield f"TAR at FAR {one.far:g}", f"{one.tar} (chance {one.far:g})"
+        if one.fnir and one.fpir is not None:
+            yield f"FNIR at FPIR {one.fpir:g}", f"{one.fnir} (nobody can be found: {1 - one.fpir / one.gallery:.3f})"
 
     def stayed(self) -> dict[str, float | None]:
         """Means over faces and pictures; None where none could be measured."""
         values = {
             "pose change from 5 points (degrees)": [one.pose for one in self.seats],
             "mouth change from 5 points (eye distances)": [one.expression for one in self.seats],
+            "gaze change from the dark of the eyes (eye distances)": [one.gaze for one in self.seats],
             "SSIM outside the faces": [one.ssim for one in self.surrounds],
             "change outside the faces (0-1)": [one.change for one in self.surrounds],
             "seam (1 is none)": [one.seam for one in self.surrounds],
@@ -120,11 +180,17 @@ class Report:
                     "box": [round(v, 1) for v in seat.face.box],
                     "similarity": {n: _rounded(v) for n, v in zip(judges, seat.likeness, strict=True)},
                     "re-identified": dict(zip(judges, seat.known, strict=True)),
+                    "blind": dict(zip(judges, seat.blind, strict=True)),
+                    "lost": seat.lost,
                 }
                 for seat in self.seats
             ],
             "missing": self.missing,
             "unseen": self.unseen,
+            "mixed up": [{"result of": name, "shows": other} for name, other in self.mixed],
+            "elsewhere": [{"face": face, "result of": picture} for face, picture in self.elsewhere],
+            "extra": self.extra,
+            "distances": {name: _rounded(value) for name, value in self.distances.items()},
             "stayed": {name: None if v is None else _rounded(v) for name, v in self.stayed().items()},
         }
 
@@ -132,27 +198,104 @@ class Report:
         return json.dumps(self.record())
 
 
-def report(looked: Looked, judges: Sequence[Judge]) -> Report:
-    """What follows from what was seen."""
-    opinions = [_opinion(k, judge, looked) for k, judge in enumerate(judges)]
-    return Report(opinions, looked.seats, looked.surrounds, looked.missing, looked.unseen)
+def report(looked: Looked, judges: Sequence[Judge], extra: Sequence[str] = ()) -> Report:
+    """What follows from what was seen. extra: results without an original."""
+    names = _apart([judge.name for judge in judges])
+    tables = [
+        _likeness(judge, results, sources) for judge, (sources, results) in zip(judges, looked.embedded, strict=True)
+    ]
+    opinions = [_opinion(k, names[k], judge, looked, tables[k]) for k, judge in enumerate(judges)]
+    return Report(
+        opinions, looked.seats, looked.surrounds, looked.missing, looked.unseen, looked.mixed,
+        _elsewhere(looked, judges, tables), list(extra), _distances(looked, names),
+    )  # fmt: skip
 
 
-def _opinion(k: int, judge: Judge, looked: Looked) -> Opinion:
-    count = len(looked.seats)
-    known = wilson(sum(seat.known[k] for seat in looked.seats), count)
-    rank1 = anti = verification = None
+def _apart(names: Sequence[str]) -> list[str]:
+    """Judges of one name told apart, so that no answer hides another's."""
+    return [f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name for i, name in enumerate(names)]
+
+
+def _likeness(judge: Judge, some: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+    """(N, M), in the judge's terms."""
+    return torch.tensor([[judge.similarity(b, a) for b in others] for a in some]).view(len(some), len(others))
+
+
+def _opinion(k: int, name: str, judge: Judge, looked: Looked, likeness: Tensor) -> Opinion:
+    seats, strangers, (sources, results) = looked.seats, looked.strangers[k], looked.embedded[k]
+    count, apart = len(seats), len(looked.missing) + len(looked.unseen)
+    bad = sum(seat.known[k] or seat.blind[k] or seat.lost for seat in seats)
+    known = wilson(bad + apart, count + apart)
+    rank1 = rank5 = anti = verified = tar = fnir = far = fpir = chance = None
     if count > 1:
-        sources, results = looked.embedded[k]
-        likeness = torch.tensor([[judge.similarity(one, other) for other in sources] for one in results])
-        owner = torch.arange(count)
-        rank1, anti = (at_rank(ranks(sign * likeness, owner), 1) for sign in (1, -1))
+        own = torch.eye(count, dtype=torch.bool)
+        # Somebody's other photos are neither their own original nor a stranger's.
+        twice = _same(judge, sources) & ~own
+        told = likeness.masked_fill(twice, torch.nan)
+        lost = torch.tensor([seat.lost for seat in seats])
+        found = told.masked_fill(lost[:, None] & own, torch.nan)
+        mine = torch.cat([own, torch.zeros(count, len(strangers), dtype=torch.bool)], 1)
+        others = _likeness(judge, results, strangers)
+        rank1, rank5 = (at_rank(ranks_among(torch.cat([found, others], 1), mine), n) for n in (1, 5))
+        anti = at_rank(ranks_among(-torch.cat([told, others], 1), mine), 1)
+        chance = float((1 / (count + len(strangers) - twice.sum(1))).mean())
         if count >= ENOUGH:
-            others = ~torch.eye(count, dtype=torch.bool)
-            verification = bootstrap(lambda i: auc(likeness.diag()[i], likeness[i][others[i]]), count)
+            verified = verification(found, own, unit=_pictures(seats))
+        between = _likeness(judge, strangers, sources)
+        far = _least(FARS, between.numel())
+        fpir = _least(FPIRS, len(strangers))
+        tar = tar_at_far(found.diag(), between, far) if far else None
+        fnir = fnir_at_fpir(found, own, between, fpir) if fpir else None
+    rule = judge.rule
     return Opinion(
-        judge.name, judge.rule.threshold, judge.rule.source, known, rank1, anti, verification, judge.rule.rendered
-    )
+        name, rule.threshold, rule.source, known, rank1, rank5, anti, chance, count + len(strangers), verified, tar,
+        far, fnir, fpir, rule.rendered, rule.measured,
+    )  # fmt: skip
+
+
+def _same(judge: Judge, sources: Sequence[Tensor]) -> Tensor:
+    """(N, N), whom of the originals the judge takes for one person."""
+    return torch.tensor([[judge.same_person(a, b) for b in sources] for a in sources])
+
+
+def _pictures(seats: Sequence[Seat]) -> Tensor:
+    """(N,), the number of each face's picture: faces of one are no independent draws."""
+    numbers: dict[str, int] = {}
+    return torch.tensor([numbers.setdefault(seat.image, len(numbers)) for seat in seats])
+
+
+def _least(rates: Sequence[float], count: int) -> float | None:
+    return next((rate for rate in rates if count * rate >= 1), None)
+
+
+def _elsewhere(looked: Looked, judges: Sequence[Judge], tables: Sequence[Tensor]) -> list[tuple[str, str]]:
+    """Faces of which a judge is sure in another picture's result, unless that one shows the same person before."""
+    found: dict[tuple[str, str], None] = {}
+    for judge, table, (sources, _) in zip(judges, tables, looked.embedded, strict=True):
+        for j, source in enumerate(sources):
+            sure = judge.rule.threshold + SURE * (judge.similarity(source, source) - judge.rule.threshold)
+            for i in torch.where(table[:, j] >= sure)[0].tolist():
+                one, other = looked.seats[j], looked.seats[i]
+                if one.image != other.image and not judge.same_person(source, sources[i]):
+                    found[str(one), other.image] = None
+    return list(found)
+
+
+def _distances(looked: Looked, names: Sequence[str]) -> dict[str, float]:
+    """Of the faces as sets and pair by pair: by the user's networks, else by the first judge's."""
+    drawn, found = looked.drawn, dict[str, float]()
+    if len(drawn.before) > 1:
+        found["FID of the faces' crops, if the network is FID's"] = frechet(
+            torch.stack(drawn.before), torch.stack(drawn.after)
+        )
+    elif names and len(looked.seats) > 1:
+        sources, results = looked.embedded[0]
+        found[f"Frechet distance of {names[0]}'s features (no FID)"] = frechet(
+            torch.stack(sources), torch.stack(results)
+        )
+    if drawn.distance:
+        found["perceptual distance of the faces' crops"] = mean(drawn.distance)
+    return found
 
 
 def _plain(opinion: Opinion) -> dict[str, Any]:

@@ -21,18 +21,23 @@ def auc(genuine: Tensor, impostor: Tensor) -> float:
     return float(((below[left] + below[right]) / 2).mean() / len(impostor))
 
 
-def verification(similarity: Tensor, same: Tensor, draws: int = 500) -> Estimate:
+def verification(similarity: Tensor, same: Tensor, draws: int = 500, unit: Tensor | None = None) -> Estimate:
     """AUC of each probe's own entries against everyone else's, its interval by bootstrap over people.
 
     similarity: (N, N), probe i against entry j, both the same N people's. same: (N, N) bool, true where entry j is of
-    probe i's person. Whoever is drawn is drawn as probe and as entry, since both sides are a sample.
+    probe i's person. Whoever is drawn is drawn as probe and as entry, since both sides are a sample. unit: (N,) what is
+    drawn as one, e.g. the number of the picture; everyone for themselves unless given.
     """
+    unit = torch.arange(len(similarity)) if unit is None else unit
+    members = [torch.where(unit == one)[0] for one in unit.unique()]
 
     def statistic(drawn: Tensor) -> float:
-        likeness, mated = similarity[drawn][:, drawn], same[drawn][:, drawn]
-        return auc(likeness[mated], likeness[~mated]) if bool((~mated).any()) else float("nan")
+        people = torch.cat([members[i] for i in drawn.tolist()])
+        likeness, mated = similarity[people][:, people], same[people][:, people]
+        others = likeness[~mated]
+        return float("nan") if bool(others.isnan().all()) else auc(likeness[mated], others)
 
-    return bootstrap(statistic, len(similarity), draws)
+    return bootstrap(statistic, len(members), draws)
 
 
 def threshold_at_far(impostor: Tensor, far: float) -> float:

@@ -9,17 +9,19 @@ import pytest
 import torch
 
 from revpers_core import images
-from revpers_core.audit.files import matched
-from revpers_core.audit.look import Pair, fitted, look
+from revpers_core.audit.files import matched, without_original
+from revpers_core.audit.look import Networks, Pair, fitted, look
 from revpers_core.audit.picture import BAD, GOOD, audit_picture
 from revpers_core.audit.report import report
 from revpers_core.cli import main
 from revpers_core.faces import judges, named
 from revpers_core.faces.geometry import face_in_aligned, framing
 from revpers_core.faces.recognise import FaceModel
+from revpers_core.metrics.reidentification import verification
 from revpers_core.types import Face
 
 RED, BLUE, GREEN, PINK = (0.9, 0.1, 0.1), (0.1, 0.1, 0.9), (0.1, 0.9, 0.1), (0.9, 0.2, 0.2)
+TEAL, OLIVE = (0.3, 0.6, 0.5), (0.6, 0.6, 0.1)
 
 
 class Colour:
@@ -79,10 +81,10 @@ def replace_name(judge, name):
 
 
 def test_somebody_else_passes(judge) -> None:
-    found = audit([Pair("a", crop(RED), crop(BLUE)), Pair("b", crop(BLUE), crop(GREEN))], [judge])
+    found = audit([Pair("a", crop(RED), crop(TEAL)), Pair("b", crop(BLUE), crop(GREEN))], [judge])
     assert found.passed and found.verdict == "not re-identified by 1 of 1 judges"
     assert found.opinions[0].known.value == 0
-    assert "still known" in found.table and "0.500" in found.table
+    assert "known, or not judged" in found.table and "0.500" in found.table
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,8 @@ def test_what_cannot_be_compared_counts_as_known(judge) -> None:
 
 def test_avoiding_the_source_too_well_shows(judge) -> None:
     """Each result is its source's opposite: never known, and always the least alike of all originals."""
-    people = [crop(one) for one in (RED, BLUE, GREEN, (0.9, 0.9, 0.1), (0.1, 0.9, 0.9), (0.9, 0.1, 0.9))]
+    ways = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1))
+    people = [crop(tuple(0.5 + 0.4 * v for v in way)) for way in ways]
     found = audit([Pair(str(i), one, 1 - one) for i, one in enumerate(people)], [judge])
     (opinion,) = found.opinions
     assert found.passed and opinion.anti.value == 1 and opinion.rank1.value == 0 and opinion.auc.value == 0
@@ -205,7 +208,7 @@ def test_files_are_matched_by_name(tmp_path) -> None:
 def test_the_command(judge, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setattr(named, "pocket_judge", lambda: judge)
     before, after = tmp_path / "before", tmp_path / "after"
-    for folder, colours in ((before, (RED, BLUE)), (after, (BLUE, GREEN))):
+    for folder, colours in ((before, (RED, BLUE)), (after, (TEAL, GREEN))):
         folder.mkdir()
         for i, colour in enumerate(colours):
             images.write_png(images.picture(crop(colour)), folder / f"{i}.png")
@@ -232,3 +235,150 @@ def test_an_aligned_crop_has_its_face_in_the_middle() -> None:
     face = face_in_aligned(torch.zeros(3, 512, 512))
     assert face.points[0].tolist() == pytest.approx([192.98, 239.95], abs=0.1)
     assert 0 < face.box[0] < face.points[:, 0].min() and face.points[:, 1].max() < face.box[3] < 512
+
+
+def streets(count: int) -> list[torch.Tensor]:
+    """Photos with surroundings of their own and room for one face."""
+    draw = torch.Generator().manual_seed(0)
+    return [(0.5 + 0.09 * torch.randn(3, 4, 4, generator=draw)).repeat_interleave(24, 1).repeat_interleave(24, 2)
+            for _ in range(count)]  # fmt: skip
+
+
+def posed(street: torch.Tensor, colour: tuple[float, float, float]) -> torch.Tensor:
+    out = street.clone()
+    out[:, 16:80, 16:80] = torch.tensor(colour)[:, None, None]
+    return out
+
+
+def test_swapped_files_do_not_pass(judge) -> None:
+    """Whether they are the originals under each other's names, or results: whoever looks right may not be there."""
+    here, there = streets(2)
+    before = [posed(here, RED), posed(there, BLUE)]
+    swapped = audit([Pair("a", before[0], before[1]), Pair("b", before[1], before[0])], [judge], squares)
+    assert not swapped.passed and not any(any(seat.known) for seat in swapped.seats)
+    assert "face 1 of a turns up in the result of b" in swapped.verdict and "the result of a shows b" in swapped.verdict
+    after = [posed(here, GREEN), posed(there, OLIVE)]
+    right = audit([Pair("a", before[0], after[0]), Pair("b", before[1], after[1])], [judge], squares)
+    assert right.passed, right.verdict
+
+
+def test_a_face_in_anothers_picture_does_not_pass(judge) -> None:
+    here, there = streets(2)
+    pairs = [Pair("a", posed(here, RED), posed(here, BLUE)), Pair("b", posed(there, BLUE), posed(there, GREEN))]
+    found = audit(pairs, [judge], squares)
+    assert not found.passed and found.verdict == "face 1 of b turns up in the result of a"
+    assert json.loads(found.json())["elsewhere"] == [{"face": "face 1 of b", "result of": "a"}]
+
+
+def test_a_face_that_was_painted_over_or_lost_is_unknown(judge) -> None:
+    two = photo(RED, BLUE)
+    found = audit([Pair("a", two, photo(TEAL, (0.5, 0.5, 0.5)))], [judge], squares)
+    assert not found.passed and [seat.lost for seat in found.seats] == [False, True]
+    assert found.verdict == "unknown for face 2 of a: no face is found there any more"
+    assert found.opinions[0].known.value == 0.5 and found.opinions[0].rank1.value == 0.5
+    found = audit([Pair("a", two, two * 0 + 0.5)], [judge], squares)
+    assert not found.passed and found.verdict == "unknown: no judge could see a face in the results"
+    grain = (crop(RED) + 0.1 * torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    blank = audit([Pair("a", grain, crop(GREEN))], [judge])
+    assert not blank.passed and blank.seats[0].lost
+    assert BAD in {colour for _, colour in audit_picture(blank).getcolors(1 << 20)}
+
+
+@pytest.mark.parametrize("spoilt", [lambda seen: 0 * seen, lambda seen: seen.sum() * seen + seen.argmax()])
+def test_a_judge_that_sees_nothing_is_blind_and_vouches_for_nobody(judge, spoilt) -> None:
+    """A dead network says 0 of everyone; one whose threshold is beyond reach knows nobody either."""
+
+    class Spoilt(Colour):
+        def run(self, names, feeds):
+            return [spoilt(super().run(names, feeds)[0])]
+
+    dead = judges.ArcFaceJudge(FaceModel(Spoilt(), "dead"), replace(judge.rule, threshold=1.5))
+    found = audit([Pair("a", crop(RED), crop(TEAL))], [judge, dead])
+    assert not found.passed and found.seats[0].known == (False, False) and found.seats[0].blind == (False, True)
+    assert found.verdict == "unknown for face 1 of a: dead is blind there"
+    assert found.opinions[1].known.value == 1
+
+
+def test_a_guessed_threshold_can_fail_somebody_but_passes_nobody(judge) -> None:
+    guess = replace(judge, rule=replace(judge.rule, measured=False))
+    found = audit([Pair("a", crop(RED), crop(TEAL))], [guess])
+    assert not found.passed and "the threshold of colour was not measured" in found.verdict
+    assert audit([Pair("a", crop(RED), crop(TEAL))], [guess, judge]).passed
+    assert not audit([Pair("a", crop(RED), crop(PINK))], [guess, replace_name(judge, "other")]).passed
+
+
+def test_judges_of_one_name_do_not_hide_each_others_answers(judge) -> None:
+    strict = replace(judge, rule=replace(judge.rule, threshold=-0.9, floor=-0.99))
+    told = json.loads(audit([Pair("a", crop(RED), crop(TEAL))], [strict, judge]).json())
+    assert told["faces"][0]["re-identified"] == {"colour (1)": True, "colour (2)": False}
+
+
+def test_what_was_not_judged_counts_in_the_rate(judge) -> None:
+    pairs = [Pair("a", crop(RED), crop(TEAL)), Pair("b", crop(BLUE), None), Pair("c", crop(GREEN), None)]
+    assert audit(pairs, [judge]).opinions[0].known.value == pytest.approx(2 / 3)
+
+
+def test_one_person_in_two_photos_is_no_stranger_to_themselves(judge) -> None:
+    """Without that, the second photo of a person would make the first one's result look anonymous."""
+    people = [RED, PINK, BLUE, GREEN, (0.9, 0.9, 0.9)]
+    found = audit([Pair(str(i), crop(one), crop(one)) for i, one in enumerate(people)], [judge])
+    assert found.opinions[0].auc.value == 1 and found.opinions[0].rank1.value == 1
+    assert found.opinions[0].chance1 == pytest.approx((2 / 4 + 3 / 5) / 5)
+
+
+def test_a_gallery_of_strangers_shows_what_a_search_finds(judge) -> None:
+    draw = torch.Generator().manual_seed(1)
+    crowd = [crop(tuple(one)) for one in torch.rand(100, 3, generator=draw).tolist()]
+    pairs = [Pair(str(i), crop(one), crop(one)) for i, one in enumerate((RED, BLUE, GREEN))]
+    found = report(look(pairs, [judge], None, crowd), [judge])
+    (one,) = found.opinions
+    assert (one.gallery, one.far, one.fpir) == (103, 1e-2, 1e-2)
+    assert one.tar.value == 1 and one.rank1.value == 1 and one.rank5.value == 1 and one.fnir.value == 0
+    assert "TAR at FAR 0.01 1.000" in found.table and "FNIR at FPIR 0.01 0.000" in found.table
+    away = report(look([Pair(p.name, p.original, 1 - p.original) for p in pairs], [judge], None, crowd), [judge])
+    assert away.opinions[0].tar.value == 0 and away.opinions[0].fnir.value == 1 and away.opinions[0].rank5.value == 0
+
+
+def test_pictures_are_what_is_drawn_for_an_interval() -> None:
+    """Eight copies of a face in one picture tell no more than one."""
+    draw = torch.Generator().manual_seed(0)
+    table = torch.randn(6, 6, generator=draw) + torch.eye(6)
+    once = verification(table, torch.eye(6) > 0)
+    eight = table.repeat_interleave(8, 0).repeat_interleave(8, 1)
+    own = (torch.eye(6) > 0).repeat_interleave(8, 0).repeat_interleave(8, 1)
+    together = verification(eight, own, unit=torch.arange(48) // 8)
+    assert together == pytest.approx(once)
+    apart = verification(eight, own)
+    assert apart.high - apart.low < 0.7 * (once.high - once.low)
+
+
+def test_the_users_networks_measure_the_crops(judge) -> None:
+    networks = Networks(lambda crop: crop.mean((2, 3)), lambda a, b: (a - b).abs().mean((1, 2, 3)))
+    pairs = [Pair("a", crop(RED), crop(TEAL)), Pair("b", crop(BLUE), crop(GREEN))]
+    found = report(look(pairs, [judge], None, (), networks), [judge])
+    assert found.distances["perceptual distance of the faces' crops"] == pytest.approx(
+        (1.5 / 3 + 1.6 / 3) / 2, abs=0.01
+    )
+    assert "FID of the faces' crops, if the network is FID's" in found.table
+    plain = report(look(pairs, [judge]), [judge])
+    assert list(plain.distances) == ["Frechet distance of colour's features (no FID)"]
+    same = report(look([replace(p, result=p.original) for p in pairs], [judge]), [judge])
+    assert next(iter(same.distances.values())) == pytest.approx(0, abs=1e-6)
+
+
+def test_results_that_belong_to_nobody_are_told(judge, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(named, "pocket_judge", lambda: judge)
+    before, after = tmp_path / "before", tmp_path / "after"
+    for path, colour in (("before/a.png", RED), ("before/b.png", BLUE), ("after/a_anonymous.png", TEAL),
+                         ("after/b.png", GREEN), ("after/c.png", RED)):  # fmt: skip
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        images.write_png(images.picture(crop(colour)), tmp_path / path)
+    triples = matched(before, after)
+    assert without_original(after, triples) == ["c.png"] and without_original(before, matched(before, before)) == []
+    assert main(["audit", str(before), str(after), "--crops", "--judge", "pocket"]) == 1
+    (after / "c.png").rename(after / "audit.png")
+    assert main(["audit", str(before), str(after), "--crops", "--judge", "pocket"]) == 0
+    assert main(["audit", str(before), str(after), "--crops", "--judge", "pocket", "--judge", "pocket"]) == 1
+    images.write_png(images.picture(crop(BLUE)), before / "a.jpg.png")
+    (before / "a.jpg.png").rename(before / "a.jpg")
+    assert [result for _, _, result in matched(before, after)].count(None) == 1

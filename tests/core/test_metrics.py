@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from revpers_core.metrics.backbone import features, perceptual
+from revpers_core.metrics.backbone import feature_network, perceptual_network
 from revpers_core.metrics.change import change
 from revpers_core.metrics.frechet import frechet
 from revpers_core.metrics.gaze import gaze, gaze_distance
@@ -229,12 +229,12 @@ def test_backbones_are_the_users_files(tmp_path) -> None:
 
     a, b = noisy((2, 3, 16, 16), 0), torch.full((2, 3, 16, 16), 0.5)
     pooled = write("mean.onnx", [("ReduceMean", ["x"], "y")], ["x"])
-    assert features(pooled, b).flatten().tolist() == pytest.approx([0.5, 0.5])
+    assert feature_network(pooled)(b).flatten().tolist() == pytest.approx([0.5, 0.5])
     steps = [("Sub", ["x", "z"], "d"), ("Abs", ["d"], "e"), ("ReduceMean", ["e"], "y")]
     distance = write("lpips.onnx", steps, ["x", "z"])
-    assert perceptual(distance, b, b * 0).flatten().tolist() == pytest.approx([1.0, 1.0])
-    assert perceptual(distance, a, a).tolist() == [0, 0]
+    assert perceptual_network(distance)(b, b * 0).flatten().tolist() == pytest.approx([1.0, 1.0])
+    assert perceptual_network(distance)(a, a).tolist() == [0, 0]
     with pytest.raises(ValueError, match="no feature network"):
-        features(distance, a)
+        feature_network(distance)
     with pytest.raises(ValueError, match="no perceptual distance"):
-        perceptual(pooled, a, a)
+        perceptual_network(pooled)

@@ -159,7 +159,8 @@ def test_the_audit_names_who_is_still_there(scene: SimpleNamespace) -> None:
     def audit(results: torch.Tensor) -> Any:
         return run(scene, "RevPersAudit", originals=scene.photo, results=results, judge=asked, detector=scene.detector)
 
-    picture, verdict, report = audit(scene.photo)
+    picture, verdict, report, table = audit(scene.photo)
+    assert table.splitlines()[1].startswith(asked[0].name) and "1.000 [0.342, 1.000]" in table
     assert verdict.startswith("re-identified by") and "face 1 of image 1, face 2 of image 1" in verdict
     assert picture.shape[0] == 1 and picture.shape[-1] == 3 and '"passed": false' in report
     noise = torch.rand(scene.photo.shape, generator=torch.Generator().manual_seed(0))
