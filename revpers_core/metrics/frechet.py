@@ -5,7 +5,8 @@ from torch import Tensor
 
 
 def frechet(a: Tensor, b: Tensor) -> float:
-    """Frechet distance of the Gaussians fitted to features (N, D) and (M, D), N and M 2 or more; 0 is the same, NaN where a feature is.
+    """Frechet distance of the Gaussians fitted to features (N, D) and (M, D), N and M 2 or more; 0 is the same, NaN
+    where a feature is.
 
     With the pool features of FID's own Inception network it is FID (Heusel et al. 2017, eq. 6). With any other network
     it is not: name the network beside the number. Its bias falls with N, so compare only sets of one size.

@@ -15,15 +15,19 @@ from torch.nn.functional import normalize
 from .. import images
 from ..faces.recognise import FaceModel
 from ..metrics.interval import Estimate, wilson
+from ..metrics.reidentification import fnir_at_fpir, tar_at_far
+from ..pocket.judge import pairs
 from ..pocket.laboratory import judged
 from ..types import Plan, Ports
-from .crowd import Crowd, Matching, matching, outputs, seeded
+from .crowd import FIRST, Crowd, Matching, matching, outputs, seeded
 from .undo import undone
 
 AVERAGED = 4
 UNDONE = 30
 """People whose outputs are run backwards: every round costs as much as an anonymization."""
 WRITTEN = 20
+STRANGERS, FAR, FPIR = 100, 1e-3, 1e-2
+"""People without an entry in a search, and the rates of false accepts and false finds among them."""
 
 
 class Row(NamedTuple):
@@ -42,15 +46,15 @@ class Eyes:
     steering: FaceModel
 
 
-def attacks(crowd: Crowd, ports: Ports, eyes: Eyes, plan: Plan) -> Iterator[Row]:
-    """A row an attack; seeds 1, 2, 3 ... stand for draws that the attacker does not know unless the row says so."""
+def attacks(crowd: Crowd, made: Tensor, ports: Ports, eyes: Eyes, plan: Plan) -> Iterator[Row]:
+    """A row an attack on the outputs ``made`` of photo 0 with seed 1; further seeds stand for draws that the attacker
+    does not know unless the row says so."""
     photo, other = crowd.photo(0), crowd.photo(1)
     see = _seeing(eyes.judge)
     photo_b, other_b = see(photo), see(other)
     other_a = _seeing(eyes.steering)(other)
     yield Row("no protection (control)", "another photo of everyone", matching(photo_b @ other_b.T))
 
-    made = outputs(ports, photo, seeded(plan, 1))
     made_b, made_a = see(made), _seeing(eyes.steering)(made)
     yield Row(
         "re-identification by a judge that took no part (transfer)",
@@ -89,12 +93,34 @@ def _seeing(model: FaceModel) -> Callable[[Tensor], Tensor]:
     return partial(judged, model)
 
 
-def confirmed(crowd: Crowd, ports: Ports, plan: Plan) -> Estimate:
+def confirmed(crowd: Crowd, made: Tensor, ports: Ports, plan: Plan) -> Estimate:
     """Share of outputs that whoever has photo, settings and seed makes again, to 1/255 a pixel value: a guess is
     confirmed. Chance 0."""
-    photos = crowd.photo(0)[:WRITTEN]
-    first, second = (outputs(ports, photos, seeded(plan, 1)) for _ in range(2))
-    return wilson(int(((first - second).abs().amax((1, 2, 3)) <= 1 / 255).sum()), len(photos))
+    again = outputs(ports, crowd.photo(0)[:WRITTEN], seeded(plan, 1))
+    return wilson(int(((made[:WRITTEN] - again).abs().amax((1, 2, 3)) <= 1 / 255).sum()), len(again))
+
+
+class Search(NamedTuple):
+    """tar: share above the threshold that ``FAR`` of the pairs of strangers exceed. fnir: share that is not found first
+    above the threshold at which ``FPIR`` of ``STRANGERS`` people without an entry find somebody."""
+
+    probes: str
+    tar: Estimate
+    fnir: Estimate
+
+
+def searches(crowd: Crowd, made: Tensor, judge: FaceModel) -> list[Search]:
+    """Photos and outputs ``made`` of them, searched for among other photos of everyone."""
+    entries = judged(judge, crowd.photo(1))
+    others = judged(judge, Crowd(STRANGERS, FIRST + 1_000).photo(2))
+    own = torch.eye(len(entries), dtype=torch.bool)
+    found: list[Search] = []
+    apart = torch.cat([pairs(others), (others @ entries.T).flatten()])
+    for name, probes in (("photos (control)", crowd.photo(0)), ("results", made)):
+        likeness = judged(judge, probes) @ entries.T
+        accepted = tar_at_far(likeness.diag(), apart, FAR)
+        found.append(Search(name, accepted, fnir_at_fpir(likeness, own, others @ entries.T, FPIR)))
+    return found
 
 
 def telling_files(made: Tensor) -> Estimate:
@@ -130,10 +156,10 @@ class Group(NamedTuple):
     after: Estimate
 
 
-def groups(crowd: Crowd, ports: Ports, judge: FaceModel, plan: Plan, words: Mapping[str, Sequence[str]]) -> list[Group]:
+def groups(crowd: Crowd, outputs: Tensor, judge: FaceModel, words: Mapping[str, Sequence[str]]) -> list[Group]:
     """Who is protected how well, by attribute value."""
     photo, other = judged(judge, crowd.photo(0)), judged(judge, crowd.photo(1))
-    made = judged(judge, outputs(ports, crowd.photo(0), seeded(plan, 1)))
+    made = judged(judge, outputs)
     found: list[Group] = []
     for column, (attribute, values) in enumerate(words.items()):
         for k, value in enumerate(values):

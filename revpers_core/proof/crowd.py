@@ -24,13 +24,14 @@ DRAWS = 500
 
 @dataclass(frozen=True)
 class Crowd:
-    """``count`` held-out people whom no other measurement uses."""
+    """``count`` held-out people whom no other measurement uses, from the ``first``-th on."""
 
     count: int
+    first: int = FIRST
 
     @property
     def seeds(self) -> range:
-        return range(HELD_OUT + FIRST, HELD_OUT + FIRST + self.count)
+        return range(HELD_OUT + self.first, HELD_OUT + self.first + self.count)
 
     def photo(self, number: int) -> Tensor:
         """(N, 3, 128, 128): the same people, every one in a scene of its own for each number."""

@@ -9,10 +9,11 @@ import torch
 
 from revpers_core import images, pocket
 from revpers_core.cli import main
+from revpers_core.faces import recognise
 from revpers_core.guidance import of_network, of_recorded
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
 from revpers_core.proof import attacks, baselines, crowd, undo
-from revpers_core.proof.attacks import chunks, confirmed, telling_files
+from revpers_core.proof.attacks import chunks, confirmed, searches, telling_files
 from revpers_core.proof.crowd import Crowd, apart, embedded, matching, outputs, seeded
 from revpers_core.proof.undo import undone
 from revpers_core.schedule import sdxl_sigmas
@@ -58,7 +59,17 @@ def test_outputs_are_those_of_a_call_a_picture(ports, photos) -> None:
 
 
 def test_who_has_photo_settings_and_seed_confirms_a_guess(ports) -> None:
-    assert confirmed(Crowd(3), ports, PLAN).value == 1
+    crowd = Crowd(3)
+    made = outputs(ports, crowd.photo(0), seeded(PLAN, 1))
+    assert confirmed(crowd, made, ports, PLAN).value == 1
+    assert confirmed(crowd, made.roll(1, 0), ports, PLAN).value == 0
+
+
+def test_a_search_finds_photos_and_no_strangers() -> None:
+    crowd, judge = Crowd(12), recognise.load(pocket.JUDGE)
+    photos, strangers = searches(crowd, Crowd(12, 7_000).photo(0), judge)
+    assert photos.tar.value > 0.5 and photos.fnir.value < 0.5
+    assert strangers.tar.value < 0.2 and strangers.fnir.value > 0.8
 
 
 def test_files_that_tell_are_caught(photos, monkeypatch) -> None:
@@ -164,7 +175,7 @@ def test_the_tables_are_written(name, tmp_path, capsys, monkeypatch) -> None:
     text = (tmp_path / f"{name}.md").read_text()
     assert f"`{told['command']}`" in text
     for row in told["rows"]:
-        said = row.get("attack") or row.get("method") or row.get("name")
+        said = row.get("attack") or row.get("method") or row.get("name") or row.get("probes")
         assert f"| {said} |" in text
 
 
@@ -176,7 +187,7 @@ def test_the_shipped_tables_are_the_commands(name) -> None:
     assert told["command"].startswith(f"revpers {name} ") and f"`{told['command']}`" in text
     assert len(told["rows"]) >= 8
     for row in told["rows"]:
-        assert f"| {row.get('attack') or row.get('method') or row.get('name')} |" in text
+        assert f"| {row.get('attack') or row.get('method') or row.get('name') or row.get('probes')} |" in text
 
 
 def test_people_of_the_attacks_are_nobody_elses() -> None:
