@@ -30,6 +30,7 @@ from .pocket import commands as pocket_commands
 from .presets import COSTS, CUSTOM, DEFAULT, PRESETS
 from .proof import commands as proof_commands
 from .proof.photo_curve import curve as photo_curve
+from .proof.photo_curve import plot as curve_plot
 from .proof.photo_curve import read_people
 from .proof.tables import table, write
 from .schedule import timesteps
@@ -164,7 +165,8 @@ def _curve(args: argparse.Namespace) -> int:
     about = f"# Privacy over guidance on {len(people)} people\n\nChance: AUC .50, rank 1 {1 / len(people):.3f}.\n\n"
     command = f"revpers curve --photos DIR --steps {args.steps} --skip {args.skip:g}"
     write(args.output, "curve", command, rows, about + table(list(rows[0]), [list(row.values()) for row in rows]))
-    print(f"table: {args.output / 'curve.md'} and .json")
+    curve_plot(rows, len(people)).savefig(args.output / "curve.png", dpi=120)
+    print(f"table and plot: {args.output / 'curve.md'}, .json and .png")
     return 0
 
 

@@ -86,6 +86,7 @@ class Report:
         """One sentence that a user may act upon."""
         said = [f"re-identified by {judge}: {', '.join(faces)}" for judge, faces in self.known_by().items()]
         said += [f"{face} turns up in the result of {picture}" for face, picture in self.elsewhere]
+        said += [f"the result of {name} shows {other}: were files mixed up?" for name, other in self.mixed]
         lost = [str(seat) for seat in self.seats if seat.lost and not any(seat.known)]
         if not self.opinions:
             said.append("unverified: no judge was given")
@@ -105,7 +106,6 @@ class Report:
             said.append(f"no result for {', '.join(self.missing)}")
         if self.unseen and self.seats:
             said.append(f"unknown in {', '.join(self.unseen)}: no face was found there")
-        said += [f"the result of {name} shows {other}: were files mixed up?" for name, other in self.mixed]
         if self.extra:
             said.append(f"nobody looked at {', '.join(self.extra)}: no original belongs to it")
         return "; ".join(said)
@@ -227,10 +227,10 @@ def _opinion(k: int, name: str, judge: Judge, looked: Looked, likeness: Tensor) 
     bad = sum(seat.known[k] or seat.blind[k] or seat.lost for seat in seats)
     known = wilson(bad + apart, count + apart)
     rank1 = rank5 = anti = verified = tar = fnir = far = fpir = chance = None
-    if count > 1:
-        own = torch.eye(count, dtype=torch.bool)
-        # Somebody's other photos are neither their own original nor a stranger's.
-        twice = _same(judge, sources) & ~own
+    own = torch.eye(count, dtype=torch.bool)
+    # Somebody's other photos are neither their own original nor a stranger's.
+    twice = _same(judge, sources) & ~own
+    if count and (strangers or bool((~own & ~twice).any())):
         told = likeness.masked_fill(twice, torch.nan)
         lost = torch.tensor([seat.lost for seat in seats])
         found = told.masked_fill(lost[:, None] & own, torch.nan)
@@ -239,7 +239,7 @@ def _opinion(k: int, name: str, judge: Judge, looked: Looked, likeness: Tensor) 
         rank1, rank5 = (at_rank(ranks_among(torch.cat([found, others], 1), mine), n) for n in (1, 5))
         anti = at_rank(ranks_among(-torch.cat([told, others], 1), mine), 1)
         chance = float((1 / (count + len(strangers) - twice.sum(1))).mean())
-        if count >= ENOUGH:
+        if count >= ENOUGH and bool((~own & ~twice).any()):
             verified = verification(found, own, unit=_pictures(seats))
         between = _likeness(judge, strangers, sources)
         far = _least(FARS, between.numel())
@@ -254,8 +254,8 @@ def _opinion(k: int, name: str, judge: Judge, looked: Looked, likeness: Tensor) 
 
 
 def _same(judge: Judge, sources: Sequence[Tensor]) -> Tensor:
-    """(N, N), whom of the originals the judge takes for one person."""
-    return torch.tensor([[judge.same_person(a, b) for b in sources] for a in sources])
+    """(N, N), whom of the originals the judge surely takes for one person."""
+    return _likeness(judge, sources, sources) >= judge.rule.threshold
 
 
 def _pictures(seats: Sequence[Seat]) -> Tensor:

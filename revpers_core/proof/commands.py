@@ -123,8 +123,8 @@ def _baselines(args: argparse.Namespace) -> int:
         "\nAUC: the person's other photo against everyone else's (chance .50; lower is overshoot). Rank 1, found last: "
         f"the person's photo is the most, the least alike of {args.people} (chance {1 / args.people:.2f}). Face "
         "found: by the pocket detector; the judge is shown the face's place in any case, so that none is missed. Yaw, "
-        "smile, mouth and gaze: correlation with the truth. SSIM outside the face; all but blur and pixelation pay the VAE. "
-        "Frechet: of the judge's features against other photos', no FID.\n"
+        "smile, mouth and gaze: correlation with the truth. SSIM outside the face; all but blur and pixelation pay the "
+        "VAE. Frechet: of the judge's features against other photos', no FID.\n"
     )
     write(args.output, "baselines", command, rows, text)
     return _told(args, "baselines")

@@ -27,9 +27,9 @@ def compare(
     detect: Detector,
 ) -> Iterator[tuple[str, dict[str, Any]]]:  # fmt: skip
     """(method, its measures). To the laboratory's measures come: found_last, share whose own gallery photo is the least
-    alike of all (chance 1 in N: more is overshoot); face_found, share in which ``detect`` finds a face; ssim_outside and
-    change_outside the face; frechet, distance of the judge's features from those of the gallery's photos, not comparable
-    with FID."""
+    alike of all (chance 1 in N: more is overshoot); face_found, share in which ``detect`` finds a face; ssim_outside
+    and change_outside the face; frechet, distance of the judge's features from those of the gallery's photos, not
+    comparable with FID."""
     gallery = judged(judge, people.gallery)
     outside = (whole_face(people.photos.shape[-1]) == 0)[None]
     for name, method in methods.items():

@@ -14,7 +14,7 @@ from ..audit.files import pictures
 from ..faces.geometry import cut, face_in_aligned
 from ..faces.judges import Judge
 from ..faces.select import largest
-from ..metrics.interval import bootstrap
+from ..metrics.interval import bootstrap, wilson
 from ..metrics.landmarks import expression_distance, pose_distance
 from ..photo import blurred
 from ..types import Face, Plan, Ports
@@ -30,6 +30,27 @@ class Person(NamedTuple):
     name: str
     probe: Tensor
     gallery: list[Tensor]
+
+
+def plot(rows: Sequence[dict[str, Any]], people: int) -> Any:
+    """A matplotlib figure: AUC over guidance, a colour a judge; the wrong identity dashed, shades are 95% intervals."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.5, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for k, judge in enumerate(dict.fromkeys(row["judge"] for row in rows)):
+        for method, style in (("ours", "-"), ("wrong identity", "--")):
+            found = [row for row in rows if (row["judge"], row["method"]) == (judge, method)]
+            at = [row["guidance"] for row in found]
+            axes.plot(at, [row["auc"].value for row in found], style, color=f"C{k}", label=f"{judge} ({method})")
+            if method == "ours":
+                low, high = ([getattr(row["auc"], side) for row in found] for side in ("low", "high"))
+                axes.fill_between(at, low, high, color=f"C{k}", alpha=0.15)
+    axes.axhline(0.5, color="grey", lw=0.8)
+    axes.set(title=f"do judges still know them? ({people} people)", xlabel="guidance", ylabel="AUC")
+    axes.invert_xaxis()
+    axes.legend(fontsize=7)
+    return figure
 
 
 def read_people(folder: Path, size: int, detect: Detect | None = None) -> list[Person]:
@@ -66,7 +87,8 @@ def curve(
     guidances: Sequence[float] = GUIDANCES,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """A row a method, guidance and judge: auc, rank1, similarity; pose (degrees) and mouth (eye distances) from five
-    points, with a detector, over the ``seen`` share of results in which a face is found.
+    points, with a detector, over the ``seen`` share of results in which a face is found;
+    judges are shown the face's place in any case, so that none is missed.
 
     Controls: the photo itself, blur, and guidance away from the next person instead ("wrong identity").
     """
@@ -110,11 +132,11 @@ def _stayed(made: Sequence[Tensor], people: Sequence[Person], detect: Detect) ->
     pairs = [(detect(person.probe), detect(one)) for person, one in zip(people, made, strict=True)]
     points = [(largest(a)[0].points, largest(b)[0].points) for a, b in pairs if a and b]
     if not points:
-        return {"pose": None, "mouth": None, "seen": 0.0}
+        return {"pose": None, "mouth": None, "seen": wilson(0, len(made))}
     before, after = (torch.stack(side) for side in zip(*points, strict=True))
     pose, mouth = pose_distance(before, after), expression_distance(before, after)
     return {
         "pose": bootstrap(lambda i: float(pose[i].mean()), len(pose)),
         "mouth": bootstrap(lambda i: float(mouth[i].mean()), len(mouth)),
-        "seen": len(points) / len(made),
+        "seen": wilson(len(points), len(made)),
     }

@@ -107,7 +107,7 @@ def test_a_target_samples_again_along_one_inversion(capsys, tmp_path, monkeypatc
     """Known, beyond, right: 2 N evaluations of the inversion and 2 N a try; and no file where nothing is right."""
     face("me.png")
     told = iter([0.9, -0.9, 0.0, 0.9, 0.9, 0.9, 0.9, 0.9])
-    rule = SimpleNamespace(threshold=0.5, floor=-0.5, rendered=False)
+    rule = SimpleNamespace(threshold=0.5, floor=-0.5, vouches=True, measured=True)
     judge = SimpleNamespace(
         name="j", rule=rule, embed=lambda image, face: torch.zeros(1), similarity=lambda a, b: next(told, 0.9)
     )
@@ -414,7 +414,7 @@ def test_the_pocket_judge_vouches_for_nobody(capsys):
 
     judge = pocket_judge()
     assert verdict([judge]).startswith("unverified") and verdict([]) == "unverified"
-    told = SimpleNamespace(rule=SimpleNamespace(rendered=False))
+    told = SimpleNamespace(rule=SimpleNamespace(vouches=True, measured=True))
     assert verdict([judge, told]) == "not re-identified by 1 of 1 judges"
 
 
@@ -450,6 +450,10 @@ def test_a_folder_is_made_resumed_and_told(capsys, tmp_path):
     code, out, _ = run(capsys, *call)
     assert [json.loads(line)["image"] for line in out.splitlines()] == ["in/a.png", "in/sub/a.png"], "other pictures"
     first[results[2]] = (tmp_path / "out" / results[2]).read_bytes()
+
+    os.utime(tmp_path / "in/a.png", (2e9, 2e9))
+    code, out, _ = run(capsys, *call)
+    assert [json.loads(line)["image"] for line in out.splitlines()] == ["in/a.png"], "another photo of that name"
 
     run(capsys, "anonymize", "in/sub/a.png", "-o", "alone", "--seed", 3, *FAST)
     assert (tmp_path / "alone/a_anonymous.png").read_bytes() == first[results[2]]

@@ -77,7 +77,7 @@ def test_nobody_is_an_error_unless_the_user_chose_otherwise(scene: SimpleNamespa
 
 def judge(likeness: list[float]) -> SimpleNamespace:
     """A judge whose answers are given; it keeps count."""
-    told, rule = iter(likeness), SimpleNamespace(threshold=0.5, floor=-0.5, rendered=False)
+    told, rule = iter(likeness), SimpleNamespace(threshold=0.5, floor=-0.5, vouches=True, measured=True)
     return SimpleNamespace(
         name="stand-in", rule=rule, embed=lambda image, face: torch.zeros(1), similarity=lambda a, b: next(told, 0.0)
     )  # fmt: skip
