@@ -48,7 +48,7 @@ def audit(
 
 def known(found: Report) -> tuple[int, ...]:
     """How many of the three each judge still knows."""
-    return tuple(round(one.known.value * len(PEOPLE)) for one in found.opinions)
+    return tuple(sum(seat.known[k] for seat in found.seats) for k in range(len(found.opinions)))
 
 
 def test_the_originals_are_known_to_both(audit) -> None:
