@@ -26,7 +26,8 @@ def independent(judges: Sequence[Judge], source: Sequence[Tensor], who: Identity
 
 def verdict(judges: Sequence[Judge], apart: Sequence[Judge] | None = None) -> str:
     """What may be said of a face that none of the judges recognises: those of rendered faces vouch for nobody, nor do
-    those whose threshold was not measured, nor does the recogniser that steered the run. apart: the independent ones; all of them unless given."""
+    those whose threshold was not measured, nor does the recogniser that steered the run. apart: the independent ones;
+    all of them unless given."""
     apart = judges if apart is None else apart
     count = sum(judge.rule.vouches for judge in apart)
     if count:
