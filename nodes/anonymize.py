@@ -319,7 +319,7 @@ class AnonymizeFaces(io.ComfyNode):
             ],
             outputs=[
                 io.Image.Output("anonymized", display_name="image", tooltip="The finished images."),
-                io.Mask.Output("mask", tooltip="Where the images may have changed."),
+                io.Mask.Output("changed", display_name="mask", tooltip="Where the images may have changed."),
                 io.String.Output("report", tooltip="A JSON line an image: faces, verdicts. No embedding, no seed."),
                 io.String.Output("verdict", tooltip="In words: who was changed, and who has looked at the result."),
             ],

@@ -287,7 +287,11 @@ class PasteFaces(io.ComfyNode):
             ],
             outputs=[
                 io.Image.Output("pasted", display_name="image", tooltip="The finished images."),
-                io.Mask.Output("mask", tooltip="Where the images may have changed: for inpainting touch-ups."),
+                io.Mask.Output(
+                    "changed",
+                    display_name="mask",
+                    tooltip="Where the images may have changed: for inpainting touch-ups.",
+                ),
             ],
         )
 
