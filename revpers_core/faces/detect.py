@@ -27,6 +27,9 @@ SEES = 16
 LEANING = 20
 """Degrees of roll from which on the points are found again in an upright close look."""
 
+SURE = 0.7
+"""Score of a face that lies or hangs where upright ones are found: between these, what is none has up to this."""
+
 
 @dataclass(frozen=True)
 class Search:
@@ -72,7 +75,9 @@ def find_faces(image: Tensor, detectors: Sequence[Detector], search: Search | No
         found = _united(image, detectors, search, _tight(all_of_it))
     if search.turn == "always" or (search.turn == "when none" and not found):
         others = _united(image, detectors, search, _turned(all_of_it))
-        found = unite([*found, *(face for face in others if not any(overlapping(face, one) for one in found))])
+        least = SURE if found else search.min_score
+        others = [face for face in others if face.score > least and not any(overlapping(face, one) for one in found)]
+        found = unite([*found, *others])
     return unite([_righted(image, face, detectors, search) for face in found])
 
 

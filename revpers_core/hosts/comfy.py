@@ -216,6 +216,8 @@ def replay(
             f"identity: expected one face for each of the trajectory's {batch} images, got {faces}: "
             "give the same images to 'Who Is It' and to 'VAE Encode'"
         )
+    if guidance >= 0:
+        logging.warning(f"guidance {guidance:g} does not lead away from the person: the result is not anonymous")
     run = Run(adapt(model, adapter), adapter, trajectory.positive, attribute)
     if run.adapted.patches_uuid != trajectory.weights:
         raise ValueError(

@@ -11,6 +11,7 @@ function follow(node) {
       widget.hidden = preset.value !== "custom";
       widget.options.hidden = widget.hidden;
     }
+    node.widgets.push(node.widgets.pop()); // Nodes 2.0 looks again when the list itself changes
     node.setSize([node.size[0], Math.max(node.computeSize()[1], node.size[1])]);
     app.graph?.setDirtyCanvas(true, true);
   };
