@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .hosts.diffusers import ReversePersonalizationPipeline
 
 PANEL, MARGIN, HEAD = 384, 12, 40  # pixels
-PERSON = 20  # of the held-out people, unless a photo is given
+PERSON = 9  # of the held-out people, unless a photo is given
 GUIDANCE = -5.0
 """Half the paper's: the pocket's pictures break sooner than SDXL's."""
 LABELS = ("input", "null-identity reconstruction", "anonymized")
