@@ -1,4 +1,5 @@
-// 'steps' and 'skip' count for the preset 'custom' only, so they are on the box only then, in both renderers.
+// 'steps' and 'skip' count for the preset 'custom' only, so they are on the box only then; Nodes 2.0 follows when it
+// draws the box anew.
 import { app } from "../../../scripts/app.js";
 
 const OWN = ["steps", "skip"];
@@ -11,7 +12,6 @@ function follow(node) {
       widget.hidden = preset.value !== "custom";
       widget.options.hidden = widget.hidden;
     }
-    node.widgets.push(node.widgets.pop()); // Nodes 2.0 looks again when the list itself changes
     node.setSize([node.size[0], Math.max(node.computeSize()[1], node.size[1])]);
     app.graph?.setDirtyCanvas(true, true);
   };
