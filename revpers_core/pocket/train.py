@@ -28,7 +28,7 @@ MINUTES = {
     "decoder": 15.0,
     "unet": 60.0,
 }
-"""Of one CPU core, unless asked otherwise: what the shipped weights had. More is better."""
+"""Of one CPU core, unless asked otherwise: more is better (docs/pocket.md has what the shipped weights had)."""
 STAGES = ("data", *MINUTES, "export")
 
 
