@@ -16,7 +16,7 @@ class BeforeAfter(io.ComfyNode):
         return sockets.schema(
             "RevPersBeforeAfter",
             "Before and After",
-            description="A slider between the photo and what was made of it. Both lie in ComfyUI's temp folder meanwhile.",
+            description="A slider between the photo and what was made of it. Both lie in ComfyUI's temp folder.",
             inputs=[
                 io.Image.Input("before", tooltip="The photo."),
                 io.Image.Input("after", tooltip="What was made of it; one picture for each photo."),
