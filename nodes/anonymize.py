@@ -8,17 +8,17 @@ import latent_preview
 import torch
 from comfy_api.latest import io
 
-from ..revpers_core import photo
 from ..revpers_core.faces import detect, select
+from ..revpers_core.faces.detector import FLOOR
 from ..revpers_core.faces.geometry import face_for_recogniser
-from ..revpers_core.faces.heads import FLOOR
 from ..revpers_core.faces.insightface import as_detectors, as_face_model
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts.comfy_progress import Progress, interruptible
-from ..revpers_core.presets import CUSTOM, chosen
-from ..revpers_core.schedule import PAPER_SKIP, PAPER_STEPS
-from ..revpers_core.strength import Aim
-from ..revpers_core.types import PAPER_GUIDANCE, Attribute
+from ..revpers_core.media import photo
+from ..revpers_core.media.strength import Aim
+from ..revpers_core.method.schedule import PAPER_SKIP, PAPER_STEPS
+from ..revpers_core.method.settings import CUSTOM, chosen
+from ..revpers_core.method.types import PAPER_GUIDANCE, Attribute
 from . import sockets
 from .faces import to_comfy, to_core, to_core_masks
 

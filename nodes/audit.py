@@ -3,13 +3,13 @@
 import torch
 from comfy_api.latest import io
 
-from ..revpers_core import images as pictures
-from ..revpers_core.audit.look import Pair, look
+from ..revpers_core.audit.compare import Pair, look
 from ..revpers_core.audit.picture import audit_picture
 from ..revpers_core.audit.report import report
 from ..revpers_core.faces import detect
 from ..revpers_core.faces.insightface import as_detectors
 from ..revpers_core.hosts.comfy_progress import interruptible
+from ..revpers_core.media import images as pictures
 from . import sockets
 from .faces import to_comfy, to_core
 

@@ -5,11 +5,11 @@ from comfy_api.latest import io
 from einops import rearrange
 
 from ..revpers_core.faces import detect, geometry, masks, paste, select
-from ..revpers_core.faces.heads import FLOOR
+from ..revpers_core.faces.detector import FLOOR
 from ..revpers_core.faces.insightface import as_detectors, as_face_model
-from ..revpers_core.faces.overlay import overlay
 from ..revpers_core.hosts.comfy_progress import interruptible
-from ..revpers_core.types import NoFaceError
+from ..revpers_core.media.overlay import overlay
+from ..revpers_core.method.types import NoFaceError
 from . import sockets
 
 

@@ -9,11 +9,10 @@ from comfy_api.latest import io
 from einops import rearrange
 
 from ..revpers_core import pocket
-from ..revpers_core.faceid import weights as faceid
-from ..revpers_core.faces import descriptions, detect, judges, recognise
+from ..revpers_core.adapters import weights as faceid
+from ..revpers_core.faces import detect, judge_spec, judges, recognise
 from ..revpers_core.faces.insightface import as_detectors
 from ..revpers_core.hosts.comfy_adapter import Adapter
-from ..revpers_core.pocket.judge import pocket_judge
 from . import sockets
 
 ADAPTER_SOURCE = (
@@ -212,8 +211,8 @@ class LoadJudge(io.ComfyNode):
         if model_name == DLIB:
             return io.NodeOutput((*also, judges.dlib_judge()))
         if model_name == POCKET:
-            return io.NodeOutput((*also, pocket_judge()))
-        judge = descriptions.first_described(_files(model_name))
+            return io.NodeOutput((*also, judge_spec.described(pocket.JUDGE)))
+        judge = judge_spec.first_described(_files(model_name))
         if not judge.rule.measured and threshold != judge.rule.threshold:
             judge = replace(
                 judge, rule=replace(judge.rule, threshold=threshold, source="set on the node", measured=True)

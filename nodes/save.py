@@ -7,7 +7,7 @@ import folder_paths
 from comfy_api.latest import io
 from PIL.PngImagePlugin import PngInfo
 
-from ..revpers_core import images
+from ..revpers_core.media import images
 from . import sockets
 from .faces import to_core
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..revpers_core.presets import COSTS, CUSTOM, DEFAULT, PRESETS
+from ..revpers_core.method.settings import COSTS, CUSTOM, DEFAULT, PRESETS
 
 CATEGORY = "ReversePersonalization"
 
@@ -14,13 +14,13 @@ Adapter = io.Custom("REVPERS_ADAPTER")
 FaceModel = io.Custom("REVPERS_FACE_MODEL")
 """revpers_core.faces.recognise.FaceModel"""
 Identity = io.Custom("REVPERS_IDENTITY")
-"""revpers_core.types.Identity"""
+"""revpers_core.method.types.Identity"""
 Detector = io.Custom("REVPERS_DETECTOR")
-"""tuple of revpers_core.faces.heads.Detector, whose finds are united"""
+"""tuple of revpers_core.faces.detector.Detector, whose finds are united"""
 Judge = io.Custom("REVPERS_JUDGE")
 """tuple of revpers_core.faces.judges.Judge"""
 Faces = io.Custom("REVPERS_FACES")
-"""list (one an image) of lists of revpers_core.types.Face"""
+"""list (one an image) of lists of revpers_core.method.types.Face"""
 Crops = io.Custom("REVPERS_CROPS")
 """list of (image number, revpers_core.faces.geometry.Crop)"""
 Trajectory = io.Custom("REVPERS_TRAJECTORY")
@@ -31,7 +31,7 @@ FaceAnalysis = io.Custom("FACEANALYSIS")
 FaceDetectionModel = io.Custom("FACE_DETECTION_MODEL")
 """FaceLandmarkerModel of ComfyUI's own 'Load Face Detection Model (MediaPipe)', which older versions lack"""
 IPAdapter = io.Custom("IPADAPTER")
-"""dict of IPAdapter_plus, see revpers_core.faceid.weights.from_state"""
+"""dict of IPAdapter_plus, see revpers_core.adapters.weights.from_state"""
 
 ALIASES = ["anonymize", "face", "privacy", "de-identify", "FaceID", "reverse personalization"]
 

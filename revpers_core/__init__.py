@@ -1,1 +1,29 @@
-"""Face anonymization by reverse personalization (arXiv:2512.22984): pure torch, two hosts at the edge."""
+"""Face anonymization by reverse personalization (arXiv:2512.22984): pure torch, two hosts at the edge.
+
+The library's front door: ``from revpers_core import Attribute, Plan, ReversePersonalizationPipeline, images``. Names
+are imported when they are asked for, so that ComfyUI never loads diffusers.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .hosts.diffusers import ReversePersonalizationPipeline
+    from .media import images
+    from .method.types import Attribute, Identity, NoFaceError, Plan
+
+__all__ = ["Attribute", "Identity", "NoFaceError", "Plan", "ReversePersonalizationPipeline", "images"]
+
+_HOMES = {
+    "Attribute": "method.types",
+    "Identity": "method.types",
+    "NoFaceError": "method.types",
+    "Plan": "method.types",
+    "ReversePersonalizationPipeline": "hosts.diffusers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

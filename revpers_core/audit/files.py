@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .. import images
-from .look import Pair
+from ..media import images
+from .compare import Pair
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MARK = "_anonymous"

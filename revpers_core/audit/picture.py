@@ -2,8 +2,8 @@
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ..images import picture
-from .look import PANEL, Seat
+from ..media.images import picture
+from .compare import PANEL, Seat
 from .report import Report
 
 MARGIN, LINE, BARS, HEAD = 10, 26, 420, 64  # pixels

@@ -13,7 +13,7 @@ from ..faces.judges import Judge
 from ..metrics.frechet import frechet
 from ..metrics.interval import Estimate, wilson
 from ..metrics.reidentification import at_rank, fnir_at_fpir, ranks_among, tar_at_far, verification
-from .look import Looked, Seat, Surround
+from .compare import Looked, Seat, Surround
 
 ENOUGH = 5
 """Faces from which on an AUC is worth telling."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..types import Face
-from .heads import FLOOR, faces_of, padded
-from .sessions import Network
+from .detector import FLOOR, faces_of, padded
+from .face import Face
+from .onnx_session import Network
 
 STRIDE, MULTIPLE = 4, 32
 

@@ -7,14 +7,14 @@ from typing import Literal
 
 from torch import Tensor
 
-from ..types import Face
 from .centerface import CenterFace, free_sizes
+from .detector import FLOOR, Detector
+from .face import Face
 from .geometry import check_image
-from .heads import FLOOR, Detector
-from .looks import Look, bordered, roll, seen, smaller, tiles, turned, upright, whole
+from .merge import overlapping, same_face, unite
+from .onnx_session import Network, open_network
 from .scrfd import STRIDES, Scrfd
-from .sessions import Network, open_network
-from .unite import overlapping, same_face, unite
+from .views import Look, bordered, roll, seen, smaller, tiles, turned, upright, whole
 
 DETECTORS = ("det_", "scrfd_", "centerface", "retinaface")
 """How detectors' files are called: tried before the other files of a pack."""

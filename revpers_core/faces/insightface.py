@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..types import Face
-from .heads import FLOOR, Detector, faces_of
+from .detector import FLOOR, Detector, faces_of
+from .face import Face
 from .mediapipe import of_landmarker
+from .onnx_session import PROVIDERS, runtime
 from .recognise import FaceModel
-from .sessions import PROVIDERS, runtime
 
 STEERING = "w600k"
 """How the recogniser's file is called that FaceID adapters were trained with (buffalo_l's w600k_r50)."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from ..types import Face
+from .face import Face
 from .geometry import cut, face_for_recogniser
 from .recognise import FaceModel
 

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..types import Face
-from .heads import FLOOR, Detector, faces_of
+from .detector import FLOOR, Detector, faces_of
+from .face import Face
 
 VARIANTS = ("short", "full")
 """Its two detectors: for near and for far faces."""

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..identity import scaled
-from ..types import Identity, NoFaceError
+from ..method.identity import scaled
+from ..method.types import Identity, NoFaceError
 from .geometry import face_of_aligned
-from .sessions import open_network
+from .onnx_session import open_network
 
 RECOGNISERS = ("w600k", "glintr100")
 """How the recognisers of insightface's packs are called: tried before the other files."""

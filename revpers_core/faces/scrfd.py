@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..types import Face
-from .heads import FLOOR, enlarged, faces_of, padded
-from .sessions import Network
+from .detector import FLOOR, enlarged, faces_of, padded
+from .face import Face
+from .onnx_session import Network
 from .warp import resized
 
 STRIDES = {9: (8, 16, 32), 15: (8, 16, 32, 64, 128)}

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from ..identity import similarity
-from ..types import Face, Identity, NoFaceError
+from ..method.identity import similarity
+from ..method.types import Identity, NoFaceError
+from .face import Face
 
 Embed = Callable[[Tensor, Face], Identity]
 Keep = Callable[[Tensor, list[Face]], list[Face]]

@@ -20,13 +20,13 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from .. import trajectory as core
-from ..anonymize import finite
-from ..identity import nobody
-from ..memory import Fits, Part, faces_at_once, in_parts, is_out_of_memory, steps_at_once, warn_if_lossy
-from ..schedule import sigmas, timesteps
-from ..trajectory import Need, SeededNoise
-from ..types import Identity
+from ..method import trajectory as core
+from ..method.anonymize import finite
+from ..method.identity import nobody
+from ..method.memory import Fits, Part, faces_at_once, in_parts, is_out_of_memory, steps_at_once, warn_if_lossy
+from ..method.schedule import sigmas, timesteps
+from ..method.trajectory import Need, SeededNoise
+from ..method.types import Identity
 from .comfy_adapter import KNOWN, Adapter, Known, adapt, check_sdxl, compute_dtype, guides_plainly, is_plain
 
 SIZES_AND_POOLED = {
@@ -243,7 +243,7 @@ def beginner(
     seed: int,
     callback: Callback | None = None,
 ) -> Callable[[Tensor, Identity, int], Callable[[float], Tensor]]:
-    """``begin`` of ``revpers_core.photo.Tools``: pixels in, pixels out. conds: positive and attribute."""
+    """``begin`` of ``revpers_core.media.photo.Tools``: pixels in, pixels out. conds: positive and attribute."""
     positive, attribute = conds
 
     def begin(crop: Tensor, who: Identity, index: int) -> Callable[[float], Tensor]:

@@ -12,10 +12,10 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
-from ..faceid.attention import FaceIDModules, add_identity, rows
-from ..faceid.layout import Depths, Slot, slots
-from ..faceid.weights import PROJECTIONS, FaceIDWeights
-from ..types import Identity
+from ..adapters.attention import FaceIDModules, add_identity, rows
+from ..adapters.layout import Depths, Slot, slots
+from ..adapters.weights import PROJECTIONS, FaceIDWeights
+from ..method.types import Identity
 
 KNOWN = "revpers_identities"
 """Where a call's identities travel: transformer_options[KNOWN] = (cond, uncond), each a Known."""

@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from .. import pocket
-from ..faceid import weights as faceid
+from ..adapters import weights as faceid
 from ..faces import recognise
-from ..pocket import nets, unet
+from ..pocket.vae import GROUPS, VAE
+from ..pocket.vocabulary import expand_vocabulary
 from .comfy_adapter import Adapter
 
 TEXT = {
@@ -38,7 +39,7 @@ class PocketOps(comfy.ops.manual_cast):
 
     class GroupNorm(comfy.ops.manual_cast.GroupNorm):
         def __init__(self, num_groups: int, num_channels: int, *args: Any, **kwargs: Any):
-            super().__init__(unet.GROUPS, num_channels, *args, **kwargs)
+            super().__init__(GROUPS, num_channels, *args, **kwargs)
 
 
 class PocketTextEncoders(comfy.sdxl_clip.SDXLClipModel):
@@ -66,7 +67,7 @@ def load() -> tuple[Any, Any, Any, Adapter, recognise.FaceModel]:
     """(MODEL, CLIP, VAE, adapter, face model) from the files inside the package."""
     if PocketSDXL not in comfy.supported_models.models:
         comfy.supported_models.models.append(PocketSDXL)
-    state = nets.expand_vocabulary(comfy.utils.load_torch_file(str(pocket.CHECKPOINT)))
+    state = expand_vocabulary(comfy.utils.load_torch_file(str(pocket.CHECKPOINT)))
     vae = _vae({key.removeprefix(VAE_PREFIX): value for key, value in state.items() if key.startswith(VAE_PREFIX)})
     model, clip, _, _ = comfy.sd.load_state_dict_guess_config(
         state, output_vae=False, model_options={"custom_operations": PocketOps}
@@ -94,7 +95,7 @@ def _vae(state: dict[str, Tensor]) -> Any:
     """ComfyUI's VAE object around the pocket's network: ComfyUI's own one has 32 groups built in."""
     stand_in = comfy.ldm.models.autoencoder.AutoencoderKL(ddconfig=STAND_IN, embed_dim=4)
     vae = comfy.sd.VAE(sd=stand_in.state_dict(), config={"params": {"ddconfig": STAND_IN, "embed_dim": 4}})
-    network = nets.VAE()
+    network = VAE()
     network.load_state_dict(state)
     vae.first_stage_model = network.eval().requires_grad_(False).to(vae.vae_dtype)
     vae.patcher = comfy.model_patcher.ModelPatcher(

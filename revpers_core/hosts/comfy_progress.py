@@ -9,9 +9,10 @@ import comfy.utils
 import latent_preview
 from torch import Tensor
 
-from ..faces.heads import Detector
-from ..photo import Again, Tools
-from ..types import Face, Identity
+from ..faces.detector import Detector
+from ..faces.face import Face
+from ..media.photo import Again, Tools
+from ..method.types import Identity
 
 TICKS = 1000
 SEARCH = 0.02

@@ -8,17 +8,17 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
-from .. import anonymize as main
 from .. import pocket
-from ..faceid import weights as faceid
-from ..faceid.weights import FaceIDWeights
+from ..adapters import weights as faceid
+from ..adapters.weights import FaceIDWeights
 from ..faces import recognise
 from ..faces.recognise import FaceModel
-from ..memory import BYTES, Fits, faces_at_once, steps_at_once, warn_if_lossy
-from ..photo import Again
-from ..schedule import sdxl_sigmas
-from ..trajectory import Branches, Need, OnStep, Trajectory
-from ..types import Identity, Plan
+from ..media.photo import Again
+from ..method import anonymize as main
+from ..method.memory import BYTES, Fits, faces_at_once, steps_at_once, warn_if_lossy
+from ..method.schedule import sdxl_sigmas
+from ..method.trajectory import Branches, Need, OnStep, Trajectory
+from ..method.types import Identity, Plan
 from .diffusers_files import SDXL_CONFIG, pocket_sdxl, single_file
 from .diffusers_unet import BRANCHES, Adapted, Conditions, unet_branches
 
@@ -90,7 +90,7 @@ class ReversePersonalizationPipeline:
         return main.redo(path, who, self, plan, on_step)
 
     def beginner(self, plan: Plan, on_step: OnStep | None = None) -> Callable[[Tensor, Identity, int], Again]:
-        """``begin`` of ``revpers_core.photo.Tools``: one inversion a face, any guidance along it."""
+        """``begin`` of ``revpers_core.media.photo.Tools``: one inversion a face, any guidance along it."""
 
         def begin(crop: Tensor, who: Identity, index: int) -> Again:
             path = main.take_apart(crop, self, plan, on_step, index)

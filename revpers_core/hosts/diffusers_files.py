@@ -15,7 +15,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 from transformers.utils import logging as transformers_logging
 
 from .. import pocket
-from ..pocket.nets import expand_vocabulary
+from ..pocket.vocabulary import expand_vocabulary
 
 SDXL_CONFIG = Path(__file__).parent / "sdxl"
 """Configuration and tokenizer of SDXL base 1.0."""

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from ..faceid.attention import FaceIDModules, IdentityKV, add_identity, rows
-from ..faceid.layout import Depths, Slot, slots
-from ..faceid.weights import PROJECTIONS, FaceIDWeights
-from ..trajectory import Branches, Need, alpha, to_state
-from ..types import Identity
+from ..adapters.attention import FaceIDModules, IdentityKV, add_identity, rows
+from ..adapters.layout import Depths, Slot, slots
+from ..adapters.weights import PROJECTIONS, FaceIDWeights
+from ..method.trajectory import Branches, Need, alpha, to_state
+from ..method.types import Identity
 
 KeysValues = tuple[Tensor, Tensor]
 

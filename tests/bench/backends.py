@@ -12,7 +12,7 @@ from models import Contest
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from revpers_core.schedule import sigmas, timesteps
+from revpers_core.method.schedule import sigmas, timesteps
 
 BACKENDS = {
     "flash": SDPBackend.FLASH_ATTENTION,

@@ -30,7 +30,7 @@ from models import Contest  # noqa: E402
 
 from revpers_core.hosts.diffusers_files import quiet  # noqa: E402
 from revpers_core.hosts.diffusers_unet import unet_slots  # noqa: E402
-from revpers_core.types import Plan  # noqa: E402
+from revpers_core.method.types import Plan  # noqa: E402
 
 POCKET = Plan(guidance=-5.0)
 FEW = (16, 10)

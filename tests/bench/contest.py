@@ -12,7 +12,7 @@ from models import Contest
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from revpers_core.types import Plan
+from revpers_core.method.types import Plan
 
 BASELINE = "plain loop"
 

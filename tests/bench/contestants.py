@@ -10,12 +10,12 @@ from models import Contest
 from reference import Network, Settings, Words, network, run
 from torch import Tensor
 
-from revpers_core import images
-from revpers_core.anonymize import redo, take_apart
-from revpers_core.guidance import of_network, of_recorded
-from revpers_core.identity import nobody
-from revpers_core.trajectory import SeededNoise, replay
-from revpers_core.types import Plan
+from revpers_core.media import images
+from revpers_core.method.anonymize import redo, take_apart
+from revpers_core.method.guidance import of_network, of_recorded
+from revpers_core.method.identity import nobody
+from revpers_core.method.trajectory import SeededNoise, replay
+from revpers_core.method.types import Plan
 
 Run = Callable[[], Any]
 

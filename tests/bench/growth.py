@@ -9,10 +9,11 @@ from models import Contest
 from torch import Tensor
 
 from revpers_core import pocket
-from revpers_core.jobs import embedder
-from revpers_core.photo import Tools, Wishes, anonymize_photo
+from revpers_core.faces.face import Face
+from revpers_core.media.anonymize_file import embedder
+from revpers_core.media.photo import Tools, Wishes, anonymize_photo
+from revpers_core.method.types import Plan
 from revpers_core.pocket import world
-from revpers_core.types import Face, Plan
 
 GAP = 20
 """Pixels between the people of a made-up photo."""

@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from revpers_core import pocket
-from revpers_core.faceid import weights as faceid
+from revpers_core.adapters import weights as faceid
 from revpers_core.faces import recognise
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
 from revpers_core.hosts.diffusers_files import SDXL_CONFIG, pocket_sdxl, tokenizers

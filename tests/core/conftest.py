@@ -40,11 +40,12 @@ def randomised(module: torch.nn.Module, seed: int = 0, spread: float = 0.05) -> 
 @pytest.fixture(scope="session")
 def random_files(tmp_path_factory) -> Path:
     """A folder with pocket_sdxl.safetensors, pocket_faceid.safetensors and pocket_arcface.onnx, untrained."""
-    from revpers_core.pocket import nets, onnx_files, recognisers
+    from revpers_core.lab import nets, onnx_files, recognisers
+    from revpers_core.pocket.vae import VAE
 
     folder = tmp_path_factory.mktemp("pocket")
     torch.manual_seed(0)
-    model, vae = randomised(nets.Denoiser()), randomised(nets.VAE(), 1)
+    model, vae = randomised(nets.Denoiser()), randomised(VAE(), 1)
     save_file(nets.sdxl_state(model, vae), folder / "pocket_sdxl.safetensors")
     save_file(dict(model.adapter.state_dict()), folder / "pocket_faceid.safetensors")
     face = torch.zeros(1, 3, 112, 112)

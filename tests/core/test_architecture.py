@@ -21,6 +21,9 @@ COMFY = {
     "latent_preview",
     "execution",
 }
+ROOMS = ("method", "adapters", "metrics", "pocket", "faces", "media", "audit", "hosts", "datasets", "lab", "cli")
+"""The rooms of revpers_core, lowest first: each imports from itself and from those before it. `lab` is for `cli`
+alone."""
 DIFFUSERS = {"diffusers", "transformers", "accelerate", "peft"}
 NETWORK = {"requests", "urllib", "urllib3", "http", "httpx", "aiohttp", "socket", "ftplib", "huggingface_hub"}
 DANGEROUS = {"subprocess", "pickle", "marshal", "ctypes", "shutil"}
@@ -28,15 +31,14 @@ DANGEROUS = {"subprocess", "pickle", "marshal", "ctypes", "shutil"}
 ALLOWED = [
     (COMFY, ("__init__.py", "nodes/", "revpers_core/hosts/comfy")),
     (DIFFUSERS, ("revpers_core/hosts/diffusers",)),
-    ({"onnx", "onnxscript"}, ("revpers_core/pocket/onnx_files.py",)),
+    ({"onnx", "onnxscript"}, ("revpers_core/lab/onnx_files.py",)),
     (NETWORK, ()),
     (DANGEROUS, ()),
 ]
 EXCEPTIONS = {
-    ("revpers_core/pocket/text.py", "transformers"),  # the stock tokenizer, for training
-    ("revpers_core/pocket/train.py", "transformers"),
-    ("revpers_core/pocket/loop.py", "shutil"),  # free disk space, while training
-    ("revpers_core/faceid/weights.py", "pickle"),  # the name of an error only
+    ("revpers_core/lab/text.py", "transformers"),  # the stock tokenizer, for training
+    ("revpers_core/lab/loop.py", "shutil"),  # free disk space, while training
+    ("revpers_core/adapters/weights.py", "pickle"),  # the name of an error only
 }
 
 
@@ -62,6 +64,12 @@ def target(path: Path, level: int, module: str) -> str:
     return "/".join(filter(None, (folder.strip("."), module.replace(".", "/"))))
 
 
+def of_room(place: str) -> str | None:
+    """The room of a path from the root; None outside the core."""
+    parts = place.split("/")
+    return parts[1] if parts[0] == "revpers_core" and len(parts) > 1 and parts[1] in ROOMS else None
+
+
 def faults(path: Path, source: str) -> list[str]:
     tree, here, wrong = ast.parse(source), name(path), []
     for level, module in imports(tree):
@@ -78,9 +86,10 @@ def faults(path: Path, source: str) -> list[str]:
         there = target(path, level, module)
         if here.startswith("revpers_core") and not there.startswith("revpers_core"):
             wrong.append(f"{here}: the core may not import {there}")
-        hosts = ("revpers_core/hosts/", "revpers_core/cli", "revpers_core/jobs", "revpers_core/demo")
-        if there.startswith("revpers_core/hosts/") and not here.startswith((*hosts, "nodes/")):
-            wrong.append(f"{here}: the core may not import the host {there}")
+        if (room := of_room(here)) and (other := of_room(there)) and ROOMS.index(other) > ROOMS.index(room):
+            wrong.append(f"{here}: {room} lies below {other}")
+        if of_room(there) == "lab" and room not in ("lab", "cli"):
+            wrong.append(f"{here}: the product may not import the lab")
         if there.startswith("revpers_core/hosts/diffusers") and here.startswith("nodes/"):
             wrong.append(f"{here}: the nodes work over ComfyUI's host, not {there}")
     for node in ast.walk(tree):
@@ -102,24 +111,35 @@ def test_the_arrows_are_straight(path):
     assert faults(path, path.read_text()) == []
 
 
+def test_every_module_is_in_a_room():
+    """But what the README's Python of the last release names."""
+    loose = {path.name for path in ROOT.glob("revpers_core/*.py")}
+    rooms = {path.name for path in ROOT.glob("revpers_core/*/") if path.name != "__pycache__"}
+    assert loose == {"__init__.py", "types.py", "images.py"} and rooms == set(ROOMS)
+
+
 @pytest.mark.parametrize(
     ("where", "source"),
     [
-        ("revpers_core/solver.py", "import comfy.samplers"),
-        ("revpers_core/solver.py", "def f():\n    from diffusers import UNet2DConditionModel"),
+        ("revpers_core/method/solver.py", "import comfy.samplers"),
+        ("revpers_core/method/solver.py", "def f():\n    from diffusers import UNet2DConditionModel"),
         ("revpers_core/hosts/diffusers.py", "import folder_paths"),
-        ("revpers_core/anonymize.py", "from .hosts import diffusers"),
-        ("revpers_core/anonymize.py", "from .hosts.comfy import adapt"),
-        ("revpers_core/anonymize.py", "from ..nodes import loaders"),
+        ("revpers_core/method/anonymize.py", "from ..hosts import diffusers"),
+        ("revpers_core/method/anonymize.py", "from ..hosts.comfy import adapt"),
+        ("revpers_core/method/anonymize.py", "from ..faces.geometry import cut"),
+        ("revpers_core/media/photo.py", "from ..audit import report"),
+        ("revpers_core/method/anonymize.py", "from ...nodes import loaders"),
         ("revpers_core/hosts/comfy.py", "from ...nodes.sockets import schema"),
-        ("nodes/faces.py", "from revpers_core.types import Identity"),
+        ("revpers_core/hosts/diffusers.py", "from ..lab import nets"),
+        ("nodes/faces.py", "from ..revpers_core.lab import nets"),
+        ("nodes/faces.py", "from revpers_core.method.types import Identity"),
         ("nodes/faces.py", "import nodes"),
         ("nodes/faces.py", "from ..revpers_core.hosts.diffusers import ReversePersonalizationPipeline"),
         ("nodes/__init__.py", "import sys\nsys.path.insert(0, '.')"),
-        ("revpers_core/cli.py", "import urllib.request"),
-        ("revpers_core/cli.py", "import subprocess"),
-        ("revpers_core/cli.py", "eval('1')"),
-        ("revpers_core/cli.py", "import os\nos.system('ls')"),
+        ("revpers_core/cli/main.py", "import urllib.request"),
+        ("revpers_core/cli/main.py", "import subprocess"),
+        ("revpers_core/cli/main.py", "eval('1')"),
+        ("revpers_core/cli/main.py", "import os\nos.system('ls')"),
     ],
 )
 def test_a_crooked_arrow_is_seen(where, source):
@@ -132,7 +152,7 @@ def test_the_core_imports_without_any_host():
     import sys
 
     code = (
-        "import sys, revpers_core.anonymize, revpers_core.faces.recognise, revpers_core.faceid.weights\n"
+        "import sys, revpers_core.method.anonymize, revpers_core.faces.recognise, revpers_core.adapters.weights\n"
         "print([m for m in sys.modules if m.split('.')[0] in ('diffusers', 'transformers', 'comfy', 'onnxruntime')])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)

@@ -8,17 +8,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from revpers_core import images
+from revpers_core.audit.compare import Networks, Pair, fitted, look
 from revpers_core.audit.files import matched, without_original
-from revpers_core.audit.look import Networks, Pair, fitted, look
 from revpers_core.audit.picture import BAD, GOOD, audit_picture
 from revpers_core.audit.report import report
-from revpers_core.cli import main
-from revpers_core.faces import judges, named
+from revpers_core.cli.main import main
+from revpers_core.faces import judges, registry
+from revpers_core.faces.face import Face
 from revpers_core.faces.geometry import face_in_aligned, framing
 from revpers_core.faces.recognise import FaceModel
+from revpers_core.media import images
 from revpers_core.metrics.reidentification import verification
-from revpers_core.types import Face
 
 RED, BLUE, GREEN, PINK = (0.9, 0.1, 0.1), (0.1, 0.1, 0.9), (0.1, 0.9, 0.1), (0.9, 0.2, 0.2)
 TEAL, OLIVE = (0.3, 0.6, 0.5), (0.6, 0.6, 0.1)
@@ -206,7 +206,7 @@ def test_files_are_matched_by_name(tmp_path) -> None:
 
 
 def test_the_command(judge, tmp_path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(named, "pocket_judge", lambda: judge)
+    monkeypatch.setattr(registry, "described", lambda path: judge)
     before, after = tmp_path / "before", tmp_path / "after"
     for folder, colours in ((before, (RED, BLUE)), (after, (TEAL, GREEN))):
         folder.mkdir()
@@ -367,7 +367,7 @@ def test_the_users_networks_measure_the_crops(judge) -> None:
 
 
 def test_results_that_belong_to_nobody_are_told(judge, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(named, "pocket_judge", lambda: judge)
+    monkeypatch.setattr(registry, "described", lambda path: judge)
     before, after = tmp_path / "before", tmp_path / "after"
     for path, colour in (("before/a.png", RED), ("before/b.png", BLUE), ("after/a_anonymous.png", TEAL),
                          ("after/b.png", GREEN), ("after/c.png", RED)):  # fmt: skip

@@ -14,7 +14,7 @@ import torch
 from meter import Meter, cost
 from torch import nn
 
-from revpers_core.types import Plan
+from revpers_core.method.types import Plan
 
 ROOT = Path(__file__).parents[2]
 NOWHERE = {"machines": {"a": {"GPU": "none", "load": 1}, "b": {"GPU": "none", "load": 2}}}

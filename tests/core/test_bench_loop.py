@@ -8,13 +8,13 @@ import torch
 from diffusers import UNet2DConditionModel
 from run import Case, read_cases, relative
 
-from revpers_core.faceid import weights as faceid
-from revpers_core.guidance import of_network, of_recorded
+from revpers_core.adapters import weights as faceid
 from revpers_core.hosts.diffusers_unet import Adapted, Conditions, unet_branches
-from revpers_core.schedule import sdxl_sigmas, sigmas
-from revpers_core.schedule import timesteps as our_timesteps
-from revpers_core.trajectory import invert, replay
-from revpers_core.types import Identity
+from revpers_core.method.guidance import of_network, of_recorded
+from revpers_core.method.schedule import sdxl_sigmas, sigmas
+from revpers_core.method.schedule import timesteps as our_timesteps
+from revpers_core.method.trajectory import invert, replay
+from revpers_core.method.types import Identity
 
 GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
 LEVELS = sdxl_sigmas()

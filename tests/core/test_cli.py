@@ -11,12 +11,14 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
-from revpers_core import cli, images, pocket
-from revpers_core.cli import main
-from revpers_core.faces import detect, insightface, named
+from revpers_core import pocket
+from revpers_core.cli import main as cli
+from revpers_core.cli.main import main
+from revpers_core.faces import detect, insightface, registry
+from revpers_core.faces.face import Face
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
+from revpers_core.media import images
 from revpers_core.pocket import world
-from revpers_core.types import Face
 
 FAST = ["--steps", "3", "--skip", "0.5", "--guidance", "-10"]
 
@@ -87,8 +89,8 @@ def test_the_record_is_true(capsys):
     face("me.png")
     _, out, _ = run(capsys, "anonymize", "me.png", "-o", "out", "--json", "--seed", 5, *FAST)
     record = json.loads(out)
-    from revpers_core.identity import similarity
-    from revpers_core.types import Plan
+    from revpers_core.method.identity import similarity
+    from revpers_core.method.types import Plan
 
     pipeline = ReversePersonalizationPipeline.from_pocket()
     image = images.resized(images.read("me.png"), 128)[None]
@@ -111,7 +113,7 @@ def test_a_target_samples_again_along_one_inversion(capsys, tmp_path, monkeypatc
     judge = SimpleNamespace(
         name="j", rule=rule, embed=lambda image, face: torch.zeros(1), similarity=lambda a, b: next(told, 0.9)
     )
-    monkeypatch.setattr(named, "pocket_judge", lambda: judge)
+    monkeypatch.setattr(registry, "described", lambda path: judge)
     call = ["anonymize", "me.png", "-o", "out", "--json", "--judge", "pocket", "--target", *FAST, "--guidance", "-2"]
     code, out, _ = run(capsys, *call)
     record = json.loads(out)
@@ -207,14 +209,14 @@ def test_a_result_of_an_earlier_call_does_not_stand_for_one_that_failed(capsys, 
 def test_real_weights_need_a_detector_or_a_word(capsys, tmp_path, monkeypatch):
     """A square photo of several people would pass for an aligned crop of one of them, and the others would stay."""
     face("me.png")
-    monkeypatch.setattr(named, "centerface", lambda: None)
+    monkeypatch.setattr(registry, "centerface", lambda: None)
     files = ["--model", pocket.CHECKPOINT, "--adapter", pocket.ADAPTER, "--face-model", pocket.FACE_MODEL]
     monkeypatch.setattr(cli, "pipeline", lambda files, dtype, device: ReversePersonalizationPipeline.from_pocket())
     code, out, err = run(capsys, "anonymize", "me.png", "-o", "out", *files, *FAST)
     assert (code, out) == (1, "") and "--crops" in err and not (tmp_path / "out").exists()
     assert run(capsys, "anonymize", "me.png", "-o", "out", "--crops", *files, *FAST)[0] == 0
     asked = []
-    monkeypatch.setattr(named, "centerface", lambda: tmp_path / "centerface.onnx")
+    monkeypatch.setattr(registry, "centerface", lambda: tmp_path / "centerface.onnx")
     monkeypatch.setattr(detect, "load", lambda *a: asked.append(a) or (lambda image: []))
     code, _, err = run(capsys, "anonymize", "me.png", "-o", "out", *files, *FAST)
     assert code == 1 and "no face was found" in err and asked == [(tmp_path / "centerface.onnx", "auto")]
@@ -389,8 +391,8 @@ def test_detectors_have_names(capsys, monkeypatch, tmp_path):
     for folder in (packs / "buffalo_l", tmp_path / "mine"):
         folder.mkdir(parents=True)
         (folder / "det_10g.onnx").write_bytes(b"a net")
-    monkeypatch.setattr(named, "PACKS", packs)
-    monkeypatch.setattr(named, "centerface", lambda: tmp_path / "centerface.onnx")
+    monkeypatch.setattr(registry, "PACKS", packs)
+    monkeypatch.setattr(registry, "centerface", lambda: tmp_path / "centerface.onnx")
     monkeypatch.setattr(detect, "load", lambda *asked: opened.append(asked) or (lambda image: []))
     names = ("pocket", "centerface", "mine.onnx", "mine", "buffalo_l")
     run(capsys, "faces", "one.png", "--provider", "cpu", *(part for name in names for part in ("--detector", name)))
@@ -409,10 +411,9 @@ def test_the_package_runs_a_pack_where_it_is_asked_for(capsys, monkeypatch):
 
 def test_the_pocket_judge_vouches_for_nobody(capsys):
     """Whatever it says: it knows rendered faces only."""
-    from revpers_core.pocket.judge import pocket_judge
-    from revpers_core.verdict import verdict
+    from revpers_core.media.verdict import verdict
 
-    judge = pocket_judge()
+    judge = registry.judge("pocket")
     assert verdict([judge]).startswith("unverified") and verdict([]) == "unverified"
     told = SimpleNamespace(rule=SimpleNamespace(vouches=True, measured=True))
     assert verdict([judge, told]) == "not re-identified by 1 of 1 judges"
@@ -486,7 +487,7 @@ def test_a_curve_on_peoples_photos(capsys, tmp_path, monkeypatch):
     judge = SimpleNamespace(
         name="pixels", rule=None, embed=lambda image, face: image, similarity=lambda a, b: -float((a - b).abs().mean())
     )
-    monkeypatch.setattr(named, "pocket_judge", lambda: judge)
+    monkeypatch.setattr(registry, "described", lambda path: judge)
     for seed, name in enumerate(("ann", "bob", "eve")):
         (tmp_path / "people" / name).mkdir(parents=True)
         pixels = face(f"people/{name}/1.png", seed=seed)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from revpers_core import images
-from revpers_core.cli import main
-from revpers_core.faces.descriptions import Description, described, first_described, measured, read, write
+from revpers_core.cli.main import main
 from revpers_core.faces.geometry import face_in_aligned
+from revpers_core.faces.judge_spec import Description, described, first_described, measured, read, write
 from revpers_core.faces.judges import cosine, nearness
-from revpers_core.verdict import verdict
+from revpers_core.media import images
+from revpers_core.media.verdict import verdict
 
 onnx = pytest.importorskip("onnx")
 TOLD: dict[str, Any] = {"threshold": 0.4, "floor": -0.1, "source": "100 people"}

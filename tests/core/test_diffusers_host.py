@@ -6,11 +6,11 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from revpers_core.faceid import weights as faceid
+from revpers_core.adapters import weights as faceid
 from revpers_core.hosts.diffusers_unet import Adapted, Conditions, timestep_of, unet_branches, unet_slots
-from revpers_core.identity import nobody
-from revpers_core.schedule import sdxl_sigmas
-from revpers_core.types import Identity
+from revpers_core.method.identity import nobody
+from revpers_core.method.schedule import sdxl_sigmas
+from revpers_core.method.types import Identity
 
 GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
 LEVELS = sdxl_sigmas()

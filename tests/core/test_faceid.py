@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from revpers_core.faceid import weights
-from revpers_core.faceid.attention import FaceIDModules
-from revpers_core.faceid.layout import SDXL, Depths, slots
+from revpers_core.adapters import weights
+from revpers_core.adapters.attention import FaceIDModules
+from revpers_core.adapters.layout import SDXL, Depths, slots
 
 GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
 ADAPTER = GOLDEN / "faceid_adapter.safetensors"

@@ -10,8 +10,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from revpers_core.faces import centerface, detect, insightface, scrfd
-from revpers_core.faces.sessions import open_network
-from revpers_core.types import Face
+from revpers_core.faces.face import Face
+from revpers_core.faces.onnx_session import open_network
 
 
 def saved(path: Path, nodes: list, inputs: list, outputs: list, constants: dict | None = None) -> Path:

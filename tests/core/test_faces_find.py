@@ -5,10 +5,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from revpers_core.faces import looks
+from revpers_core.faces import views
 from revpers_core.faces.detect import Search, find_faces
-from revpers_core.faces.unite import overlap, suppress, unite
-from revpers_core.types import Face
+from revpers_core.faces.face import Face
+from revpers_core.faces.merge import overlap, suppress, unite
 
 
 def drawn(height: int, width: int, *faces: tuple[int, int, int]) -> torch.Tensor:
@@ -134,10 +134,10 @@ def test_turned_faces(quarters: int) -> None:
     for turn in ("when none", "always"):
         (face,) = find_faces(image, [Blocks()], Search(turn=turn))
         # Turned back, the points are those of the upright face: the viewer's left stays the head's.
-        back = looks.turned(looks.Look(upright, torch.eye(3, dtype=torch.float64)[:2]), quarters).back
+        back = views.turned(views.Look(upright, torch.eye(3, dtype=torch.float64)[:2]), quarters).back
         points = face.points.double() @ back[:, :2].T + back[:, 2]
         assert (points[0] - torch.tensor([120, 80])).norm() < 4 and (points[4] - torch.tensor([156, 120])).norm() < 4
-        assert looks.roll(face) == pytest.approx({1: -90, 2: 180, 3: 90}[quarters], abs=3) or quarters == 2
+        assert views.roll(face) == pytest.approx({1: -90, 2: 180, 3: 90}[quarters], abs=3) or quarters == 2
 
 
 def test_turned_faces_are_found_beside_upright_ones() -> None:
@@ -171,7 +171,7 @@ def test_a_leaning_face_is_found_again_upright() -> None:
     asked = []
 
     def leaning(look: torch.Tensor) -> list[Face]:
-        if look.shape[-1] != looks.CLOSE or look.shape[-2] != looks.CLOSE:
+        if look.shape[-1] != views.CLOSE or look.shape[-2] != views.CLOSE:
             points = torch.tensor([[140.0, 100], [170, 130], [140, 140], [110, 130], [140, 160]])
             return [Face((90.0, 80.0, 190.0, 180.0), points, 0.6)] if look.shape[-1] == 300 else []
         asked.append(look)
@@ -180,7 +180,7 @@ def test_a_leaning_face_is_found_again_upright() -> None:
 
     (face,) = find_faces(torch.rand(3, 300, 300), [leaning])
     assert len(asked) == 1 and face.score == pytest.approx(0.8)
-    assert abs(looks.roll(face)) == pytest.approx(45, abs=1)
+    assert abs(views.roll(face)) == pytest.approx(45, abs=1)
 
 
 def test_faint_detections_are_dropped() -> None:

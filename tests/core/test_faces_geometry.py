@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from revpers_core.faces.face import Face
 from revpers_core.faces.geometry import ARCFACE, cut, face_for_recogniser, framing, moved, similarity
 from revpers_core.faces.warp import inside, inverted, resized, scale_of, warp
-from revpers_core.types import Face
 
 
 def transform(degrees: float, scale: float, x: float, y: float) -> torch.Tensor:

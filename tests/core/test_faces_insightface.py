@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from revpers_core import pocket
-from revpers_core.faceid import weights
+from revpers_core.adapters import weights
 from revpers_core.faces import recognise
 from revpers_core.faces.insightface import as_detectors, as_face_model
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from revpers_core.faces import judges
+from revpers_core.faces.face import Face
 from revpers_core.faces.geometry import framing
 from revpers_core.faces.recognise import FaceModel
-from revpers_core.types import Face
 
 FACE = Face((10.0, 10.0, 54.0, 60.0), framing(64).float(), 0.9)
 

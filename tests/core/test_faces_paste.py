@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
+from revpers_core.faces.face import Face
 from revpers_core.faces.geometry import Crop, cut, framing, moved
 from revpers_core.faces.masks import face_mask, parts_mask
 from revpers_core.faces.paste import changed, footprint, matched, paste
 from revpers_core.metrics.seam import jump, seam
-from revpers_core.types import Face
 
 PLACES = {
     "small": (0, 0.5, 100, 100),

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from revpers_core import pocket
-from revpers_core.guidance import Interval
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline as Pipeline
-from revpers_core.presets import PRESETS, chosen
-from revpers_core.types import Attribute, Identity, Plan
+from revpers_core.method.guidance import Interval
+from revpers_core.method.settings import PRESETS, chosen
+from revpers_core.method.types import Attribute, Identity, Plan
 
 PLAN = Plan(steps=4, skip=0.6, guidance=-4.0)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from revpers_core import images
+from revpers_core.media import images
 
 RAMP = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
 

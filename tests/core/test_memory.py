@@ -5,7 +5,7 @@ from itertools import chain
 import pytest
 import torch
 
-from revpers_core.memory import CPU_AREA, faces_at_once, in_parts, is_out_of_memory, steps_at_once
+from revpers_core.method.memory import CPU_AREA, faces_at_once, in_parts, is_out_of_memory, steps_at_once
 
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])

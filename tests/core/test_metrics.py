@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from revpers_core.metrics.backbone import feature_network, perceptual_network
+from revpers_core.audit.feature_networks import feature_network, perceptual_network
 from revpers_core.metrics.change import change
 from revpers_core.metrics.frechet import frechet
 from revpers_core.metrics.gaze import gaze, gaze_distance

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from revpers_core import images
-from revpers_core.cli import main
+from revpers_core.cli.main import main
+from revpers_core.media import images
 from revpers_core.pocket import held_out_face
 
 AT, SIDE = (20, 60), 197

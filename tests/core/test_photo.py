@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from revpers_core.faces.face import Face
 from revpers_core.faces.geometry import face_for_recogniser, framing
 from revpers_core.faces.judges import Rule, cosine
 from revpers_core.faces.select import keeper
-from revpers_core.photo import Tools, Wishes, anonymize_or, anonymize_photo
-from revpers_core.strength import StillRecognisedError
-from revpers_core.types import Face, Identity, NoFaceError
-from revpers_core.verdict import independent, verdict
+from revpers_core.media.photo import Tools, Wishes, anonymize_or, anonymize_photo
+from revpers_core.media.strength import StillRecognisedError
+from revpers_core.media.verdict import independent, verdict
+from revpers_core.method.types import Identity, NoFaceError
 
 RULE = Rule(cosine, 0.5, -0.5, "a test")
 WISHES = Wishes(-10.0)

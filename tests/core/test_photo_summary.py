@@ -2,7 +2,7 @@
 
 import torch
 
-from revpers_core.photo import Done, summary
+from revpers_core.media.photo import Done, summary
 
 BLANK, EMPTY = torch.zeros(3, 4, 4), torch.zeros(1, 4, 4)
 

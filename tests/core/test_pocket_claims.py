@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from revpers_core import pocket
-from revpers_core.anonymize import redo, take_apart
 from revpers_core.faces import recognise
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
-from revpers_core.identity import nobody
+from revpers_core.lab.laboratory import People, anonymized, judged, read, somebody_else
+from revpers_core.method.anonymize import redo, take_apart
+from revpers_core.method.identity import nobody
+from revpers_core.method.types import NoFaceError, Plan
 from revpers_core.metrics.interval import bootstrap
 from revpers_core.pocket import world
-from revpers_core.pocket.laboratory import People, anonymized, judged, read, somebody_else
-from revpers_core.types import NoFaceError, Plan
 
 PLAN = Plan(steps=10, skip=0.7, at_once=1, guidance=-10)
 

@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from revpers_core import cli
-from revpers_core.pocket import check, laboratory
-from revpers_core.pocket.check import Gate
+from revpers_core.cli import main
+from revpers_core.lab import check, laboratory
+from revpers_core.lab.check import Gate
 
 PEOPLE = 6
 
@@ -15,7 +15,7 @@ PEOPLE = 6
 def test_a_curve_is_a_table_for_everyone_and_a_plot(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(laboratory.curve, "__defaults__", ((0.0, -6.0),))
     call = ["curve", "--people", PEOPLE, "--steps", 2, "--skip", 0.7, "-o", tmp_path / "curve"]
-    assert cli.main([str(part) for part in call]) == 0
+    assert main.main([str(part) for part in call]) == 0
     rows = list(csv.DictReader((tmp_path / "curve/curve.csv").open()))
     told = json.loads((tmp_path / "curve/curve.json").read_text())
     methods = ["photo", "blur", *["ours"] * 2, *["wrong identity"] * 2]
@@ -38,7 +38,7 @@ def test_a_curve_is_a_table_for_everyone_and_a_plot(tmp_path, monkeypatch, capsy
 def test_a_gate_that_fails_is_an_exit_code(second, code, said, tmp_path, monkeypatch, capsys):
     found = [Gate("a", 0.9, ">= 0.85", True), check.at_least("b", second, 0.85)]
     monkeypatch.setattr(check, "gates", lambda ports, people: iter(found))
-    assert cli.main(["pocket", "check", "-o", str(tmp_path)]) == code
+    assert main.main(["pocket", "check", "-o", str(tmp_path)]) == code
     assert said in capsys.readouterr().out
     assert [row["passed"] for row in json.loads((tmp_path / "gates.json").read_text())["rows"]] == [True, not code]
     assert ("FAIL" in (tmp_path / "gates.md").read_text()) == bool(code)

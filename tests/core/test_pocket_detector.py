@@ -7,9 +7,10 @@ from torch.nn.functional import interpolate
 
 from revpers_core.faces import centerface, detect
 from revpers_core.faces.detect import Search, find_faces
-from revpers_core.pocket import DETECTOR, HELD_OUT, data, world
-from revpers_core.pocket import detector as pocket_detector
-from revpers_core.pocket.detector import CANVAS, Detector, boxes, compose, detector, targets
+from revpers_core.lab import data
+from revpers_core.lab import detector as pocket_detector
+from revpers_core.lab.detector import CANVAS, Detector, boxes, compose, detector, targets
+from revpers_core.pocket import DETECTOR, HELD_OUT, world
 
 FIRST = HELD_OUT + 700_000
 """First seed of the people and places of these tests: the threshold was not chosen on them."""

@@ -12,19 +12,11 @@ from diffusers.loaders.single_file_utils import (
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from revpers_core.faceid.weights import FaceIDWeights
-from revpers_core.pocket.augment import face_input
-from revpers_core.pocket.nets import (
-    TABLES,
-    TEXT_G,
-    TOKEN_IDS,
-    Denoiser,
-    Prompts,
-    expand_vocabulary,
-    load_denoiser,
-    sdxl_state,
-)
+from revpers_core.adapters.weights import FaceIDWeights
+from revpers_core.lab.augment import face_input
+from revpers_core.lab.nets import Denoiser, Prompts, load_denoiser, sdxl_state
 from revpers_core.pocket.vae import SCALING, VAE, bake
+from revpers_core.pocket.vocabulary import TABLES, TEXT_G, TOKEN_IDS, expand_vocabulary
 from revpers_core.pocket.world import FACTORS
 
 PROMPTS = ["", "old woman, dark skin, blond hair, smiling", "young man with a hat, bald"]
@@ -80,7 +72,7 @@ def test_unet_is_diffusers(exported, unet):
     ids = torch.tensor([[128, 128, 0, 0, 128, 128]] * 2)
     t = torch.tensor([7, 801])
     theirs = unet(x, t, text.context, added_cond_kwargs={"text_embeds": text.pooled, "time_ids": ids}).sample
-    from revpers_core.pocket.unet import label
+    from revpers_core.lab.unet import label
 
     agree(model.unet(x, t, text.context, label(text.pooled, ids)), theirs)
 
@@ -215,6 +207,6 @@ def test_face_input_carries_ffhqs_points_to_arcfaces():
 
 
 def test_regressors_speak_the_worlds_units():
-    from revpers_core.pocket.recognisers import UNITS
+    from revpers_core.lab.recognisers import UNITS
 
     assert len(UNITS) == len(FACTORS) and all(u > 1 for u in UNITS[6:9])

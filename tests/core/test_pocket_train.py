@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from revpers_core.pocket import data, loop, prepared, stages
-from revpers_core.pocket.loop import Budget, Task, averaged, fit
-from revpers_core.pocket.text import Vocabulary, caption
-from revpers_core.pocket.train import train
+from revpers_core.lab import data, loop, prepared, stages
+from revpers_core.lab.loop import Budget, Task, averaged, fit
+from revpers_core.lab.text import Vocabulary, caption
+from revpers_core.lab.train import train
 
 
 @pytest.fixture(scope="module")

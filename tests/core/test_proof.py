@@ -7,18 +7,19 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from revpers_core import images, pocket
-from revpers_core.cli import main
+from revpers_core import pocket
+from revpers_core.cli.main import main
 from revpers_core.faces import recognise
-from revpers_core.guidance import of_network, of_recorded
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
-from revpers_core.proof import attacks, baselines, crowd, undo
-from revpers_core.proof.attacks import chunks, confirmed, searches, telling_files
-from revpers_core.proof.crowd import Crowd, apart, embedded, matching, outputs, seeded
-from revpers_core.proof.undo import undone
-from revpers_core.schedule import sdxl_sigmas
-from revpers_core.trajectory import replay
-from revpers_core.types import Plan
+from revpers_core.lab import attacks, baselines, inversion_attack, people
+from revpers_core.lab.attacks import chunks, confirmed, searches, telling_files
+from revpers_core.lab.inversion_attack import undone
+from revpers_core.lab.people import Crowd, apart, embedded, matching, outputs, seeded
+from revpers_core.media import images
+from revpers_core.method.guidance import of_network, of_recorded
+from revpers_core.method.schedule import sdxl_sigmas
+from revpers_core.method.trajectory import replay
+from revpers_core.method.types import Plan
 
 PLAN = Plan(steps=4, skip=0.5, guidance=-6.0)
 
@@ -166,8 +167,8 @@ def test_masks_keep_eyes_and_mouth() -> None:
 def test_the_tables_are_written(name, tmp_path, capsys, monkeypatch) -> None:
     for constant in ("AVERAGED", "UNDONE", "WRITTEN"):
         monkeypatch.setattr(attacks, constant, 2)
-    monkeypatch.setattr(undo, "ROUNDS", 1)
-    monkeypatch.setattr(crowd, "DRAWS", 20)
+    monkeypatch.setattr(inversion_attack, "ROUNDS", 1)
+    monkeypatch.setattr(people, "DRAWS", 20)
     code = main([name, "--people", "4", "--steps", "2", "-o", str(tmp_path)])
     assert code == 0 and capsys.readouterr().err == ""
     told = json.loads((tmp_path / f"{name}.json").read_text())

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from revpers_core.schedule import Spacing, sdxl_sigmas, sigmas, timesteps
+from revpers_core.method.schedule import Spacing, sdxl_sigmas, sigmas, timesteps
 
 GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
 

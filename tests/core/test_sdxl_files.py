@@ -10,12 +10,12 @@ from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, con
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from revpers_core.anonymize import take_apart
 from revpers_core.hosts import diffusers_files
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
 from revpers_core.hosts.diffusers_files import POCKET_CONFIG, SDXL_CONFIG, pocket_sdxl, single_file, tokenizers
 from revpers_core.hosts.diffusers_unet import unet_slots
-from revpers_core.types import Attribute, Plan
+from revpers_core.method.anonymize import take_apart
+from revpers_core.method.types import Attribute, Plan
 
 
 def parameters(module):
@@ -188,7 +188,7 @@ def test_other_files_are_refused(miniature, tmp_path, offline):
 @torch.no_grad()
 def test_the_pocket_model_is_what_was_trained(random_pocket, offline):
     """Both text encoders in their own places, and the UNet's answer, against the nets that training uses."""
-    from revpers_core.pocket.nets import Prompts, load_denoiser
+    from revpers_core.lab.nets import Prompts, load_denoiser
 
     sdxl = pocket_sdxl()
     files = (random_pocket / f"pocket_{name}.safetensors" for name in ("sdxl", "faceid"))

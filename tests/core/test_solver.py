@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from revpers_core.solver import Past, step
+from revpers_core.method.solver import Past, step
 
 PULL = -0.5
 FIRST, LAST = 3.0, 0.05

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from revpers_core.strength import STRONGEST, Aim, Look, Seen, Try, found, next_guidance, refused, seen_by
+from revpers_core.media.strength import STRONGEST, Aim, Look, Seen, Try, found, next_guidance, refused, seen_by
 
 
 def judged(strong: float, beyond: float = math.inf):

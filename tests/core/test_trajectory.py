@@ -7,10 +7,10 @@ import torch
 from torch.nn.functional import conv2d
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from revpers_core.guidance import Interval, guide, of_network, of_recorded
-from revpers_core.schedule import sdxl_sigmas, sigmas, timesteps
-from revpers_core.trajectory import REFERENCE, Need, SeededNoise, invert, joined, noise_maps, replay
-from revpers_core.types import Plan
+from revpers_core.method.guidance import Interval, guide, of_network, of_recorded
+from revpers_core.method.schedule import sdxl_sigmas, sigmas, timesteps
+from revpers_core.method.trajectory import REFERENCE, Need, SeededNoise, invert, joined, noise_maps, replay
+from revpers_core.method.types import Plan
 
 LEVELS = sigmas(timesteps(20, 0.5), sdxl_sigmas().__getitem__)
 SHAPE = (3, 4, 6, 5)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from revpers_core.lab.sheet import rows
 from revpers_core.pocket import world
-from revpers_core.pocket.sheet import rows
 
 PLAIN = {
     "yaw": 0, "pitch": 0, "roll": 0, "smile": 0, "open": 0, "gaze_x": 0, "gaze_y": 0, "lid": 0.9, "noise": 0, "blur": 0,

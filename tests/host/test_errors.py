@@ -21,7 +21,7 @@ def lab(comfy: SimpleNamespace) -> SimpleNamespace:
     from run import HERE
 
     golden = HERE / "golden"
-    faceid = comfy.core("revpers_core.faceid.weights")
+    faceid = comfy.core("revpers_core.adapters.weights")
     weights = faceid.load(golden / "faceid_adapter.safetensors")
     words = [[torch.zeros(1, 77, 64), {"pooled_output": torch.zeros(1, 32)}]]
     return SimpleNamespace(
@@ -68,7 +68,7 @@ def test_an_adapter_of_another_model(lab: SimpleNamespace) -> None:
 
 
 def test_a_trajectory_of_another_model(lab: SimpleNamespace) -> None:
-    face = lab.core("revpers_core.types").Identity(torch.nn.functional.normalize(torch.ones(2, 512), dim=-1))
+    face = lab.core("revpers_core.method.types").Identity(torch.nn.functional.normalize(torch.ones(2, 512), dim=-1))
     with pytest.raises(ValueError, match=r"trajectory: it was made with another model.*connect the same model"):
         lab.nodes["NegativeIDGuidanceSampler"].execute(
             model=lab.model(), adapter=lab.adapter, identity=face, trajectory=inverted(lab), attribute=lab.words,

@@ -25,11 +25,11 @@ def lab(comfy: SimpleNamespace) -> SimpleNamespace:
 
     return SimpleNamespace(
         host=host,
-        types=comfy.core("revpers_core.types"),
+        types=comfy.core("revpers_core.method.types"),
         model=lambda: golden_model(golden, "epsilon"),
         adapter_host=comfy.core("revpers_core.hosts.comfy_adapter"),
         adapter=comfy.core("revpers_core.hosts.comfy_adapter").Adapter.of(
-            comfy.core("revpers_core.faceid.weights").load(golden / "faceid_adapter.safetensors")
+            comfy.core("revpers_core.adapters.weights").load(golden / "faceid_adapter.safetensors")
         ),
         positive=words(),
         attribute=words(),

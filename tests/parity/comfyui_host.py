@@ -24,13 +24,13 @@ import torch  # noqa: E402
 from comfy.ldm.modules.diffusionmodules.openaimodel import Timestep  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
-from revpers_core.faceid import weights as faceid  # noqa: E402
-from revpers_core.guidance import of_recorded  # noqa: E402
+from revpers_core.adapters import weights as faceid  # noqa: E402
 from revpers_core.hosts.comfy import Run  # noqa: E402
 from revpers_core.hosts.comfy_adapter import Adapter, adapt  # noqa: E402
-from revpers_core.schedule import sigmas  # noqa: E402
-from revpers_core.trajectory import REFERENCE, alpha, noise_maps  # noqa: E402
-from revpers_core.types import Identity  # noqa: E402
+from revpers_core.method.guidance import of_recorded  # noqa: E402
+from revpers_core.method.schedule import sigmas  # noqa: E402
+from revpers_core.method.trajectory import REFERENCE, alpha, noise_maps  # noqa: E402
+from revpers_core.method.types import Identity  # noqa: E402
 
 UNET = {
     "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 32, "num_res_blocks": [1, 1, 1],

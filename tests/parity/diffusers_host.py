@@ -6,12 +6,12 @@ import torch
 from diffusers import UNet2DConditionModel
 from run import Case, Outcome
 
-from revpers_core.faceid import weights as faceid
-from revpers_core.guidance import of_network, of_recorded
+from revpers_core.adapters import weights as faceid
 from revpers_core.hosts.diffusers_unet import Adapted, Conditions, unet_branches
-from revpers_core.schedule import sdxl_sigmas, sigmas
-from revpers_core.trajectory import REFERENCE, Branches, Trajectory, alpha, invert, noise_maps, replay
-from revpers_core.types import Identity
+from revpers_core.method.guidance import of_network, of_recorded
+from revpers_core.method.schedule import sdxl_sigmas, sigmas
+from revpers_core.method.trajectory import REFERENCE, Branches, Trajectory, alpha, invert, noise_maps, replay
+from revpers_core.method.types import Identity
 
 
 class DiffusersHost:

@@ -21,8 +21,8 @@ import torch
 from PIL import Image
 
 from revpers_core.faces import detect, judges
-from revpers_core.faces.descriptions import described
-from revpers_core.faces.heads import Detector
+from revpers_core.faces.detector import Detector
+from revpers_core.faces.judge_spec import described
 
 CACHE = Path(os.environ.get("REVPERS_CACHE", "~/.cache/revpers")).expanduser() / "assets"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from revpers_core.audit.look import Pair, look
+from revpers_core.audit.compare import Pair, look
 from revpers_core.audit.report import Report, report
 from revpers_core.faces.detect import find_faces
-from revpers_core.faces.heads import Detector
+from revpers_core.faces.detector import Detector
+from revpers_core.faces.face import Face
 from revpers_core.faces.judges import Judge
-from revpers_core.faces.looks import whole
-from revpers_core.types import Face
+from revpers_core.faces.views import whole
 
 Photo = Callable[[str], torch.Tensor]
 PEOPLE = ("obama", "biden", "astronaut")

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from revpers_core.faces.detect import Search, find_faces
+from revpers_core.faces.detector import Detector
+from revpers_core.faces.face import Face
 from revpers_core.faces.geometry import cut, face_for_recogniser
-from revpers_core.faces.heads import Detector
 from revpers_core.faces.judges import ArcFaceJudge, Judge
-from revpers_core.faces.looks import roll, whole
 from revpers_core.faces.paste import footprint, paste
+from revpers_core.faces.views import roll, whole
 from revpers_core.faces.warp import inverted, warp
 from revpers_core.metrics.seam import seam
 from revpers_core.pocket import world
-from revpers_core.types import Face
 
 Photo = Callable[[str], torch.Tensor]
 OBAMA = ("obama", "obama2", "obama3")

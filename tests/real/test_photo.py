@@ -7,13 +7,13 @@ import torch
 from torch.nn.functional import interpolate
 
 from revpers_core.faces.detect import find_faces
+from revpers_core.faces.detector import Detector
 from revpers_core.faces.geometry import face_for_recogniser
-from revpers_core.faces.heads import Detector
 from revpers_core.faces.judges import ArcFaceJudge, Judge
-from revpers_core.faces.looks import whole
-from revpers_core.photo import Again, Tools, Wishes, anonymize_photo, blurred
-from revpers_core.strength import StillRecognisedError
-from revpers_core.types import Identity
+from revpers_core.faces.views import whole
+from revpers_core.media.photo import Again, Tools, Wishes, anonymize_photo, blurred
+from revpers_core.media.strength import StillRecognisedError
+from revpers_core.method.types import Identity
 
 Photo = Callable[[str], torch.Tensor]
 

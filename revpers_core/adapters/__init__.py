@@ -1,0 +1,1 @@
+"""Identity adapters: their files, projections, attention and slot table."""

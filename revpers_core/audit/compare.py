@@ -1,0 +1,200 @@
+"""What judges see in originals and results: one record a face. Whatever cannot be compared counts against privacy."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from ..faces.face import Face
+from ..faces.geometry import cut, face_in_aligned
+from ..faces.judges import Judge, control
+from ..faces.merge import same_face
+from ..metrics.gaze import gaze_distance
+from ..metrics.landmarks import expression_distance, pose_distance
+from .alignment_check import SIDE, Surround, around, mixed_up, thumb
+
+Detect = Callable[[Tensor], list[Face]]
+PANEL = 160
+"""Pixels of the crops that a picture shows."""
+SHAPE = 0.02
+"""Relative difference of aspect up to which a result is taken for its original at another size."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """name: how people call the picture. original, result: (3, H, W) in [0, 1], of one shape but for scale; the result
+    is None where there is none."""
+
+    name: str
+    original: Tensor
+    result: Tensor | None
+
+
+class Seat(NamedTuple):
+    """One face of an original. likeness: to what is there now, one a judge, NaN where it cannot be told. known: whether
+    that judge takes it for the same person. blind: whether that judge does not know the original in its own mirror
+    image, so that what it says means nothing. lost: nothing is left there that a judge could see. pose (degrees),
+    expression and gaze (eye distances) from five points, None where no face is found there any more. before, after:
+    crops of ``PANEL`` pixels for a picture, originals among them: keep them private.
+    """
+
+    image: str
+    number: int
+    face: Face
+    likeness: tuple[float, ...]
+    known: tuple[bool, ...]
+    blind: tuple[bool, ...]
+    lost: bool
+    pose: float | None
+    expression: float | None
+    gaze: float | None
+    before: Tensor
+    after: Tensor
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything speaks against it."""
+        return self.lost or any(self.known) or any(self.blind)
+
+    def __str__(self) -> str:
+        return f"face {self.number} of {self.image}"
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The user's own: features of a crop (1, 3, S, S) as (1, D), and a distance (1,) of two crops."""
+
+    features: Callable[[Tensor], Tensor] | None = None
+    distance: Callable[[Tensor, Tensor], Tensor] | None = None
+
+
+NO_NETWORKS = Networks()
+
+
+class Drawn(NamedTuple):
+    """What the user's own networks see of the faces' crops."""
+
+    before: list[Tensor]
+    after: list[Tensor]
+    distance: list[float]
+
+
+class Looked(NamedTuple):
+    """seats: every face of every original. embedded: by judge, (sources, results) in the seats' order; it recognises
+    people and leaves no report. strangers: by judge, faces of people who are in no original. missing: originals without
+    a result of their shape. unseen: originals in which no face was found. mixed: (picture, other picture) where the
+    result of the one is the other's. drawn: features (D,) of faces before and after, and perceptual distances, by the
+    user's own networks."""
+
+    seats: list[Seat]
+    embedded: list[tuple[list[Tensor], list[Tensor]]]
+    strangers: list[list[Tensor]]
+    surrounds: list[Surround]
+    missing: list[str]
+    unseen: list[str]
+    mixed: list[tuple[str, str]]
+    drawn: Drawn
+
+
+def look(
+    pairs: Iterable[Pair], judges: Sequence[Judge], detect: Detect | None = None, strangers: Iterable[Tensor] = (),
+    networks: Networks = NO_NETWORKS,
+) -> Looked:  # fmt: skip
+    """Every face of the originals as every judge sees it, before and after.
+
+    detect: None where pictures are aligned crops with one face each. A judge is shown the face's place in the result,
+    and every face that is found in the result as well: the highest likeness counts. strangers: photos of people who are
+    in no original, which make a search harder.
+    """
+    out = Looked([], [([], []) for _ in judges], [[] for _ in judges], [], [], [], [], Drawn([], [], []))
+    thumbs: dict[str, tuple[Tensor, Tensor | None]] = {}
+    for pair in pairs:
+        result = None if pair.result is None else fitted(pair.result, pair.original)
+        thumbs[pair.name] = (thumb(pair.original), None if result is None else thumb(result))
+        if result is None:
+            out.missing.append(pair.name)
+            continue
+        faces = [face_in_aligned(pair.original)] if detect is None else detect(pair.original)
+        if not faces:
+            out.unseen.append(pair.name)
+            continue
+        there = None if detect is None else detect(result)
+        for number, face in enumerate(faces, 1):
+            seat = _seat(pair, result, number, face, there)
+            out.seats.append(_judged(seat, judges, out.embedded, (pair.original, result), there or []))
+            _draw(out.drawn, networks, [cut(one, face, SIDE).pixels[None] for one in (pair.original, result)])
+        out.surrounds.append(around(pair.name, pair.original, result, faces))
+    for image in strangers:
+        for face in [face_in_aligned(image)] if detect is None else detect(image):
+            for judge, seen in zip(judges, out.strangers, strict=True):
+                seen.append(judge.embed(image, face))
+    return out._replace(mixed=mixed_up(thumbs))
+
+
+def _judged(
+    seat: Seat, judges: Sequence[Judge], embedded: list[tuple[list[Tensor], list[Tensor]]],
+    images: tuple[Tensor, Tensor], there: Sequence[Face],
+) -> Seat:  # fmt: skip
+    """The seat with what every judge says; its embeddings go into ``embedded``."""
+    original, result = images
+    likeness: list[float] = []
+    known: list[bool] = []
+    blind: list[bool] = []
+    for judge, (sources, results) in zip(judges, embedded, strict=True):
+        source = judge.embed(original, seat.face)
+        candidates = [judge.embed(result, one) for one in [seat.face, *there]]
+        best = max(candidates, key=partial(_likeness, judge, source))
+        sources.append(source)
+        results.append(best)
+        likeness.append(judge.similarity(source, best))
+        known.append(judge.same_person(source, best))
+        blind.append(not control(judge, original, seat.face))
+    return seat._replace(likeness=tuple(likeness), known=tuple(known), blind=tuple(blind))
+
+
+def fitted(result: Tensor, original: Tensor) -> Tensor | None:
+    """The result at the original's size; None where it is of another shape, and so no result of this picture."""
+    if result.shape == original.shape:
+        return result
+    (h, w), (height, width) = result.shape[-2:], original.shape[-2:]
+    if abs(w * height / (h * width) - 1) > SHAPE:
+        return None
+    sized = interpolate(result[None], (height, width), mode="bicubic", antialias=True, align_corners=False)
+    return sized[0].clamp(0, 1)
+
+
+def _seat(pair: Pair, result: Tensor, number: int, face: Face, there: Sequence[Face] | None) -> Seat:
+    """What needs no judge. there: the faces that are found in the result, None where nobody looked for any."""
+    now = next((one for one in there or [] if same_face(one, face)), None)
+    pose = expression = gaze = None
+    if now is not None:
+        before, after = face.points[None], now.points[None]
+        pose, expression = float(pose_distance(before, after)), float(expression_distance(before, after))
+        gaze = float(gaze_distance(pair.original[None], before, result[None], after))
+    lost = _blank(result, pair.original, face) if there is None else now is None
+    crops = (cut(image, face, PANEL).pixels for image in (pair.original, result))
+    return Seat(pair.name, number, face, (), (), (), lost, pose, expression, gaze, *crops)
+
+
+def _blank(result: Tensor, original: Tensor, face: Face) -> bool:
+    """Whether the face has become one flat colour."""
+    flat = [float(cut(image, face, PANEL).pixels.std((1, 2)).max()) < 1 / 255 for image in (result, original)]
+    return flat == [True, False]
+
+
+def _draw(drawn: Drawn, networks: Networks, crops: Sequence[Tensor]) -> None:
+    before, after = crops
+    if networks.features:
+        drawn.before.append(networks.features(before)[0])
+        drawn.after.append(networks.features(after)[0])
+    if networks.distance:
+        drawn.distance.append(float(networks.distance(before, after)[0]))
+
+
+def _likeness(judge: Judge, source: Tensor, other: Tensor) -> float:
+    """NaN counts as the highest likeness."""
+    likeness = judge.similarity(source, other)
+    return likeness if likeness == likeness else float("inf")

@@ -1,0 +1,1 @@
+"""The command ``revpers``, a file a verb."""

@@ -1,0 +1,66 @@
+"""``revpers judge``: from where on two faces are one person's to a recogniser, measured on people of one's own."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..audit.files import pictures
+from ..faces.face import Face
+from ..faces.geometry import face_in_aligned
+from ..faces.judge_spec import METRICS, Description, judge_of, measured, write
+from ..faces.select import largest
+from ..media import images
+
+Detect = Callable[[Tensor], list[Face]]
+
+
+def options(judge: argparse.ArgumentParser) -> None:
+    """What the command asks beside a detector's options."""
+    judge.add_argument("file", type=Path, metavar="FILE.onnx", help="(N, 3, S, S) to an embedding (N, D)")
+    judge.add_argument(
+        "--people", type=Path, required=True, metavar="DIR",
+        help="photos by person, a sub-folder each; 46 people with one each give enough pairs of strangers",
+    )  # fmt: skip
+    judge.add_argument("--size", type=int, default=112, help="of its input in pixels (default %(default)s)")
+    judge.add_argument("--channels", choices=("RGB", "BGR"), default="RGB", help="BGR for AdaFace (default RGB)")
+    judge.add_argument("--mean", type=float, nargs="+", default=[127.5], help="one number or three (default 127.5)")
+    judge.add_argument("--std", type=float, nargs="+", default=[127.5], help="one number or three (default 127.5)")
+    judge.add_argument("--metric", choices=tuple(METRICS), default="cosine", help="(default cosine)")
+    judge.add_argument("--embedding", default="", metavar="NAME", help="of its outputs (default the first)")
+    judge.add_argument("--crops", action="store_true", help="photos are aligned crops with one face each")
+
+
+def run(args: argparse.Namespace, detect: Detect | None) -> int:
+    """Measure, and write FILE.json beside FILE.onnx."""
+    mean, std = (value if len(value) > 1 else value[0] for value in (args.mean, args.std))
+    plain = Description(
+        args.file.name, size=args.size, channels=args.channels, mean=mean, std=std, metric=args.metric,
+        output=args.embedding,
+    )  # fmt: skip
+    # Any threshold will do to look with.
+    trial = replace(plain, threshold=0.5, floor=1.0 if args.metric == "euclid" else 0.0, source="a trial")
+    judge = judge_of(trial, args.file.parent)
+    found = measured(plain, [[_embedding(judge, path, detect) for path in home] for home in _homes(args.people)])
+    path = args.file.with_suffix(".json")
+    write(found, path)
+    print(f"{path}: threshold {found.threshold:g}, floor {found.floor:g} ({found.source})")
+    return 0
+
+
+def _homes(folder: Path) -> Sequence[Sequence[Path]]:
+    homes = [pictures(path) for path in sorted(folder.iterdir()) if path.is_dir()] if folder.is_dir() else []
+    if len([home for home in homes if home]) < 2:
+        raise ValueError(f"{folder}: expected a sub-folder of photos for each of many people")
+    return [home for home in homes if home]
+
+
+def _embedding(judge: Any, path: Path, detect: Detect | None) -> Tensor:
+    image = images.read(path)
+    faces = [face_in_aligned(image)] if detect is None else detect(image)
+    if not faces:
+        raise ValueError(f"{path}: no face was found: leave the photo out, or lower --min-score")
+    return judge.embed(image, largest(faces)[0])

@@ -1,0 +1,28 @@
+"""The model that a command works with: the user's files, or the pocket model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from ..hosts.diffusers import ReversePersonalizationPipeline
+
+
+def pipeline(files: Sequence[Path | None], dtype: torch.dtype, device: str) -> "ReversePersonalizationPipeline":
+    """From (checkpoint, adapter, recogniser), or the pocket model where they are None."""
+    try:
+        from ..hosts.diffusers import ReversePersonalizationPipeline as Pipeline
+        from ..hosts.diffusers_files import quiet
+    except ImportError as error:
+        raise ImportError(f"diffusers is needed ({error}): pip install revpers[diffusers]") from error
+    quiet()
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"the device {device!r} cannot be used here: {error}") from error
+    checkpoint, adapter, face_model = files
+    if checkpoint is None or adapter is None or face_model is None:
+        return Pipeline.from_pocket(dtype=dtype, device=device)
+    return Pipeline.from_single_file(checkpoint, adapter, face_model, dtype=dtype, device=device)

@@ -1,0 +1,158 @@
+"""``revpers pocket train|check|sheet`` and ``revpers curve``: the laboratory on the command line."""
+
+import argparse
+import csv
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..faces import recognise
+from ..lab import tables
+from ..lab.laboratory import OBEYED, PRESERVED
+from ..lab.tables import table
+from ..method.types import Plan
+from ..metrics.interval import Estimate
+from ..pocket import JUDGE
+from .model import pipeline
+
+
+def add(commands: Any) -> None:
+    """Register the commands with the parser's subcommands."""
+    pocket = commands.add_parser("pocket", help="the embedded model: train, check, see").add_subparsers(required=True)
+    train = pocket.add_parser("train", help="train it stage by stage; resumes", add_help=False)
+    train.set_defaults(run=_train)
+    train.add_argument("rest", nargs=argparse.REMAINDER)
+    check = pocket.add_parser("check", help="measure its gates on held-out people; exit code 1 where one fails")
+    check.set_defaults(run=_check)
+    check.add_argument("--people", type=int, default=100, help="for the slow gates (default %(default)s)")
+    check.add_argument("-o", "--output", type=Path, metavar="DIR", help="where gates.json and gates.md go")
+    sheet = pocket.add_parser("sheet", help="a contact sheet of the face world")
+    sheet.set_defaults(run=_sheet)
+    sheet.add_argument("-o", "--output", type=Path, default=Path("pocket_faces.jpg"), metavar="FILE")
+    curve = commands.add_parser("curve", help="privacy and preservation over guidance, as table and plot")
+    curve.set_defaults(run=_curve)
+    curve.add_argument("--world", choices=("pocket",), default="pocket", help="whose faces")
+    curve.add_argument("--people", type=int, default=200, help="held-out people (default %(default)s)")
+    curve.add_argument("--steps", type=int, default=20, help="per phase (default %(default)s)")
+    curve.add_argument("--skip", type=float, default=0.7, help="part of the noise left out (default %(default)s)")
+    curve.add_argument("-o", "--output", type=Path, default=Path("curve"), metavar="DIR")
+
+
+def _train(args: argparse.Namespace) -> int:
+    from ..lab.train import main
+
+    main(args.rest)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from ..lab.check import Gate, gates
+
+    found: list[Gate] = []
+    for gate in gates(pipeline((None, None, None), torch.float32, "cpu"), args.people):
+        print(gate, flush=True)
+        found.append(gate)
+    failed = sum(not gate.passed for gate in found)
+    verdict = f"{failed} of {len(found)} gates failed" if failed else "every gate passed"
+    print(verdict)
+    if args.output:
+        command = f"revpers pocket check --people {args.people} -o docs"
+        rows = [(gate.name, f"{gate.value:.4g}", gate.wanted, "ok" if gate.passed else "FAIL") for gate in found]
+        text = f"# Gates of the pocket model\n\n`{command}`\n\nOn held-out people: {verdict}.\n\n"
+        text += table(("gate", "measured", "wanted", ""), rows)
+        tables.write(args.output, "gates", command, [gate._asdict() for gate in found], text)
+    return bool(failed)
+
+
+def _sheet(args: argparse.Namespace) -> int:
+    from ..lab.sheet import sheet
+
+    sheet().save(args.output)
+    print(f"contact sheet: {args.output}")
+    return 0
+
+
+def _curve(args: argparse.Namespace) -> int:
+    from ..lab.laboratory import People, curve
+
+    args.output.mkdir(parents=True, exist_ok=True)
+    model, plan = pipeline((None, None, None), torch.float32, "cpu"), Plan(args.steps, args.skip)
+    rows: list[dict[str, Any]] = []
+    for row in curve(People(args.people), model, recognise.load(JUDGE), plan):
+        rows.append(row)
+        said = ", ".join(f"{key} {value}" for key, value in row.items() if key in ("auc", "rank1", "r_yaw", "r_smile"))
+        print(row["method"], "" if row["guidance"] is None else f"{row['guidance']:+g}", said, flush=True)
+    write(rows, args.output, args)
+    print(f"tables and plot: {args.output}")
+    return 0
+
+
+SHOWN = ("auc", "rank1", *(f"r_{name}" for name in PRESERVED), "distance")
+
+
+def write(rows: list[dict[str, Any]], folder: Path, args: argparse.Namespace) -> None:
+    """curve.json and curve.csv (all figures), curve.md (most of them) and curve.png."""
+    command = f"revpers curve --people {args.people} --steps {args.steps} --skip {args.skip:g} -o docs/curve"
+    text = (
+        f"# Privacy and preservation over guidance on the pocket world\n\n`{command}`\n\n"
+        f"{args.people} rendered, held-out people; judge B took no part. 95% intervals: bootstrap by image, Wilson's "
+        "for shares.\n\n![plot](curve.png)\n\n## Does the judge still know them, and do the factors stay?\n\n"
+        f"AUC: the person's other photo against everyone else's, chance .50. Rank 1 in a gallery of all {args.people}, "
+        f"chance {1 / args.people:.3f}. r: correlation of the factor that is read with the true one. Distance: mean "
+        "difference of pixels, 0 to 1.\n\n"
+    )
+    text += table(("method", "guidance", *(name.removeprefix("r_") for name in SHOWN)), [
+        (row["method"], _signed(row["guidance"]), *(row[name] for name in SHOWN)) for row in rows
+    ])  # fmt: skip
+    text += "\n## Are the words obeyed?\n\nWords that do not fit the person, read off the results by regressors.\n\n"
+    text += table(("guidance", *(f"{name}, chance {chance:.2f}" for name, chance in OBEYED.items())), [
+        (_signed(row["guidance"]), *(row[f"obeyed_{name}"] for name in OBEYED)) for row in rows if "obeyed_age" in row
+    ])  # fmt: skip
+    tables.write(folder, "curve", command, rows, text)
+    flat = [
+        {
+            name: value
+            for key, v in row.items()
+            for name, value in (
+                {key: v.value, f"{key}_low": v.low, f"{key}_high": v.high} if isinstance(v, Estimate) else {key: v}
+            ).items()
+        }
+        for row in rows
+    ]
+    with (folder / "curve.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in flat for key in row)))
+        writer.writeheader()
+        writer.writerows(flat)
+    plot(rows, args.people).savefig(folder / "curve.png", dpi=120)
+
+
+def _signed(guidance: float | None) -> str:
+    return "" if guidance is None else f"{guidance:+g}"
+
+
+def plot(rows: list[dict[str, Any]], people: int) -> Any:
+    """Privacy on the left, what stays on the right, over guidance; shades are 95% intervals."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    privacy, stays = figure.subplots(1, 2)
+    for method, style in (("ours", "-"), ("wrong identity", "--")):
+        points = sorted((row for row in rows if row["method"] == method), key=lambda row: row["guidance"])
+        if not points:
+            continue
+        x = [row["guidance"] for row in points]
+        for axes, names in ((privacy, ("auc", "rank1")), (stays, ("r_yaw", "r_smile", "r_gaze_x", "r_light_x"))):
+            for k, name in enumerate(names):
+                line = [row[name].value for row in points]
+                axes.plot(x, line, style, color=f"C{k}", label=f"{name} ({method})")
+                if method == "ours":
+                    low, high = [row[name].low for row in points], [row[name].high for row in points]
+                    axes.fill_between(x, low, high, color=f"C{k}", alpha=0.15)
+    privacy.axhline(0.5, color="grey", lw=0.8)
+    privacy.axhline(1 / people, color="grey", lw=0.8, ls=":")
+    for axes, title in ((privacy, "does judge B still know them?"), (stays, "do the factors stay?")):
+        axes.set(title=title, xlabel="guidance")
+        axes.invert_xaxis()
+        axes.legend(fontsize=7)
+    return figure

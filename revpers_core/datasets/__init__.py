@@ -1,0 +1,1 @@
+"""Many pictures: folders and their manifest."""

@@ -1,0 +1,93 @@
+"""Which detections are one face: overlap of boxes and agreement of points."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .face import Face
+
+SAME_BOX = 0.4
+"""Intersection over union above which two boxes of one look are one face (insightface's own)."""
+LIKE_BOX = 0.35
+"""The same across looks and detectors, if the points are near as well."""
+SAME_POINTS, LIKE_POINTS = 0.3, 0.6
+"""Mean distances of two faces' points, in lengths of the smaller box's side, below which they are one face whatever
+their boxes, and with boxes that overlap. Two heads cheek by cheek are .8 apart; to find someone twice does less harm
+than to lose one who stands behind another."""
+
+NESTED = 0.8
+"""Part of a box within a larger one of a better score above which it is a piece of that face, if its middle is in the
+ellipse there: in the box's corners somebody may look over a shoulder."""
+
+
+def unite(faces: Sequence[Face]) -> list[Face]:
+    """Each face once, in its best-scored form, largest first."""
+    if not faces:
+        return []
+    boxes = torch.tensor([face.box for face in faces], dtype=torch.float64)
+    points = torch.stack([face.points.double().cpu() for face in faces])
+    sides = area(boxes).sqrt()
+
+    def same(one: int, others: Tensor) -> Tensor:
+        gap = (points[others] - points[one]).norm(dim=-1).mean(-1)
+        gap = gap / torch.minimum(sides[others], sides[one])
+        nested = shared(boxes[one], boxes[others]) > NESTED * area(boxes[others])
+        nested &= _amid(boxes[one], boxes[others])
+        like = (overlap(boxes[one], boxes[others]) > LIKE_BOX) & (gap < LIKE_POINTS)
+        return (gap < SAME_POINTS) | nested | like
+
+    kept = [faces[i] for i in best(torch.tensor([face.score for face in faces]), same)]
+    return sorted(kept, key=lambda face: -face.area)
+
+
+def same_face(one: Face, other: Face) -> bool:
+    """Whether ``unite`` would take the two for one face."""
+    return len(unite([one, other])) == 1
+
+
+def overlapping(one: Face, other: Face) -> bool:
+    """Whether the two boxes overlap as far as those of one face do, whatever their points."""
+    return bool(overlap(torch.tensor(one.box), torch.tensor([other.box])) > LIKE_BOX)
+
+
+def meet(one: Face, other: Face) -> bool:
+    """Whether the two boxes have anything in common."""
+    return bool(shared(torch.tensor(one.box), torch.tensor([other.box])) > 0)
+
+
+def suppress(boxes: Tensor, scores: Tensor, limit: float = SAME_BOX) -> list[int]:
+    """Non-maximum suppression: the indices of the boxes (N, 4) that stay, best first. scores: (N,)."""
+    return best(scores, lambda one, others: overlap(boxes[one], boxes[others]) > limit)
+
+
+def best(scores: Tensor, same: Callable[[int, Tensor], Tensor]) -> list[int]:
+    """The best of each group, greedily. ``same(one, others)`` tells which of the others are like one."""
+    left, kept = scores.argsort(descending=True, stable=True), list[int]()
+    while len(left):
+        kept.append(int(left[0]))
+        left = left[1:][~same(kept[-1], left[1:])]
+    return kept
+
+
+def _amid(box: Tensor, boxes: Tensor) -> Tensor:
+    """Whether the middles of boxes (N, 4) are in the ellipse of one (4,): (N,)."""
+    away = (boxes[:, :2] + boxes[:, 2:] - box[:2] - box[2:]) / (box[2:] - box[:2])
+    return away.norm(dim=-1) < 1
+
+
+def overlap(box: Tensor, boxes: Tensor) -> Tensor:
+    """Intersection over union of one box (4,) with others (N, 4): (N,)."""
+    common = shared(box, boxes)
+    return common / (area(boxes) + area(box) - common)
+
+
+def shared(box: Tensor, boxes: Tensor) -> Tensor:
+    """Area that one box (4,) has in common with others (N, 4): (N,), square pixels."""
+    low, high = torch.maximum(box[:2], boxes[:, :2]), torch.minimum(box[2:], boxes[:, 2:])
+    return (high - low).clamp(min=0).prod(-1)
+
+
+def area(boxes: Tensor) -> Tensor:
+    """Of boxes (..., 4), in square pixels."""
+    return (boxes[..., 2:] - boxes[..., :2]).prod(-1)

@@ -1,0 +1,171 @@
+"""What an attacker can try who has our code, and how far it gets: each attack with its chance level and a control."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image, PngImagePlugin
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ..faces.recognise import FaceModel
+from ..media import images
+from ..method.types import Plan, Ports
+from ..metrics.interval import Estimate, wilson
+from ..metrics.reidentification import fnir_at_fpir, tar_at_far
+from .inversion_attack import undone
+from .judge_threshold import pairs
+from .laboratory import judged
+from .people import FIRST, Crowd, Matching, matching, outputs, seeded
+
+AVERAGED = 4
+UNDONE = 30
+"""People whose outputs are run backwards: every round costs as much as an anonymization."""
+WRITTEN = 20
+STRANGERS, FAR, FPIR = 100, 1e-3, 1e-2
+"""People without an entry in a search, and the rates of false accepts and false finds among them."""
+
+
+class Row(NamedTuple):
+    """attack; knows: what the attacker has beside the output and our code; found: how well it finds the person."""
+
+    attack: str
+    knows: str
+    found: Matching
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """judge: took no part. steering: the recogniser that conditions the run, which any attacker has too."""
+
+    judge: FaceModel
+    steering: FaceModel
+
+
+def attacks(crowd: Crowd, made: Tensor, ports: Ports, eyes: Eyes, plan: Plan) -> Iterator[Row]:
+    """A row an attack on the outputs ``made`` of photo 0 with seed 1; further seeds stand for draws that the attacker
+    does not know unless the row says so."""
+    photo, other = crowd.photo(0), crowd.photo(1)
+    see = _seeing(eyes.judge)
+    photo_b, other_b = see(photo), see(other)
+    other_a = _seeing(eyes.steering)(other)
+    yield Row("no protection (control)", "another photo of everyone", matching(photo_b @ other_b.T))
+
+    made_b, made_a = see(made), _seeing(eyes.steering)(made)
+    yield Row(
+        "re-identification by a judge that took no part (transfer)",
+        "another photo of everyone",
+        matching(made_b @ other_b.T),
+    )
+    yield Row("re-identification from the very photo", "the photos themselves", matching(made_b @ photo_b.T))
+    yield Row("re-identification by the steering recogniser", "another photo of everyone", matching(made_a @ other_a.T))
+    yield Row("anti-match", "another photo; ranks by the least alike", matching(-made_b @ other_b.T))
+    yield Row("anti-match by the steering recogniser", "another photo; least alike", matching(-made_a @ other_a.T))
+
+    parrot = see(outputs(ports, other, seeded(plan, 1)))
+    yield Row("parrot", "another photo, settings and seed", matching(made_b @ parrot.T))
+    again = outputs(ports, photo, seeded(plan, 2))
+    yield Row("parrot on the very photo", "the photos and settings, not the seed", matching(made_b @ see(again).T))
+
+    later = [see(outputs(ports, crowd.photo(k), seeded(plan, k))) for k in range(2, 2 + AVERAGED)]
+    yield Row("linkability", "two outputs, different photos and seeds", matching(made_b @ later[0].T))
+    averaged = normalize(torch.stack([made_b, *later]).sum(0), dim=1)
+    yield Row(f"average over {1 + AVERAGED} outputs", "as many photos' outputs", matching(averaged @ other_b.T))
+    yield Row(
+        f"average over {1 + AVERAGED} outputs, anti-match", "as many; least alike", matching(-averaged @ other_b.T)
+    )
+
+    few = slice(0, UNDONE)
+    for name, seed, knows in (
+        ("running the process backwards", 1, "settings and seed, no photo"),
+        ("... with a wrong seed (control)", 99, "settings"),
+    ):
+        guess = undone(ports, made[few], seeded(plan, seed), eyes.steering)
+        yield Row(name, knows, matching(see(guess) @ other_b[few].T))
+    yield Row("... before it began (control)", "nothing", matching(made_b[few] @ other_b[few].T))
+
+
+def _seeing(model: FaceModel) -> Callable[[Tensor], Tensor]:
+    return partial(judged, model)
+
+
+def confirmed(crowd: Crowd, made: Tensor, ports: Ports, plan: Plan) -> Estimate:
+    """Share of outputs that whoever has photo, settings and seed makes again, to 1/255 a pixel value: a guess is
+    confirmed. Chance 0."""
+    again = outputs(ports, crowd.photo(0)[:WRITTEN], seeded(plan, 1))
+    return wilson(int(((made[:WRITTEN] - again).abs().amax((1, 2, 3)) <= 1 / 255).sum()), len(again))
+
+
+class Search(NamedTuple):
+    """tar: share above the threshold that ``FAR`` of the pairs of strangers exceed. fnir: share that is not found first
+    above the threshold at which ``FPIR`` of ``STRANGERS`` people without an entry find somebody."""
+
+    probes: str
+    tar: Estimate
+    fnir: Estimate
+
+
+def searches(crowd: Crowd, made: Tensor, judge: FaceModel) -> list[Search]:
+    """Photos and outputs ``made`` of them, searched for among other photos of everyone."""
+    entries = judged(judge, crowd.photo(1))
+    others = judged(judge, Crowd(STRANGERS, FIRST + 1_000).photo(2))
+    own = torch.eye(len(entries), dtype=torch.bool)
+    found: list[Search] = []
+    apart = torch.cat([pairs(others), (others @ entries.T).flatten()])
+    for name, probes in (("photos (control)", crowd.photo(0)), ("results", made)):
+        likeness = judged(judge, probes) @ entries.T
+        accepted = tar_at_far(likeness.diag(), apart, FAR)
+        found.append(Search(name, accepted, fnir_at_fpir(likeness, own, others @ entries.T, FPIR)))
+    return found
+
+
+def telling_files(made: Tensor) -> Estimate:
+    """Share of written files that hold anything but pixels, though the sources held text, EXIF and a profile."""
+    telling = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for i, one in enumerate(made):
+            source, output = Path(folder) / f"{i}.png", Path(folder) / f"{i}_out.png"
+            note, exif = PngImagePlugin.PngInfo(), Image.Exif()
+            note.add_text("parameters", "seed 1")
+            exif[0x010E] = "somebody"
+            images.picture(one).save(source, pnginfo=note, exif=exif)
+            images.write_png(images.picture(images.read(source)), output)
+            telling += set(chunks(output.read_bytes())) != {"IHDR", "IDAT", "IEND"}
+    return wilson(telling, len(made))
+
+
+def chunks(data: bytes) -> list[str]:
+    """Names of a PNG's chunks, in order."""
+    found, at = list[str](), 8
+    while at < len(data):
+        found.append(data[at + 4 : at + 8].decode("latin-1"))
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return found
+
+
+class Group(NamedTuple):
+    """people: how many. before, after: AUC among people of one attribute value only, so that it cannot help."""
+
+    name: str
+    people: int
+    before: Estimate
+    after: Estimate
+
+
+def groups(crowd: Crowd, outputs: Tensor, judge: FaceModel, words: Mapping[str, Sequence[str]]) -> list[Group]:
+    """Who is protected how well, by attribute value."""
+    photo, other = judged(judge, crowd.photo(0)), judged(judge, crowd.photo(1))
+    made = judged(judge, outputs)
+    found: list[Group] = []
+    for column, (attribute, values) in enumerate(words.items()):
+        for k, value in enumerate(values):
+            (members,) = torch.where(crowd.attributes[:, column] == k)
+            if len(members) < 2:
+                continue
+            before, after = (matching(one[members] @ other[members].T).auc for one in (photo, made))
+            found.append(Group(f"{attribute}: {value}", len(members), before, after))
+    return found

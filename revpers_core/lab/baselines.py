@@ -1,0 +1,126 @@
+"""What else people do with a face, over the same model and the same masks, so that a table compares methods only.
+
+Each takes aligned crops (B, 3, S, S) and hands back the same. Blur, pixels and paint change the face's mask only; the
+others go through the VAE as a whole, as the method does.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from ..faces.geometry import cut, face_in_aligned
+from ..faces.masks import Part, face_mask, parts_mask
+from ..media.photo import blurred
+from ..method.anonymize import finite, redo, take_apart
+from ..method.guidance import guide, of_network, of_recorded
+from ..method.identity import nobody
+from ..method.schedule import sigmas, timesteps
+from ..method.solver import Past, step
+from ..method.trajectory import SeededNoise, alpha, replay, to_state
+from ..method.types import Identity, Plan, Ports
+
+Method = Callable[[Tensor, Ports, Plan], Tensor]
+NULLFACE_GUIDANCE, NULLFACE_FREE = 10.0, 0.1
+"""NullFace (Kung et al., arXiv:2503.08478): guidance, and the share of steps before the keep-mask is blended in."""
+EYES_AND_MOUTH: tuple[Part, ...] = ("eyes", "mouth")
+CELLS = 8
+
+
+def whole_face(side: int) -> Tensor:
+    """(1, S, S) in [0, 1]: the face in an aligned crop."""
+    image = torch.zeros(3, side, side)
+    return face_mask(cut(image, face_in_aligned(image), side))
+
+
+def without_parts(side: int) -> Tensor:
+    """The same without eyes and mouth."""
+    image = torch.zeros(3, side, side)
+    crop = cut(image, face_in_aligned(image), side)
+    return face_mask(crop) * (1 - parts_mask(crop, EYES_AND_MOUTH))
+
+
+def photo(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
+    return images
+
+
+def autoencoder(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
+    """What the VAE alone makes of it: nobody is anonymous here, everything else starts from it."""
+    return ports.decode(ports.encode(images))
+
+
+def blur(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
+    return torch.lerp(images, torch.stack([blurred(one, CELLS) for one in images]), whole_face(images.shape[-1]))
+
+
+def pixelation(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
+    side = images.shape[-1]
+    small = interpolate(images, (2 * CELLS, 2 * CELLS), mode="area")
+    return torch.lerp(images, interpolate(small, (side, side), mode="nearest"), whole_face(side))
+
+
+def ours(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
+    return redo(take_apart(images, ports, plan), ports.embed(images), ports, plan)
+
+
+def nullface(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
+    """Towards the opposite identity -e by positive guidance, eyes, mouth and surround kept. Our solver and our model
+    stand for its DDPM inversion and SD 1.5."""
+    path, who = take_apart(images, ports, plan), ports.embed(images)
+    away = of_network(ports.branches(Identity(-who.embedding), path.x0), NULLFACE_GUIDANCE)
+    keep = latent_mask(without_parts(images.shape[-1]), path.x0)
+    free = path.sigmas[max(1, round(NULLFACE_FREE * plan.steps))]
+    made = replay(
+        away, path, of_recorded(NULLFACE_GUIDANCE), mask=lambda sigma: torch.ones_like(keep) if sigma >= free else keep
+    )
+    return ports.decode(finite(made))
+
+
+def ddim(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
+    """The paper's ablation: the deterministic path (Euler on the probability flow) up under nobody, and down again with
+    the same guidance away from the person."""
+    latents, who = ports.encode(images), ports.embed(images)
+    levels = sigmas(timesteps(plan.steps, plan.skip), ports.sigma)
+    null, theirs = ports.branches(nobody(len(images)), latents), ports.branches(who, latents, plan.attribute.prompt)
+    x = to_state(latents) / alpha(levels[-1])
+    for sigma, higher in pairwise(reversed(levels)):
+        x = x + (higher - sigma) * (x - guide(*null(x, sigma), plan.guidance).to(x)) / sigma
+    for sigma, lower in pairwise(levels):
+        x = x + (lower - sigma) * (x - guide(*theirs(x, sigma), plan.guidance).to(x)) / sigma
+    return ports.decode(finite(x * alpha(levels[-1])))
+
+
+def inpainting(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
+    """LDFA's way (Klemp et al. 2023): the face's mask drawn anew from pure noise, the surround put back at every step;
+    nothing of the face is kept. Our model stands for its inpainting one."""
+    latents = ports.encode(images)
+    levels = sigmas(timesteps(2 * plan.steps, 0.0), ports.sigma)
+    fresh = SeededNoise(2 * plan.steps + 1, latents.shape, plan.seed)
+    keep = latent_mask(whole_face(images.shape[-1]), latents)
+    network, known = ports.branches(nobody(len(images)), latents), to_state(latents)
+    x, past = fresh[0].to(known) * levels[0], None
+    for k, (sigma, lower) in enumerate(pairwise(levels)):
+        prediction = Past(to_state(network(x, sigma)[1]), sigma)
+        law = step(x, prediction.x0, sigma, lower, past)
+        x, past = law.mean + law.std * fresh[k + 1].to(known), prediction
+        x = torch.lerp(known + lower * fresh[k + 1].to(known), x, keep.to(known))
+    return ports.decode(finite(x * alpha(levels[-1])))
+
+
+def latent_mask(mask: Tensor, latents: Tensor) -> Tensor:
+    """A mask (1, S, S) at the latents' size, (1, 1, h, w)."""
+    return interpolate(mask[None], tuple(latents.shape[-2:]), mode="area")
+
+
+METHODS: dict[str, Method] = {
+    "photo": photo,
+    "VAE alone": autoencoder,
+    "blur": blur,
+    "pixelation": pixelation,
+    "inpainting (LDFA's way)": inpainting,
+    "DDIM inversion": ddim,
+    "NullFace's opposite identity, keep-mask": nullface,
+    "ours": ours,
+}

@@ -1,0 +1,42 @@
+"""From a training state to the files that are shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from .. import pocket
+from . import onnx_files
+from .detector import MAPS, Detector, decided
+from .loop import averaged
+from .nets import Denoiser, sdxl_state
+from .prepared import baked
+from .recognisers import FACE, Judge, Recogniser, Regressors
+
+
+def export(state_dir: Path, folder: Path = pocket.WEIGHTS) -> None:
+    """Write every file whose stages have a checkpoint (averaged weights) into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    face, photo = torch.zeros(1, 3, FACE, FACE), torch.zeros(1, 3, 128, 128)
+    for stage, net, name, example, entry, exits in (
+        ("recogniser", Recogniser(), "pocket_arcface", face, "input.1", ["embedding"]),
+        ("judge", Judge(), "pocket_judge", face, "input.1", ["embedding"]),
+        ("regressors", Regressors(), "pocket_factors", photo, "image", ["factors", "age", "sex", "skin"]),
+    ):
+        if (state_dir / stage).exists():
+            net.load_state_dict(averaged(state_dir, stage)["net"])
+            onnx_files.write(net, example, folder / f"{name}.onnx", entry, exits)
+    if (state_dir / "detector").exists():
+        finder = Detector()
+        finder.load_state_dict(averaged(state_dir, "detector")["net"])
+        onnx_files.write(decided(finder), photo, folder / "pocket_detector.onnx", "input", MAPS)
+    if (state_dir / "unet").exists():
+        model = Denoiser()
+        model.load_state_dict(averaged(state_dir, "unet")["model"])
+        save_file(sdxl_state(model, baked(state_dir)), folder / "pocket_sdxl.safetensors")
+        adapter = {k: v.detach().half().contiguous() for k, v in model.adapter.state_dict().items()}
+        save_file(adapter, folder / "pocket_faceid.safetensors")
+    for path in folder.iterdir():
+        path.chmod(0o644)  # safetensors makes its files private

@@ -1,0 +1,44 @@
+"""Inversion of the process: who has code, settings, seed and output looks for a photo that would have given it.
+
+With the seed the whole tool is one known function of the photo, and near the identity in everything but the face: a
+fixed-point iteration, photo <- photo + (output - tool(photo)), is the plain way to solve it.
+"""
+
+import torch
+from torch import Tensor
+
+from ..faces.geometry import face_of_aligned
+from ..faces.recognise import FaceModel
+from ..method.guidance import of_network, of_recorded
+from ..method.trajectory import replay
+from ..method.types import Identity, Plan, Ports
+from .laboratory import BATCH
+from .people import apart, embedded
+
+ROUNDS, STRIDE = 5, 0.7
+
+
+def undone(ports: Ports, made: Tensor, plan: Plan, steering: FaceModel) -> Tensor:
+    """The attacker's guesses (N, 3, H, W) of the photos behind outputs (N, 3, H, W), by the best-fitting round."""
+    return torch.cat([_undone(ports, part, plan, steering) for part in made.split(BATCH)])
+
+
+def _undone(ports: Ports, made: Tensor, plan: Plan, steering: FaceModel) -> Tensor:
+    wanted = ports.encode(made)
+    guess = best = wanted.clone()
+    least = torch.full((len(made),), float("inf"), dtype=wanted.dtype)
+    for _ in range(ROUNDS):
+        who = embedded(steering, face_of_aligned(ports.decode(guess)))
+        error = wanted - _tool(ports, guess, who, plan)
+        miss = error.square().mean((1, 2, 3))
+        best = torch.where((miss < least)[:, None, None, None], guess, best)
+        least = torch.minimum(miss, least)
+        guess = guess + STRIDE * error
+    return ports.decode(best)
+
+
+def _tool(ports: Ports, latents: Tensor, who: Identity, plan: Plan) -> Tensor:
+    """The anonymization as a function of latents, all with one seed's noise."""
+    path = apart(ports, latents, plan)
+    predict = of_network(ports.branches(who, latents, plan.attribute.prompt), plan.guidance)
+    return replay(predict, path, of_recorded(plan.guidance)).to(latents)

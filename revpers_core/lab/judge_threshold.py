@@ -1,0 +1,35 @@
+"""Where judge B's threshold comes from: pairs of rendered strangers. What is measured here ships beside its weights."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ..faces import judge_spec, recognise
+from ..faces.geometry import face_of_aligned
+from ..faces.judge_spec import FAR, LEAST, Description
+from ..metrics.reidentification import threshold_at_far
+from ..pocket import HELD_OUT, JUDGE, world
+
+STRANGERS = 64
+FIRST = HELD_OUT + 500_000
+
+
+def description(strangers: int = STRANGERS) -> Description:
+    """Judge B with threshold and floor as all pairs of rendered strangers have them; some seconds."""
+    model, seeds = recognise.load(JUDGE), range(FIRST, FIRST + strangers)
+    photos = world.render(world.sample(seeds, seeds))
+    likeness = pairs(normalize(model.features(face_of_aligned(photos)), dim=1))
+    threshold, floor = threshold_at_far(likeness, FAR), float(likeness.quantile(LEAST))
+    source = f"FAR {FAR:g} and least {LEAST:.0%} of {len(likeness)} pairs of rendered strangers"
+    return Description(JUDGE.name, round(threshold, 6), round(floor, 6), source, rendered=True)
+
+
+def write() -> None:
+    """Put the description beside the judge's weights, as whoever trains them must."""
+    judge_spec.write(description(), JUDGE.with_suffix(".json"))
+
+
+def pairs(embedded: Tensor) -> Tensor:
+    """Cosine similarities of all pairs of unit embeddings (N, D): (N (N - 1) / 2,)."""
+    count = len(embedded)
+    return (embedded @ embedded.T)[torch.ones(count, count).triu(1) > 0]

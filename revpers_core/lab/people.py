@@ -1,0 +1,91 @@
+"""People for attacks: as many photos of each as an attacker needs, and what the tool makes of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..faces.recognise import FaceModel
+from ..method.anonymize import redo
+from ..method.identity import nobody, scaled
+from ..method.schedule import sigmas, timesteps
+from ..method.trajectory import SeededNoise, Trajectory, invert
+from ..method.types import Identity, Plan, Ports
+from ..metrics.interval import Estimate
+from ..metrics.reidentification import at_rank, ranks_among, verification
+from ..pocket import HELD_OUT, world
+from .laboratory import BATCH
+
+FIRST = 3_000
+SCENES = 80_000_000
+DRAWS = 500
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """``count`` held-out people whom no other measurement uses, from the ``first``-th on."""
+
+    count: int
+    first: int = FIRST
+
+    @property
+    def seeds(self) -> range:
+        return range(HELD_OUT + self.first, HELD_OUT + self.first + self.count)
+
+    def photo(self, number: int) -> Tensor:
+        """(N, 3, 128, 128): the same people, every one in a scene of its own for each number."""
+        return world.render(self._faces(number))
+
+    def _faces(self, number: int) -> world.Faces:
+        return world.sample(self.seeds, [SCENES + 100_000 * number + i for i in range(self.count)])
+
+    @property
+    def attributes(self) -> Tensor:
+        """(N, 3): indices of age, sex and skin, as world.attributes has them."""
+        return world.attributes(self._faces(0))
+
+
+def outputs(ports: Ports, photos: Tensor, plan: Plan) -> Tensor:
+    """What one call a picture with this seed makes: everyone gets the same noise, as on the command line."""
+    made: list[Tensor] = []
+    for part in photos.split(BATCH):
+        path = apart(ports, ports.encode(part), plan)
+        made.append(redo(path, ports.embed(part), ports, plan))
+    return torch.cat(made)
+
+
+def apart(ports: Ports, latents: Tensor, plan: Plan, items: Sequence[int] | None = None) -> Trajectory:
+    """The inversion of latents (B, 4, h, w), all with the noise of a call's first picture unless told."""
+    levels = sigmas(timesteps(plan.steps, plan.skip), ports.sigma)
+    noise = SeededNoise(plan.steps, latents.shape, plan.seed, [0] * len(latents) if items is None else items)
+    return invert(ports.branches(nobody(len(latents)), latents), latents, levels, noise)
+
+
+def seeded(plan: Plan, seed: int) -> Plan:
+    return replace(plan, seed=seed)
+
+
+def embedded(model: FaceModel, faces: Tensor) -> Identity:
+    """Unit embeddings, face or not: an attacker takes what there is."""
+    return scaled(model.features(faces))
+
+
+@dataclass(frozen=True)
+class Matching:
+    """How well probes find their owners: AUC over all pairs, rank 1 and 5 in a gallery of all.
+
+    Chance is AUC .5, rank k in N. Intervals are 95%: bootstrap by person, Wilson's for ranks.
+    """
+
+    auc: Estimate
+    rank1: Estimate
+    rank5: Estimate
+    people: int
+
+
+def matching(similarity: Tensor) -> Matching:
+    """similarity: (N, N) of probe i to person j's gallery entry."""
+    own = torch.eye(len(similarity), dtype=torch.bool)
+    found = ranks_among(similarity, own)
+    return Matching(verification(similarity, own, DRAWS), at_rank(found, 1), at_rank(found, 5), len(similarity))

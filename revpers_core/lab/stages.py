@@ -1,0 +1,241 @@
+"""What each training stage learns: its nets, its losses and the batches they see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..pocket import world
+from ..pocket.vae import VAE
+from ..pocket.vocabulary import VOCABULARY
+from . import data
+from .augment import disturbed, face_input, jittered_input, nobody
+from .loop import Task, averaged
+from .nets import STEPS, Denoiser, Prompts, alphas_cumprod
+from .recognisers import EMBEDDING, UNITS, Judge, Recogniser, Regressors
+from .text import Vocabulary, pad
+
+EYES_AND_MOUTH = ((0.377, 0.469, 0.07), (0.623, 0.469, 0.07), (0.501, 0.718, 0.10))  # x, y, spread in the unit square
+CROP = 64  # pixels, of the VAE's early batches
+MARGIN, SHARPNESS, HARDER = 0.3, 28.0, 0.08
+PRESENT, ABSENT = 10.0, 2.0  # lengths that embeddings of a face reach at least, and of no face at most
+MIN_SNR = 5.0
+KNOWN, SAID_OF_KNOWN, SAID = 0.55, 0.15, 0.7  # shares: with an identity; of those, and of the others, with words
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def placed(net: M, device: torch.device) -> M:
+    """The net on the device, laid out for fast convolutions."""
+    net.to(device)
+    net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (torch's stubs lack this form)
+    return net
+
+
+def packed(x: Tensor) -> Tensor:
+    """The same, laid out for fast convolutions."""
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -> Task:
+    """A CosFace recogniser (Wang et al. 2018): A of the first people, B, another network, of the others. Impostors
+    of the same age, sex and skin count as more alike than they are. Lengths learn where no face is."""
+    torch.manual_seed(2 if judge else 1)
+    net = placed((Judge if judge else Recogniser)(), device)
+    first, last = (data.A_PEOPLE, data.PEOPLE) if judge else (0, data.A_PEOPLE)
+    last = min(last, len(photos) // data.PHOTOS)
+    classes = nn.Linear(EMBEDDING, last - first, bias=False).to(device)
+    kinds = world.attributes(photos.faces)[first * data.PHOTOS : last * data.PHOTOS : data.PHOTOS]
+    group = (kinds @ torch.tensor([10, 5, 1])).to(device)
+    count, absent = 112, 16
+
+    def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
+        ramp = min(1.0, spent / 0.3)
+        index = torch.randint(first * data.PHOTOS, last * data.PHOTOS, (count,), generator=generator)
+        images = photos[index].to(device)
+        faces = disturbed(jittered_input(images, generator, *((0.06, 0.02) if judge else ())), generator)
+        places = torch.randint(len(photos.places), (absent,), generator=generator)
+        empty = nobody(torch.from_numpy(photos.places[places.numpy()]).float().to(device) / 255, generator)
+        x = packed(torch.cat((faces, empty)))
+        f = net(x).float()
+        who = (index // data.PHOTOS - first).to(device)
+        cosine = F.linear(F.normalize(f[:count]), F.normalize(classes.weight)).float()
+        own = F.one_hot(who, last - first).bool()
+        cosine = torch.where(own, cosine - ramp * MARGIN, cosine + ramp * HARDER * (group[who][:, None] == group[None]))
+        length = f.norm(dim=1)
+        missing = 0.05 * F.relu(PRESENT + 2 - length[:count]).mean()
+        imagined = 0.2 * F.relu(length[count:] - ABSENT / 2).mean()
+        return {"cosface": F.cross_entropy(SHARPNESS * cosine, who), "length": missing + imagined}
+
+    return Task("judge" if judge else "recogniser", {"net": net, "classes": classes}, loss, 2e-3, decay=0.02, fast=True)
+
+
+def regressors(photos: data.Photos, device: torch.device) -> Task:
+    """Factors (smooth L1 in units of about their spread) and attributes (cross-entropy) read off whole photographs."""
+    torch.manual_seed(3)
+    net = placed(Regressors(), device)
+    factors = (world.factors(photos.faces) / torch.tensor(UNITS)).to(device)
+    kinds = world.attributes(photos.faces).to(device)
+
+    def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
+        del spent
+        index = torch.randint(len(photos), (96,), generator=generator)
+        x = disturbed(photos[index].to(device) * 2 - 1, generator)
+        read, *logits = net(packed(x / 2 + 0.5))
+        terms = {"factors": 4 * F.smooth_l1_loss(read.float() / net.units, factors[index], beta=0.1)}
+        for i, (name, part) in enumerate(zip(("age", "sex", "skin"), logits, strict=True)):
+            terms[name] = 0.1 * F.cross_entropy(part.float(), kinds[index, i])
+        return terms
+
+    return Task("regressors", {"net": net}, loss, rate=2e-3, decay=0.02, fast=True)
+
+
+def _importance(size: int, device: torch.device) -> Tensor:
+    """(1, 1, size, size) weights of pixels, 1 far from eyes and mouth."""
+    a = (torch.arange(size, device=device) + 0.5) / size
+    y, x = torch.meshgrid(a, a, indexing="ij")
+    spots = [torch.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * s * s)) for u, v, s in EYES_AND_MOUTH]
+    return (1 + 5 * torch.stack(spots).sum(0))[None, None]
+
+
+def _crops(maps: Tensor, generator: torch.Generator) -> Tensor:
+    """A CROP-sized window of each map (B, C, S, S), at random; three of four hold an eye or the mouth."""
+    count, size = len(maps), maps.shape[-1]
+    corner = torch.randint(size - CROP + 1, (count, 2), generator=generator)
+    spot = torch.tensor(EYES_AND_MOUTH)[torch.randint(3, (count,), generator=generator), :2]
+    near = (spot * size - CROP / 2 + 0.3 * CROP * (torch.rand(count, 2, generator=generator) * 2 - 1)).long()
+    picked = torch.where(torch.rand(count, 1, generator=generator) < 0.75, near.clamp(0, size - CROP), corner)
+    return torch.stack([m[:, y : y + CROP, x : x + CROP] for m, (x, y) in zip(maps, picked.tolist(), strict=True)])
+
+
+def _pixel_loss(made: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
+    """Weighted L1, squares and gradients, and the colours of whole 8 x 8 patches, which GroupNorm learns late."""
+    miss = made - wanted
+    edges = sum((weight * F.pad(miss.diff(dim=d), (0, d == 3, 0, d == 2)).abs()).mean() for d in (2, 3))
+    patches = F.avg_pool2d(miss, 8).abs().mean()
+    return (weight * (miss.abs() + 2 * miss.square())).mean() + 0.7 * edges + 2 * patches
+
+
+def _perceiver(state_dir: Path, device: torch.device) -> Recogniser | None:
+    """Recogniser A as far as it is trained."""
+    if not (state_dir / "recogniser").exists():
+        return None
+    net = Recogniser().to(device)
+    net.load_state_dict(averaged(state_dir, "recogniser")["net"])
+    return net.eval().requires_grad_(False)
+
+
+def autoencoder(photos: data.Photos, state_dir: Path, device: torch.device, decoder_only: bool = False) -> Task:
+    """Crops first, whole frames in the last part of the budget, then with recogniser A's features once it exists.
+
+    decoder_only: go on with the averaged VAE as the stage "vae" left it, latents fixed.
+    """
+    torch.manual_seed(4)
+    vae = placed(VAE(), device)
+    if decoder_only:
+        vae.load_state_dict(averaged(state_dir, "vae")["vae"])
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
+    weight = _importance(128, device)
+    perceiver: list[Recogniser | None] = []
+
+    def perceptual(made: Tensor, wanted: Tensor) -> Tensor:
+        if not perceiver:
+            perceiver.append(_perceiver(state_dir, device))
+        if (net := perceiver[0]) is None:
+            return made.new_zeros(())
+        a, b = (net.features(face_input(x / 2 + 0.5)) for x in (made, wanted))
+        return 0.2 * torch.stack([(p - q).abs().mean() / q.abs().mean() for p, q in zip(a, b, strict=True)]).mean()
+
+    def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
+        whole = decoder_only or spent > 0.55
+        x = photos[torch.randint(len(photos), (4 if whole else 12,), generator=generator)].to(device) * 2 - 1
+        w = weight.expand(len(x), -1, -1, -1)
+        if not whole:
+            x, w = _crops(torch.cat((x, w), 1), generator).split((3, 1), 1)
+        x = packed(x)
+        mean, logvar = vae.moments(x)
+        noise = torch.randn(mean.shape, generator=generator).to(device)
+        made = vae.decode(mean + noise * (logvar / 2).exp()).float()
+        terms = {"pixels": _pixel_loss(made, x, w)}
+        if not decoder_only:
+            terms["kl"] = 1e-6 * (mean.square() + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
+        if whole:
+            terms["features"] = perceptual(made, x)
+        return terms
+
+    return Task(
+        "decoder" if decoder_only else "vae", {"vae": vae}, loss, rate=1e-3 if decoder_only else 2e-3, decay=1e-4
+    )
+
+
+class Captions:
+    """Prompts of the training photographs as compact table rows, with words left out or made unknown at random."""
+
+    def __init__(self, vocabulary: Vocabulary, words: list[dict[str, str]]):
+        self.words, self.vocabulary = words, vocabulary
+        self.unknown = next(i for i in range(VOCABULARY) if i not in vocabulary.ids)
+
+    def draw(self, index: list[int], said: list[bool], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(rows (B, 77), end (B,)) of the captions that are said, the others empty. Of a caption up to 90% of the words
+        are left out; any token is unknown in 2%, and unknown words stand before the rest in 10%."""
+        luck = torch.rand(len(index), 9, generator=generator).tolist()
+        lines = [self._line(self.words[i], row) if say else [] for i, row, say in zip(index, luck, said, strict=True)]
+        tokens = pad(lines)
+        end = torch.tensor([len(line) + 1 for line in lines])
+        inside = torch.arange(tokens.shape[1]) < end[:, None]
+        inside[:, 0] = False
+        lost = inside & (torch.rand(tokens.shape, generator=generator) < 0.02)
+        return self.vocabulary.rows[torch.where(lost, self.unknown, tokens)], end
+
+    def _line(self, words: dict[str, str], luck: list[float]) -> list[int]:
+        kept = [word if chance > 0.9 * luck[0] else "" for word, chance in zip(words.values(), luck[1:], strict=False)]
+        parts = [[w for w in kept[:2] if w], *([w] for w in kept[2:] if w)]
+        line = [self.unknown] * (1 + int(luck[8] * 1000) % 3) if luck[8] < 0.1 else []
+        for i, part in enumerate(part for part in parts if part):
+            line += self.vocabulary.phrases[","] if i else []
+            line += [token for phrase in part for token in self.vocabulary.phrases[phrase]]
+        return line
+
+
+def denoiser(photos: data.Photos, latents: Tensor, embeddings: Tensor, device: torch.device) -> Task:
+    """UNet, text encoders and adapter together, noise prediction, min-SNR-5 (Hang et al. 2023).
+
+    latents: (N, 4, 16, 16) scaled; embeddings: (N, 512) unit length. The conditions are those that the method uses:
+    somebody (from another photo) and no words, nobody and words, nobody and no words or zeros; seldom all at once:
+    an identity is learned slowly where the words say most of it.
+    """
+    torch.manual_seed(5)
+    model = placed(Denoiser(), device)
+    captions = Captions(model.vocabulary, world.words(photos.faces))
+    abar = alphas_cumprod()
+    count = 32
+
+    def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
+        del spent
+        index = torch.randint(len(latents), (count,), generator=generator)
+        other = (index + torch.randint(1, data.PHOTOS, (count,), generator=generator)) % data.PHOTOS
+        other = index - index % data.PHOTOS + other
+        luck = torch.rand(count, 3, generator=generator)
+        known = luck[:, 0] < KNOWN
+        said = luck[:, 1] < torch.where(known, SAID_OF_KNOWN, SAID)
+        rows, end = captions.draw(index.tolist(), said.tolist(), generator)
+        identity = torch.where(known[:, None], embeddings[other], 0.0).to(device)
+        t = torch.randint(STEPS, (count,), generator=generator)
+        noise = torch.randn(count, *latents.shape[1:], generator=generator).to(device)
+        keep = (known | said | (luck[:, 2] < 0.5)).float().to(device)
+        text = model.encode(rows.to(device), end.to(device))
+        text = Prompts(text.context * keep[:, None, None], text.pooled * keep[:, None])
+        a = abar[t].to(device)[:, None, None, None]
+        x = a.sqrt() * latents[index].to(device) + (1 - a).sqrt() * noise
+        made = model(packed(x), t.to(device), text, identity)
+        snr = a / (1 - a)
+        return {"noise": ((made.float() - noise).square() * (MIN_SNR / snr).clamp_max(1)).mean()}
+
+    return Task("unet", {"model": model}, loss, rate=1.5e-3)

@@ -1,0 +1,140 @@
+"""How many evaluations of the network does it need? Step counts and ways to save, each by the same measures."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..faces.recognise import FaceModel
+from ..method.anonymize import redo, take_apart
+from ..method.guidance import Interval
+from ..method.schedule import Spacing
+from ..method.settings import PRESETS
+from ..method.types import Plan, Ports
+from ..metrics.interval import Estimate, bootstrap
+from ..pocket.world import FACTORS
+from .laboratory import BATCH, PRESERVED, People, measured, read
+
+COUNTS = (4, 6, 8, 10, 16, 30, 100)
+MOST = COUNTS[-1]
+SAVING = (10, 16)
+"""Step counts at which the other ways to save are tried."""
+MIDDLE = Interval(0.29, 0.63)
+"""Levels of the guidance interval: the middle half of the steps at the paper's skip."""
+
+ABOUT = (
+    "Every way runs on the same photos with the same guidance. Evaluations: pictures that go through the network, in "
+    "both phases together; the paper's code takes 400. Factors kept: mean correlation of expression, gaze, pose and "
+    "light with the truth. Distance: RMS of pixels to the result of 100 steps under another seed, over that of two "
+    "such results; at 1 the difference is no larger than that of another seed. One inversion branch: no words in "
+    "either branch. Guidance in the middle: at the middle half of the steps only, one branch elsewhere.\n"
+)
+
+
+class Way(NamedTuple):
+    """A way to run, and its settings."""
+
+    name: str
+    plan: Plan
+
+
+def ways(plan: Plan) -> list[Way]:
+    """Fewer steps over the same range; then at some step counts what else saves or might help."""
+    told = {preset.steps: f" (preset {name})" for name, preset in PRESETS.items() if preset.skip == plan.skip}
+    found = [Way(f"both branches{told.get(n, '')}", replace(plan, steps=n)) for n in COUNTS]
+    for n in SAVING:
+        few = replace(plan, steps=n)
+        found += [
+            Way("log-SNR spacing", replace(few, spacing=Spacing.LOG_SNR)),
+            Way("one inversion branch", replace(few, one_branch=True)),
+            Way("guidance in the middle", replace(few, interval=MIDDLE)),
+        ]
+    return found
+
+
+class Made(NamedTuple):
+    """images: (N, 3, S, S). evaluations: of the network for a face."""
+
+    images: Tensor
+    evaluations: int
+
+
+def made(photos: Tensor, ports: Ports, plan: Plan, counted: Callable[[], int]) -> Made:
+    """Results of a plan, each photo with noise of its own. counted: evaluations of the network so far."""
+    before, parts = counted(), list[Tensor]()
+    for k, part in enumerate(photos.split(BATCH)):
+        path = take_apart(part, ports, plan, first=k * BATCH)
+        parts.append(redo(path, ports.embed(part), ports, plan))
+    return Made(torch.cat(parts), (counted() - before) // len(photos))
+
+
+def table(
+    people: People, ports: Ports, judge: FaceModel, plan: Plan, counted: Callable[[], int]
+) -> Iterator[dict[str, Any]]:
+    """A row a way: {"way", "steps", "evaluations" a face, metric: Estimate ...}.
+
+    Beside the laboratory's measures: kept, the mean correlation of all factors that should stay; apart, the RMS pixel
+    distance to the result of the most steps under another seed, over the distance of two such results: 1 is as near as
+    the same settings under another seed.
+    """
+    most = replace(plan, steps=MOST)
+    there = {most: made(people.photos, ports, most, counted)}
+    other = made(people.photos, ports, replace(most, seed=plan.seed + 1), counted).images
+    spread = _squares(there[most].images, other)
+    for way in ways(plan):
+        images, evaluations = there.get(way.plan) or made(people.photos, ports, way.plan, counted)
+        distance, row = _squares(images, other), measured(people, images, judge)
+        yield {
+            "way": way.name,
+            "steps": way.plan.steps,
+            "evaluations": evaluations,
+            **row,
+            "kept": kept(people, images),
+            "apart": bootstrap(lambda i, d=distance: float((d[i].mean() / spread[i].mean()).sqrt()), len(images)),
+        }
+
+
+def _squares(a: Tensor, b: Tensor) -> Tensor:
+    return (a - b).square().mean((1, 2, 3))
+
+
+def kept(people: People, images: Tensor) -> Estimate:
+    """Mean correlation of what is read in the images with the true factors, over all that should stay."""
+    columns = [FACTORS.index(name) for name in PRESERVED]
+    seen, true = read(images).factors[:, columns].double(), people.factors[:, columns].double()
+
+    def mean(i: Tensor) -> float:
+        a, b = (part[i] - part[i].mean(0) for part in (seen, true))
+        return float(((a * b).sum(0) / (a.norm(dim=0) * b.norm(dim=0))).mean())
+
+    return bootstrap(mean, len(images))
+
+
+def plot(rows: list[dict[str, Any]]) -> Any:
+    """Privacy, factors and distance over evaluations, bars are 95% intervals."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    shown = (("auc", "does judge B still know them? (AUC)", 0.5), ("kept", "do the factors stay?", None))
+    shown += (("apart", "distance to 100 steps, in seeds", 1.0),)
+    styles = {name: style for style, name in enumerate(dict.fromkeys(_kind(row) for row in rows))}
+    for axes, (name, title, level) in zip(figure.subplots(1, 3), shown, strict=True):
+        for kind, style in styles.items():
+            some = sorted((row for row in rows if _kind(row) == kind), key=lambda row: row["evaluations"])
+            x, found = [row["evaluations"] for row in some], [row[name] for row in some]
+            bars = [[one.value - one.low for one in found], [one.high - one.value for one in found]]
+            look = {"fmt": ("o-", "s", "D", "^")[style], "color": f"C{style}", "label": kind, "capsize": 2}
+            axes.errorbar(x, [one.value for one in found], bars, **look)
+        if level is not None:
+            axes.axhline(level, color="grey", lw=0.8)
+        axes.set(title=title, xlabel="evaluations a face", xscale="log")
+        axes.set_xticks(ticks := [4 * n for n in COUNTS], [str(n) for n in ticks], minor=False)
+        axes.minorticks_off()
+        axes.legend(fontsize=7)
+    return figure
+
+
+def _kind(row: dict[str, Any]) -> str:
+    return row["way"].split(" (")[0]

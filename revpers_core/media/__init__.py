@@ -1,0 +1,1 @@
+"""Whole pictures: reading and writing, everyone in a photo, strength, verdict."""

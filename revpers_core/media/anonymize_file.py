@@ -1,0 +1,167 @@
+"""What the command does with one picture: from file to file, or to a plain sentence why not."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from ..faces.face import Face
+from ..faces.geometry import face_for_recogniser, face_in_aligned
+from ..faces.judges import Judge
+from ..faces.masks import Part
+from ..faces.recognise import FaceModel
+from ..faces.select import Embed, Keep, keeper
+from ..method.anonymize import Anonymized, likeness
+from ..method.trajectory import OnStep, Trajectory
+from ..method.types import Identity, Plan
+from . import images
+from .photo import Again, Done, Tools, Wishes, anonymize_or, nobody_stays
+from .strength import Aim, Look, found, refused, seen_by
+from .verdict import independent, verdict
+
+Detect = Callable[[Tensor], list[Face]]
+
+
+class Pipeline(Protocol):
+    """The host that makes the pictures, as ``hosts.diffusers.ReversePersonalizationPipeline`` is one.
+
+    size: the model's side in pixels. face_model: the recogniser that steers. unet_evaluations: counted so far.
+    """
+
+    unet_evaluations: int
+    face_model: FaceModel
+
+    @property
+    def size(self) -> int: ...
+
+    def embed(self, image: Tensor) -> Identity: ...
+
+    def anonymize(self, image: Tensor, plan: Plan | None = None, on_step: OnStep | None = None) -> Anonymized: ...
+
+    def redo(self, path: Trajectory, who: Identity, plan: Plan, on_step: OnStep | None = None) -> Tensor: ...
+
+    def beginner(self, plan: Plan, on_step: OnStep | None = None) -> Callable[[Tensor, Identity, int], Again]: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for every picture of a call. detect: None where pictures are aligned crops already."""
+
+    pipeline: Pipeline
+    plan: Plan
+    settings: dict[str, Any]
+    is_pocket: bool
+    detect: Detect | None = None
+    judges: Sequence[Judge] = ()
+    no_face: str = "raise"
+    aim: Aim | None = None
+    keep: Keep = nobody_stays
+    keep_parts: tuple[Part, ...] = ()
+    match: bool = False
+
+
+def anonymize_file(job: Job, path: Path, output: Path, on_step: OnStep | None) -> dict[str, Any]:
+    """One picture, from file to file; returns its record. No file is written where anything fails, and one that an
+    earlier call left in its place goes: it would pass for this call's result."""
+    start, before = time.perf_counter(), job.pipeline.unet_evaluations
+    image = images.read(path)
+    output.unlink(missing_ok=True)
+    made, found = crop(job, image, on_step) if job.detect is None else photo(job, job.detect, image, on_step)
+    picture = images.picture(made)
+    images.write_png(images.marked(picture) if job.is_pocket else picture, output)
+    return {
+        "image": str(path),
+        "output": str(output),
+        "unet_evaluations": job.pipeline.unet_evaluations - before,
+        "seconds": round(time.perf_counter() - start, 2),
+        **found,
+        "settings": job.settings,
+    }
+
+
+def crop(job: Job, image: Tensor, on_step: OnStep | None) -> tuple[Tensor, dict[str, Any]]:
+    """An aligned square crop made into somebody else, looked at by the judges, and what was seen of it."""
+    if job.aim and not job.judges:
+        raise ValueError("a target needs a judge that says when a face is strange enough: give one")
+    source = images.resized(square(image), job.pipeline.size)
+    result = job.pipeline.anonymize(source[None], job.plan, on_step)
+    face = face_in_aligned(source)
+    before = [judge.embed(source, face) for judge in job.judges]
+
+    def make(guidance: float) -> Tensor:
+        if guidance == job.plan.guidance:
+            return result.image
+        return job.pipeline.redo(result.path, result.source, replace(job.plan, guidance=guidance), on_step)
+
+    def look(made: Tensor) -> Look:
+        now = [judge.embed(made[0], face) for judge in job.judges]
+        return seen_by(job.judges, before, now, job.aim, likeness(result.source, made, job.pipeline.embed))
+
+    tried = found(make, look, job.plan.guidance, job.aim)
+    if tried.made is None:
+        raise refused(1, tried.tries, job.aim)
+    return tried.made[0], {
+        "guidance": tried.guidance,
+        "similarity_null": likeness(result.source, result.reconstruction, job.pipeline.embed),
+        "similarity_after": likeness(result.source, tried.made, job.pipeline.embed),
+        "verdict": verdict(job.judges, independent(job.judges, before, result.source)),
+    }
+
+
+def photo(job: Job, detect: Detect, image: Tensor, on_step: OnStep | None) -> tuple[Tensor, dict[str, Any]]:
+    """Everyone in a photo made into somebody else, looked at again, and what was seen of each."""
+    begin = job.pipeline.beginner(job.plan, on_step)
+    tools = Tools(detect, embedder(job.pipeline), begin, job.pipeline.size, job.judges)
+    wishes = Wishes(job.plan.guidance, job.keep, job.keep_parts, job.match, job.aim)
+    done: Done = anonymize_or(job.no_face, image, tools, wishes)
+    return done.image, {
+        "similarity_null": None,
+        "similarity_after": max((s for one in done.faces if (s := one["similarity_after"]) is not None), default=None),
+        "verdict": _verdict(job, done),
+        "faces": done.faces,
+        "kept": done.kept,
+    }
+
+
+def _verdict(job: Job, done: Done) -> str:
+    if done.faces:
+        return max((one["verdict"] for one in done.faces), key=lambda said: said.startswith("unverified"))
+    return "everyone was kept: nothing is anonymized" if done.kept else f"no face: {job.no_face}"
+
+
+def embedder(pipeline: Pipeline) -> Embed:
+    """Who a face in a photo is to the recogniser that steers the run."""
+    return lambda photo, face: pipeline.face_model.identify(face_for_recogniser(photo, face)[None])
+
+
+def keeping(references: Sequence[Path], likeness: float, detect: Detect, embed: Embed) -> Keep:
+    """Leaves those alone who are on the reference photos, from a cosine similarity of ``likeness`` on."""
+    photos = [images.read(path) for path in references]
+    return keeper(photos, [detect(photo) for photo in photos], embed, likeness)
+
+
+def square(image: Tensor) -> Tensor:
+    """The picture (3, S, S), or ValueError where it is not square."""
+    height, width = image.shape[-2:]
+    if height != width:
+        raise ValueError(
+            f"it is {width} x {height} pixels, but without a --detector the input must be an aligned square crop of "
+            "one face: crop it to a square with the upright face in its middle, chin to hairline about two thirds of "
+            "the side, or give a detector"
+        )
+    return image
+
+
+def describe(faces: Sequence[Face]) -> list[dict[str, Any]]:
+    """Faces as plain numbers, to 2 digits: box [x0, y0, x1, y1], points 5 x 2, score."""
+    return [
+        {
+            "box": [round(v, 2) for v in face.box],
+            "points": [[round(v, 2) for v in point] for point in face.points.tolist()],
+            "score": round(face.score, 4),
+        }
+        for face in faces
+    ]

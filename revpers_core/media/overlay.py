@@ -1,0 +1,24 @@
+"""The faces that were found, drawn over the image and numbered."""
+
+from collections.abc import Sequence
+
+from PIL import ImageDraw, ImageFont
+from torch import Tensor
+
+from ..faces.face import Face
+from . import images
+
+COLOUR = (255, 196, 0)
+
+
+def overlay(image: Tensor, faces: Sequence[Face]) -> Tensor:
+    """The image (3, H, W) with box, points and number (1 for the first) of every face."""
+    picture = images.picture(image)
+    draw, unit = ImageDraw.Draw(picture), max(2, min(picture.size) // 300)
+    for number, face in enumerate(faces, 1):
+        draw.rectangle(face.box, outline=COLOUR, width=unit)
+        for x, y in face.points.tolist():
+            draw.ellipse((x - unit, y - unit, x + unit, y + unit), fill=COLOUR)
+        font = ImageFont.load_default(size=max(12, round((face.box[3] - face.box[1]) / 5)))
+        draw.text(face.box[:2], str(number), font=font, fill=COLOUR, stroke_width=unit, stroke_fill="black")
+    return images.tensor(picture)

@@ -1,0 +1,248 @@
+"""A whole photo: everyone in it is found, made into somebody else, put back, and looked at again. Fails closed."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from ..faces.face import Face
+from ..faces.geometry import cut
+from ..faces.judges import Judge
+from ..faces.masks import Part, change_mask
+from ..faces.merge import meet, same_face
+from ..faces.paste import footprint, paste, within
+from ..faces.select import Keep
+from ..method.anonymize import likeness
+from ..method.types import Identity, NoFaceError
+from .strength import STRONGER, Aim, Look, StillRecognisedError, found, refused, seen_by
+from .verdict import independent, verdict
+
+ROUNDS = 2
+"""Whoever the look at the finished picture still finds is done again in the second, and is an error after it."""
+
+Again = Callable[[float], Tensor]
+"""guidance -> the crop (1, 3, S, S) of somebody else; the inversion behind it is made once."""
+
+
+def nobody_stays(photo: Tensor, faces: list[Face]) -> list[Face]:
+    """The usual wish: everyone becomes somebody else."""
+    del photo, faces
+    return []
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the path needs. ``begin(crop (1, 3, S, S), identity, index)`` takes a face apart; index tells its noise from
+    the other faces'. size: the model's side in pixels. judges: recognisers that take no part otherwise."""
+
+    detect: Callable[[Tensor], list[Face]]
+    embed: Callable[[Tensor, Face], Identity]
+    begin: Callable[[Tensor, Identity, int], Again]
+    size: int
+    judges: Sequence[Judge] = ()
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user wants of a photo.
+
+    guidance: below 0. aim: look for the weakest guidance that does, from that one on; needs judges. keep: these faces
+    stay as they are (by default nobody's). keep_parts: parts of a face that do. match: fit colours to the surround.
+    where: (1, H, W), above 0 where the photo may change; None for everywhere.
+    """
+
+    guidance: float
+    keep: Keep = nobody_stays
+    keep_parts: tuple[Part, ...] = ()
+    match: bool = False
+    aim: Aim | None = None
+    where: Tensor | None = None
+
+
+class Done(NamedTuple):
+    """image: (3, H, W). mask: (1, H, W), where it may have changed. faces: a plain record each, without embeddings.
+    kept: box and score of those who stay."""
+
+    image: Tensor
+    mask: Tensor
+    faces: list[dict[str, Any]]
+    kept: list[dict[str, Any]]
+
+
+class _Seat(NamedTuple):
+    """Somebody who was there: who that was to the recogniser that steers the run and to each judge, the guidance of the
+    face that is there now, and its likeness."""
+
+    face: Face
+    who: Identity
+    source: Sequence[Tensor]
+    guidance: float
+    after: float | None = None
+
+
+class _Work(NamedTuple):
+    """The picture so far, its mask, who was in it, and how many faces were taken apart for it."""
+
+    image: Tensor
+    mask: Tensor
+    seats: tuple[_Seat, ...] = ()
+    begun: int = 0
+
+
+def anonymize_photo(photo: Tensor, tools: Tools, wishes: Wishes) -> Done:
+    """Everyone in a photo (3, H, W) in [0, 1] but those to keep.
+
+    Raises NoFaceError where nobody is found, ValueError for a face that the recogniser cannot read or the wishes leave
+    as it is, and StillRecognisedError where a judge still knows someone in the finished picture or a face is left over
+    after two rounds: a photo with a face that was missed is never handed back.
+    """
+    if wishes.guidance >= 0:
+        raise ValueError(f"guidance must be below 0 to lead away from the person, got {wishes.guidance:g}")
+    if wishes.aim and not tools.judges:
+        raise ValueError("a target needs a judge that says when a face is strange enough: give one")
+    faces = tools.detect(photo)
+    if not faces:
+        raise NoFaceError("no face was found in the image: nothing is handed back")
+    try:
+        return _everyone(photo, faces, tools, wishes)
+    except NoFaceError as error:  # somebody is there: the photo must not pass for one without a face
+        raise ValueError(f"a face was found, but {error}") from error
+
+
+def _everyone(photo: Tensor, faces: list[Face], tools: Tools, wishes: Wishes) -> Done:
+    kept = wishes.keep(photo, faces)
+    missed = [face for face in faces if not any(face is one for one in kept)]
+    known: list[tuple[_Seat, tuple[str, ...]]] = []
+    work = _Work(photo, photo.new_zeros(1, *photo.shape[-2:]))
+    for _ in range(ROUNDS):
+        for seat, _ in known:
+            rest = tuple(one for one in work.seats if one is not seat)
+            stronger = replace(wishes, guidance=seat.guidance * STRONGER, aim=None)
+            work = _without(seat, work._replace(seats=rest), tools, stronger)
+        for face in missed:
+            work = _without(_seated(photo, face, tools, wishes), work, tools, wishes)
+        there = tools.detect(work.image)
+        handled = [*kept, *(seat.face for seat in work.seats)]
+        missed = [face for face in there if not any(same_face(face, one) for one in handled)]
+        seen = [(seat, _known(work.image, seat, there, tools)) for seat in work.seats]
+        known = [(seat, names) for seat, names in seen if names]
+        if not missed and not known:
+            stay = [{"box": list(face.box), "score": face.score} for face in kept]
+            return Done(work.image, work.mask, [_told(seat, tools.judges) for seat in work.seats], stay)
+    raise StillRecognisedError(_left(missed, [(seat.face, names) for seat, names in known]))
+
+
+def anonymize_or(otherwise: str, photo: Tensor, tools: Tools, wishes: Wishes) -> Done:
+    """The same; for a photo in which nobody is found, ``otherwise``: "raise", "blur" it whole, or let it "pass"."""
+    try:
+        return anonymize_photo(photo, tools, wishes)
+    except NoFaceError:
+        if otherwise == "raise":
+            raise
+        if otherwise == "pass":
+            logging.warning("no face was found in an image: it passes as it is, as asked")
+            return Done(photo, photo.new_zeros(1, *photo.shape[-2:]), [], [])
+        return Done(blurred(photo), photo.new_ones(1, *photo.shape[-2:]), [], [])
+
+
+def blurred(photo: Tensor, cells: int = 8) -> Tensor:
+    """The photo (3, H, W) averaged over ``cells`` cells on its shorter side, smoothed: nothing to recognise."""
+    height, width = photo.shape[-2:]
+    scale = cells / min(height, width)
+    small = interpolate(photo[None], (max(1, round(height * scale)), max(1, round(width * scale))), mode="area")
+    return interpolate(small, (height, width), mode="bicubic", align_corners=False)[0].clamp(0, 1)
+
+
+def _seated(photo: Tensor, face: Face, tools: Tools, wishes: Wishes) -> _Seat:
+    """Who is there, before anything changes."""
+    try:
+        who = tools.embed(photo, face)
+    except NoFaceError as error:
+        raise ValueError(
+            f"a face was found at {_at(face)}, but the recogniser cannot tell whose: raise min_score if it is none, "
+            "else give a clearer photo"
+        ) from error
+    return _Seat(face, who, [judge.embed(photo, face) for judge in tools.judges], wishes.guidance)
+
+
+def _without(seat: _Seat, work: _Work, tools: Tools, wishes: Wishes) -> _Work:
+    """The picture without this face. The crop is cut from the picture so far: where two faces overlap, nothing of the
+    first one's original comes back with the second."""
+    crop = cut(work.image, seat.face, tools.size)
+    where = change_mask(crop, wishes.keep_parts, wishes.where)
+    again = tools.begin(crop.pixels[None], seat.who, work.begun)
+
+    def make(guidance: float) -> Tensor:
+        made = paste(work.image, crop, again(guidance)[0], where, match=wishes.match)
+        return within(made, work.image, wishes.where)
+
+    def look(image: Tensor) -> Look:
+        """Pose stays, so the face's points serve both pictures."""
+        return _look(image, seat, seat.face, tools, wishes.aim)
+
+    result = found(make, look, wishes.guidance, wishes.aim)
+    if result.made is None:
+        raise refused(len(work.seats) + 1, result.tries, wishes.aim)
+    reached = within(footprint(work.image, crop, where), torch.zeros_like(work.mask), wishes.where)
+    now = seat._replace(guidance=result.guidance, after=_alike(result.made, seat, seat.face, tools))
+    return _Work(result.made, torch.maximum(work.mask, reached), (*work.seats, now), work.begun + 1)
+
+
+def _alike(image: Tensor, seat: _Seat, place: Face, tools: Tools) -> float | None:
+    return likeness(seat.who, image, lambda one: tools.embed(one, place))
+
+
+def _look(image: Tensor, seat: _Seat, place: Face, tools: Tools, aim: Aim | None = None) -> Look:
+    now = [judge.embed(image, place) for judge in tools.judges]
+    return seen_by(tools.judges, seat.source, now, aim, _alike(image, seat, place, tools))
+
+
+def _known(image: Tensor, seat: _Seat, there: Sequence[Face], tools: Tools) -> tuple[str, ...]:
+    """Who still takes somebody in the finished picture for that one: at the old place, or at a face found around it."""
+    places = [seat.face, *(face for face in there if meet(face, seat.face))]
+    names = (name for place in places for name in _look(image, seat, place, tools).by)
+    return tuple(dict.fromkeys(names))
+
+
+def _told(seat: _Seat, judges: Sequence[Judge]) -> dict[str, Any]:
+    return {
+        "box": list(seat.face.box),
+        "score": seat.face.score,
+        "guidance": seat.guidance,
+        "similarity_after": seat.after,
+        "verdict": verdict(judges, independent(judges, seat.source, seat.who)),
+    }
+
+
+def _left(missed: Sequence[Face], known: Sequence[tuple[Face, tuple[str, ...]]]) -> str:
+    """Why the finished picture is not handed back."""
+    said = [
+        f"the face at {_at(face)} is still recognised by {', '.join(by)}: use stronger guidance" for face, by in known
+    ]
+    if missed:
+        places = ", ".join(map(_at, missed))
+        said.append(f"{len(missed)} faces still turn up after the second look, at {places}: crop these by hand")
+    return "; ".join(said)
+
+
+def _at(face: Face) -> str:
+    x0, y0, x1, y1 = face.box
+    return f"({(x0 + x1) / 2:.0f}, {(y0 + y1) / 2:.0f})"
+
+
+def summary(done: Done) -> str:
+    """One sentence for people: how many became somebody else, and who has looked at them since."""
+    if not done.faces and not done.kept:
+        blurred_whole = bool(done.mask.any())
+        return f"no face was found: the picture is {'blurred whole' if blurred_whole else 'as it was'}"
+    left = f", {len(done.kept)} left alone as asked" if done.kept else ""
+    said = "; ".join(sorted({str(one["verdict"]) for one in done.faces}))
+    return f"{_faces(len(done.faces))} somebody else now{left}{': ' if said else ''}{said}"
+
+
+def _faces(count: int) -> str:
+    return f"{count} face is" if count == 1 else f"{count} faces are"

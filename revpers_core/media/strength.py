@@ -1,0 +1,151 @@
+"""How strong guidance must be for a face: tried along one inversion until the judges are content. Fails closed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, NamedTuple, TypeVar
+
+from torch import Tensor
+
+from ..faces.judges import Judge
+from ..method.identity import SAME
+
+STRONGER = 1.5
+"""What guidance is multiplied with for a face that a judge still recognises."""
+WEAKEST, STRONGEST = 1.0, 30.0
+"""Bounds of |guidance| in a search: hardly anything changes below, and far above pictures break."""
+NEAR = 0.25
+"""A search ends where what is too weak and what is strong enough are nearer to each other than this."""
+
+
+class Seen(Enum):
+    """What the judges make of a result: still the person; somebody else; less like the person than strangers are."""
+
+    KNOWN = "known"
+    RIGHT = "right"
+    BEYOND = "beyond"
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Asks for the weakest guidance that does.
+
+    margin: how far below each judge's threshold the likeness must be, as a share of the way from there to its floor,
+    [0, 1). tries: the budget of samplings a face, 1 or more.
+    """
+
+    margin: float = 0.2
+    tries: int = 8
+
+    def __post_init__(self):
+        if not 0 <= self.margin < 1:
+            raise ValueError(f"the margin of a target must be at least 0 and below 1, got {self.margin}")
+        if self.tries < 1:
+            raise ValueError(f"a target needs 1 or more tries, got {self.tries}")
+
+
+class Look(NamedTuple):
+    """What the judges make of a result, and the names of those who say so."""
+
+    seen: Seen
+    by: tuple[str, ...]
+
+
+class Try(NamedTuple):
+    """guidance: below 0; and what the judges made of its result."""
+
+    guidance: float
+    seen: Seen
+    by: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.guidance:g}: {self.seen.value}{' by ' if self.by else ''}{', '.join(self.by)}"
+
+
+Made = TypeVar("Made")
+
+
+class Found(NamedTuple, Generic[Made]):
+    """The result that is handed back, None where no try was right, and the tries in their order."""
+
+    made: Made | None
+    guidance: float
+    tries: list[Try]
+
+
+def found(
+    make: Callable[[float], Made], look: Callable[[Made], Look], guidance: float, aim: Aim | None = None
+) -> Found[Made]:
+    """The weakest right result among those tried; ``make`` samples at a guidance along an inversion that is there."""
+    tries: list[Try] = []
+    best: Found[Made] = Found(None, guidance, tries)
+    following: float | None = guidance
+    while following is not None:
+        made = make(following)
+        seen = look(made)
+        tries.append(Try(following, *seen))
+        if seen.seen is Seen.RIGHT and (best.made is None or following > best.guidance):
+            best = Found(made, following, tries)
+        following = next_guidance(tries, aim)
+    return best
+
+
+def next_guidance(tries: Sequence[Try], aim: Aim | None) -> float | None:
+    """What to try next, None for no more.
+
+    Without an aim, ``STRONGER`` once where a face is still known. With one, bisection of |guidance| between the
+    strongest that was too weak and the weakest that was strong enough.
+    """
+    if aim is None:
+        return tries[0].guidance * STRONGER if len(tries) == 1 and tries[0].seen is Seen.KNOWN else None
+    if len(tries) >= aim.tries:
+        return None
+    weak = max((-one.guidance for one in tries if one.seen is Seen.KNOWN), default=WEAKEST)
+    strong = min((-one.guidance for one in tries if one.seen is not Seen.KNOWN), default=None)
+    if strong is None:
+        return -min(weak * STRONGER, STRONGEST) if weak < STRONGEST else None
+    return -(weak + strong) / 2 if strong - weak > NEAR else None
+
+
+def seen_by(
+    judges: Sequence[Judge],
+    source: Sequence[Tensor],
+    now: Sequence[Tensor],
+    aim: Aim | None = None,
+    steered: float | None = None,
+) -> Look:
+    """What the judges make of a face, from its embeddings (one a judge) before and after.
+
+    steered: its likeness as the recogniser that steered the run sees it. That one is easily content, so it is asked
+    only whether the face is the SAME.
+
+    KNOWN where any judge's likeness is not surely below its threshold (NaN included), else BEYOND where, under an aim,
+    any is below its floor.
+    """
+    likeness = [(judge, judge.similarity(a, b)) for judge, a, b in zip(judges, source, now, strict=True)]
+    known = tuple(judge.name for judge, value in likeness if not value < _limit(judge, aim))
+    if steered is not None and steered >= SAME:
+        known += ("the recogniser that steered the run",)
+    if known:
+        return Look(Seen.KNOWN, known)
+    beyond = tuple(judge.name for judge, value in likeness if aim and value < judge.rule.floor)
+    return Look(Seen.BEYOND if beyond else Seen.RIGHT, beyond)
+
+
+def _limit(judge: Judge, aim: Aim | None) -> float:
+    return judge.rule.threshold - (aim.margin if aim else 0.0) * (judge.rule.threshold - judge.rule.floor)
+
+
+class StillRecognisedError(ValueError):
+    """A judge still takes a face for its source, or a face was missed: nothing is handed back."""
+
+
+def refused(number: int, tries: Sequence[Try], aim: Aim | None) -> StillRecognisedError:
+    """Why the face of this number is not handed back."""
+    if aim is None:
+        names = ", ".join(tries[-1].by)
+        return StillRecognisedError(f"face {number} is still recognised by {names}: use stronger guidance")
+    return StillRecognisedError(
+        f"face {number}: no guidance was found at which every judge takes it for a stranger ("
+        f"{'; '.join(map(str, tries))}): use a smaller margin, another seed or fewer judges"
+    )

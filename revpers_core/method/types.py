@@ -1,0 +1,134 @@
+"""Frozen records, checked once, and the ports through which the core reaches a host's networks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from .guidance import ALWAYS, Interval, needed
+from .schedule import PAPER_SKIP, PAPER_STEPS, Spacing, sigmas, timesteps
+from .trajectory import Branches, Need
+
+PAPER_GUIDANCE = -10.0
+
+
+class NoFaceError(ValueError):
+    """No face was found where one must be: nothing is handed back, so that nobody takes it for anonymized."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who someone is to the conditioning recogniser.
+
+    embedding: (B, 512) float32, unit length times the scale that was asked for; zero is nobody (the null identity).
+    It recognises people: keep it as private as the photo.
+    """
+
+    embedding: Tensor
+
+    def __post_init__(self):
+        if self.embedding.ndim != 2 or self.embedding.shape[1] != 512:
+            raise ValueError(f"Identity.embedding must be (B, 512), got {tuple(self.embedding.shape)}")
+        if not torch.isfinite(self.embedding).all():
+            raise ValueError("Identity.embedding holds NaN or infinite values: the face model cannot be used")
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """Who the new face may look like, in words; empty words leave it open.
+
+    age: e.g. "young". sex: e.g. "woman". look: e.g. "freckles, red hair". text: anything else, put last.
+    """
+
+    age: str = ""
+    sex: str = ""
+    look: str = ""
+    text: str = ""
+
+    @property
+    def prompt(self) -> str:
+        """The words as one prompt, e.g. "old woman, dark skin, smiling"; empty when nothing is said."""
+        who = " ".join(filter(None, (self.age.strip(), self.sex.strip())))
+        return ", ".join(filter(None, (who, self.look.strip(), self.text.strip())))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of a run; the defaults are the paper's.
+
+    steps: 2 or more, per phase. skip: [0, 1), part of the schedule left out. guidance: any finite number, negative
+    leads away from the person. seed: >= 0; with the settings and the output it helps to undo the run, so keep it.
+    spacing: how the steps lie between the first level and the last. one_branch: nobody's inversion without any words
+    in either branch, which are then the same and cost one evaluation a step; the replay's conditional branch is
+    wordless too. Another result than the paper's. interval: levels at which guidance acts, in both phases.
+    at_once: inversion steps a network call; 0 takes as many as memory allows where only rounding changes (a float32
+    network), else one. In half precision more than one is another result (docs/benchmarks.md).
+    """
+
+    steps: int = PAPER_STEPS
+    skip: float = PAPER_SKIP
+    guidance: float = PAPER_GUIDANCE
+    seed: int = 0
+    attribute: Attribute = field(default_factory=Attribute)
+    at_once: int = 0
+    spacing: Spacing = Spacing.TIME
+    one_branch: bool = False
+    interval: Interval = ALWAYS
+
+    def __post_init__(self):
+        if not 0 <= self.interval.low < self.interval.high:
+            raise ValueError(f"the interval of guidance must be 0 <= low < high, got {tuple(self.interval)}")
+        if self.at_once < 0:
+            raise ValueError(f"at_once must be 0 (as many as fit) or more, got {self.at_once}")
+        if not isfinite(self.guidance):
+            raise ValueError(f"guidance must be a finite number, got {self.guidance}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+
+    def levels(self, sigma_of: Callable[[int], float]) -> tuple[float, ...]:
+        """The run's sigmas by a model's noise schedule, one more than its steps."""
+        return sigmas(timesteps(self.steps, self.skip, self.spacing, sigma_of), sigma_of)
+
+    def inversion_needs(self, sigma: float) -> Need:
+        """The branches that the inversion runs at a level: any guidance must be possible later where there is any."""
+        if self.one_branch:
+            return Need.UNCOND
+        return needed(self.interval.at(sigma, PAPER_GUIDANCE))
+
+
+class Ports(Protocol):
+    """What the main path needs of a host. Images are (B, 3, H, W) float32 in [0, 1]; latents (B, 4, H/8, W/8)."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks compute."""
+        ...
+
+    def embed(self, image: Tensor) -> Identity:
+        """One face an image; raises NoFaceError."""
+        ...
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Latents at the VAE's mode, in the model's scale."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor: ...
+
+    def sigma(self, timestep: int) -> float: ...
+
+    def at_once(self, latents: Tensor, wanted: int = 0) -> int:
+        """Inversion steps a call of the network for such latents; where 0 is wanted as many as fit, 1 where more than
+        that is lossy."""
+        ...
+
+    def faces_at_once(self, shape: Sequence[int]) -> int:
+        """Faces that share a call of the network, for latents of ``shape`` (B, 4, h, w)."""
+        ...
+
+    def branches(self, identity: Identity, latents: Tensor, prompt: str = "", *, wordless: bool = False) -> Branches:
+        """The network: cond = encoded "" (zeros when wordless) and the identity, uncond = the prompt (zeros when empty)
+        and nobody."""
+        ...
