@@ -15,9 +15,9 @@ from ..revpers_core.faces.insightface import as_detectors, as_face_model
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts.comfy_progress import Progress, interruptible
 from ..revpers_core.media import photo
-from ..revpers_core.media.strength import Aim
+from ..revpers_core.media.strength import Target
 from ..revpers_core.method.schedule import PAPER_SKIP, PAPER_STEPS
-from ..revpers_core.method.settings import CUSTOM, chosen
+from ..revpers_core.method.settings import CUSTOM, resolve_preset
 from ..revpers_core.method.types import PAPER_GUIDANCE, Attribute
 from . import sockets
 from .faces import to_comfy, to_core, to_core_masks
@@ -65,7 +65,7 @@ class AttributePrompt(io.ComfyNode):
             )
         said = Attribute("" if age == ANY else age, "" if sex == ANY else sex, look, text).prompt
         positive = clip.encode_from_tokens_scheduled(clip.tokenize(""))
-        attribute = clip.encode_from_tokens_scheduled(clip.tokenize(said)) if said else host.zeroed(positive)
+        attribute = clip.encode_from_tokens_scheduled(clip.tokenize(said)) if said else host.zero_out(positive)
         return io.NodeOutput(positive, attribute)
 
 
@@ -135,10 +135,10 @@ class NullIDInvertDPMPP(io.ComfyNode):
         cls, model, adapter, positive, latent, steps: int, skip: float, seed: int, preset: str = CUSTOM,
         at_once: int = 0,
     ) -> io.NodeOutput:  # fmt: skip
-        steps, skip = chosen(preset, steps, skip)
+        steps, skip = resolve_preset(preset, steps, skip)
         levels = host.levels(model, steps, skip)
         callback = latent_preview.prepare_callback(model, steps)
-        return io.NodeOutput(host.invert(model, adapter, positive, latent, levels, seed, callback, at_once))
+        return io.NodeOutput(host.invert_latent(model, adapter, positive, latent, levels, seed, callback, at_once))
 
 
 class NegativeIDGuidanceSampler(io.ComfyNode):
@@ -183,7 +183,7 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
         cls, model, adapter, identity, trajectory, attribute, guidance: float, strength: float = 1.0
     ) -> io.NodeOutput:
         callback = latent_preview.prepare_callback(model, trajectory.path.steps)
-        latent = host.replay(model, adapter, identity, trajectory, attribute, guidance * strength, callback)
+        latent = host.sample_latent(model, adapter, identity, trajectory, attribute, guidance * strength, callback)
         samples = latent["samples"].to(comfy.model_management.intermediate_device())
         return io.NodeOutput({**latent, "samples": samples})
 
@@ -337,24 +337,24 @@ class AnonymizeFaces(io.ComfyNode):
             raise ValueError("image: the batch is empty: connect at least one image")
         allowed, detectors = to_core_masks(mask, photos), interruptible(as_detectors(detector))
         search = detect.Search(min_score=min_score, smallest=smallest)
-        levels = host.levels(model, *chosen(preset, steps, skip))
-        tools = photo.Tools(
+        levels = host.levels(model, *resolve_preset(preset, steps, skip))
+        tools = photo.PhotoPorts(
             detect=lambda one: detect.find_faces(one, detectors, search),
             embed=lambda one, face: recogniser.identify(face_for_recogniser(one, face)[None]),
-            begin=host.beginner(model, vae, adapter, (positive, attribute), levels, seed, progress.on_step),
+            invert_face=host.face_inverter(model, vae, adapter, (positive, attribute), levels, seed, progress.on_step),
             size=size,
             judges=judge,
         )
         references = [] if keep is None else list(to_core(keep))
-        wishes = photo.Wishes(
+        wishes = photo.PhotoOptions(
             guidance=PAPER_GUIDANCE * strength,
-            keep=select.keeper(references, [tools.detect(one) for one in references], tools.embed, likeness),
+            keep=select.keep_people(references, [tools.detect(one) for one in references], tools.embed, likeness),
             keep_parts=("eyes", "mouth") if keep_eyes_and_mouth else (),
             match=match_colour,
-            aim=Aim(target) if target else None,
+            aim=Target(target) if target else None,
         )
         watched = progress.watching(tools)
-        done: list[photo.Done] = []
+        done: list[photo.PhotoResult] = []
         for i, one in enumerate(progress.over(photos)):
             try:
                 done.append(photo.anonymize_or(no_face, one, watched, replace(wishes, where=allowed[i])))

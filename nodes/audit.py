@@ -3,7 +3,7 @@
 import torch
 from comfy_api.latest import io
 
-from ..revpers_core.audit.compare import Pair, look
+from ..revpers_core.audit.compare import ImagePair, compare
 from ..revpers_core.audit.picture import audit_picture
 from ..revpers_core.audit.report import report
 from ..revpers_core.faces import detect
@@ -56,9 +56,9 @@ class Audit(io.ComfyNode):
                 f"results has {len(results)} images for {len(originals)} originals: connect those of these"
             )
         made = [*to_core(results), *[None] * (len(originals) - len(results))]
-        pairs = [Pair(f"image {i}", *pair) for i, pair in enumerate(zip(to_core(originals), made, strict=True), 1)]
+        pairs = [ImagePair(f"image {i}", *pair) for i, pair in enumerate(zip(to_core(originals), made, strict=True), 1)]
         detectors = None if detector is None else interruptible(as_detectors(detector))
         search = None if detectors is None else lambda image: detect.find_faces(image, detectors)
-        found = report(look(pairs, judge, search), judge)
-        picture = torch.stack([pictures.tensor(audit_picture(found))])
+        found = report(compare(pairs, judge, search), judge)
+        picture = torch.stack([pictures.from_pil(audit_picture(found))])
         return io.NodeOutput(to_comfy(picture), found.verdict, found.json(), found.table)

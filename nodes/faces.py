@@ -200,7 +200,7 @@ class SelectFaces(io.ComfyNode):
             def embed(photo, face):
                 return recogniser.identify(geometry.face_for_recogniser(photo, face)[None])
 
-            keep = select.keeper(to_core(references), references_faces, embed, likeness)
+            keep = select.keep_people(to_core(references), references_faces, embed, likeness)
             others = [keep(photo, found) for found, photo in zip(faces, to_core(image), strict=True)]
             return io.NodeOutput(without(faces, others), others)
         choose = {
@@ -253,7 +253,7 @@ class CropFaces(io.ComfyNode):
         if len(photos) != len(faces):
             raise ValueError(f"got {len(photos)} images and faces of {len(faces)}: connect the same images")
         places = [
-            (i, geometry.cut(photo, face, size))
+            (i, geometry.crop_face(photo, face, size))
             for i, (photo, found) in enumerate(zip(photos, faces, strict=True))
             for face in found
         ]

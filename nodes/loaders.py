@@ -211,8 +211,8 @@ class LoadJudge(io.ComfyNode):
         if model_name == DLIB:
             return io.NodeOutput((*also, judges.dlib_judge()))
         if model_name == POCKET:
-            return io.NodeOutput((*also, judge_spec.described(pocket.JUDGE)))
-        judge = judge_spec.first_described(_files(model_name))
+            return io.NodeOutput((*also, judge_spec.load_judge(pocket.JUDGE)))
+        judge = judge_spec.load_first_judge(_files(model_name))
         if not judge.rule.measured and threshold != judge.rule.threshold:
             judge = replace(
                 judge, rule=replace(judge.rule, threshold=threshold, source="set on the node", measured=True)

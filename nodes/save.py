@@ -50,7 +50,7 @@ class Save(io.ComfyNode):
         saved = []
         for i, one in enumerate(to_core(image)):
             file = f"{name}_{counter + i:05}_.png"
-            images.write_png(images.picture(one), Path(folder) / file, info)
+            images.write_png(images.to_pil(one), Path(folder) / file, info)
             saved.append({"filename": file, "subfolder": subfolder, "type": "output"})
         return io.NodeOutput(ui={"images": saved})
 

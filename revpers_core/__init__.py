@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Attribute", "Identity", "NoFaceError", "Plan", "ReversePersonalizationPipeline", "images"]
 
 _HOMES = {
+    "images": "media",
     "Attribute": "method.types",
     "Identity": "method.types",
     "NoFaceError": "method.types",

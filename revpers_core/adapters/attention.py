@@ -25,7 +25,7 @@ class ImageProjection(nn.Module):
         return self.norm(self.proj(embedding).unflatten(-1, (TOKENS, self.context)))
 
 
-class IdentityKV(nn.Module):
+class KVProjection(nn.Module):
     """Identity tokens (B, 4, C) -> keys and values (B, 4, inner) of one slot's identity attention, one by one:
     rounding must not depend on the batch, or a null replay would drift from the inversion's single nobody."""
 
@@ -47,7 +47,7 @@ class FaceIDModules(nn.Module):
         hidden = weights.image_proj["proj.0.weight"].shape[0]
         inner = [weights.identity_projections(i)[0].shape[0] for i in range(weights.slots)]
         self.image_proj = ImageProjection(hidden, weights.context, ops)
-        self.kv = nn.ModuleList(IdentityKV(weights.context, width, ops) for width in inner)
+        self.kv = nn.ModuleList(KVProjection(weights.context, width, ops) for width in inner)
 
     def tokens(self, embedding: Tensor) -> Tensor:
         """Identity tokens (B, 4, C) of embeddings (B, 512), one by one as their keys and values."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..faces.face import Face
-from ..faces.geometry import cut
+from ..faces.geometry import crop_face
 from ..faces.paste import footprint
 from ..metrics.change import change
 from ..metrics.seam import seam
@@ -33,7 +33,7 @@ class Surround(NamedTuple):
 
 def around(name: str, original: Tensor, result: Tensor, faces: Sequence[Face]) -> Surround:
     """How the picture fared outside its faces."""
-    masks = [footprint(original, cut(original, face, SIDE)) for face in faces]
+    masks = [footprint(original, crop_face(original, face, SIDE)) for face in faces]
     covered = torch.stack(masks).amax(0)
     outside = (covered == 0).to(original)[None]
     return Surround(

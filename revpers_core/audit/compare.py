@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..faces.face import Face
-from ..faces.geometry import cut, face_in_aligned
-from ..faces.judges import Judge, control
+from ..faces.geometry import crop_face, face_in_aligned
+from ..faces.judges import Judge, knows_mirror_image
 from ..faces.merge import same_face
 from ..metrics.gaze import gaze_distance
 from ..metrics.landmarks import expression_distance, pose_distance
@@ -24,7 +24,7 @@ SHAPE = 0.02
 
 
 @dataclass(frozen=True)
-class Pair:
+class ImagePair:
     """name: how people call the picture. original, result: (3, H, W) in [0, 1], of one shape but for scale; the result
     is None where there is none."""
 
@@ -33,7 +33,7 @@ class Pair:
     result: Tensor | None
 
 
-class Seat(NamedTuple):
+class FaceComparison(NamedTuple):
     """One face of an original. likeness: to what is there now, one a judge, NaN where it cannot be told. known: whether
     that judge takes it for the same person. blind: whether that judge does not know the original in its own mirror
     image, so that what it says means nothing. lost: nothing is left there that a judge could see. pose (degrees),
@@ -74,7 +74,7 @@ class Networks:
 NO_NETWORKS = Networks()
 
 
-class Drawn(NamedTuple):
+class NetworkOutputs(NamedTuple):
     """What the user's own networks see of the faces' crops."""
 
     before: list[Tensor]
@@ -82,34 +82,34 @@ class Drawn(NamedTuple):
     distance: list[float]
 
 
-class Looked(NamedTuple):
+class Comparison(NamedTuple):
     """seats: every face of every original. embedded: by judge, (sources, results) in the seats' order; it recognises
     people and leaves no report. strangers: by judge, faces of people who are in no original. missing: originals without
     a result of their shape. unseen: originals in which no face was found. mixed: (picture, other picture) where the
     result of the one is the other's. drawn: features (D,) of faces before and after, and perceptual distances, by the
     user's own networks."""
 
-    seats: list[Seat]
+    seats: list[FaceComparison]
     embedded: list[tuple[list[Tensor], list[Tensor]]]
     strangers: list[list[Tensor]]
     surrounds: list[Surround]
     missing: list[str]
     unseen: list[str]
     mixed: list[tuple[str, str]]
-    drawn: Drawn
+    drawn: NetworkOutputs
 
 
-def look(
-    pairs: Iterable[Pair], judges: Sequence[Judge], detect: Detect | None = None, strangers: Iterable[Tensor] = (),
+def compare(
+    pairs: Iterable[ImagePair], judges: Sequence[Judge], detect: Detect | None = None, strangers: Iterable[Tensor] = (),
     networks: Networks = NO_NETWORKS,
-) -> Looked:  # fmt: skip
+) -> Comparison:  # fmt: skip
     """Every face of the originals as every judge sees it, before and after.
 
     detect: None where pictures are aligned crops with one face each. A judge is shown the face's place in the result,
     and every face that is found in the result as well: the highest likeness counts. strangers: photos of people who are
     in no original, which make a search harder.
     """
-    out = Looked([], [([], []) for _ in judges], [[] for _ in judges], [], [], [], [], Drawn([], [], []))
+    out = Comparison([], [([], []) for _ in judges], [[] for _ in judges], [], [], [], [], NetworkOutputs([], [], []))
     thumbs: dict[str, tuple[Tensor, Tensor | None]] = {}
     for pair in pairs:
         result = None if pair.result is None else fitted(pair.result, pair.original)
@@ -125,7 +125,7 @@ def look(
         for number, face in enumerate(faces, 1):
             seat = _seat(pair, result, number, face, there)
             out.seats.append(_judged(seat, judges, out.embedded, (pair.original, result), there or []))
-            _draw(out.drawn, networks, [cut(one, face, SIDE).pixels[None] for one in (pair.original, result)])
+            _draw(out.drawn, networks, [crop_face(one, face, SIDE).pixels[None] for one in (pair.original, result)])
         out.surrounds.append(around(pair.name, pair.original, result, faces))
     for image in strangers:
         for face in [face_in_aligned(image)] if detect is None else detect(image):
@@ -135,9 +135,9 @@ def look(
 
 
 def _judged(
-    seat: Seat, judges: Sequence[Judge], embedded: list[tuple[list[Tensor], list[Tensor]]],
+    seat: FaceComparison, judges: Sequence[Judge], embedded: list[tuple[list[Tensor], list[Tensor]]],
     images: tuple[Tensor, Tensor], there: Sequence[Face],
-) -> Seat:  # fmt: skip
+) -> FaceComparison:  # fmt: skip
     """The seat with what every judge says; its embeddings go into ``embedded``."""
     original, result = images
     likeness: list[float] = []
@@ -151,7 +151,7 @@ def _judged(
         results.append(best)
         likeness.append(judge.similarity(source, best))
         known.append(judge.same_person(source, best))
-        blind.append(not control(judge, original, seat.face))
+        blind.append(not knows_mirror_image(judge, original, seat.face))
     return seat._replace(likeness=tuple(likeness), known=tuple(known), blind=tuple(blind))
 
 
@@ -166,7 +166,7 @@ def fitted(result: Tensor, original: Tensor) -> Tensor | None:
     return sized[0].clamp(0, 1)
 
 
-def _seat(pair: Pair, result: Tensor, number: int, face: Face, there: Sequence[Face] | None) -> Seat:
+def _seat(pair: ImagePair, result: Tensor, number: int, face: Face, there: Sequence[Face] | None) -> FaceComparison:
     """What needs no judge. there: the faces that are found in the result, None where nobody looked for any."""
     now = next((one for one in there or [] if same_face(one, face)), None)
     pose = expression = gaze = None
@@ -175,17 +175,17 @@ def _seat(pair: Pair, result: Tensor, number: int, face: Face, there: Sequence[F
         pose, expression = float(pose_distance(before, after)), float(expression_distance(before, after))
         gaze = float(gaze_distance(pair.original[None], before, result[None], after))
     lost = _blank(result, pair.original, face) if there is None else now is None
-    crops = (cut(image, face, PANEL).pixels for image in (pair.original, result))
-    return Seat(pair.name, number, face, (), (), (), lost, pose, expression, gaze, *crops)
+    crops = (crop_face(image, face, PANEL).pixels for image in (pair.original, result))
+    return FaceComparison(pair.name, number, face, (), (), (), lost, pose, expression, gaze, *crops)
 
 
 def _blank(result: Tensor, original: Tensor, face: Face) -> bool:
     """Whether the face has become one flat colour."""
-    flat = [float(cut(image, face, PANEL).pixels.std((1, 2)).max()) < 1 / 255 for image in (result, original)]
+    flat = [float(crop_face(image, face, PANEL).pixels.std((1, 2)).max()) < 1 / 255 for image in (result, original)]
     return flat == [True, False]
 
 
-def _draw(drawn: Drawn, networks: Networks, crops: Sequence[Tensor]) -> None:
+def _draw(drawn: NetworkOutputs, networks: Networks, crops: Sequence[Tensor]) -> None:
     before, after = crops
     if networks.features:
         drawn.before.append(networks.features(before)[0])

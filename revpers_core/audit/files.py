@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..media import images
-from .compare import Pair
+from .compare import ImagePair
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 MARK = "_anonymous"
@@ -56,10 +56,10 @@ def _of(name: Path, results: Path) -> Path | None:
     return next((path for path in asked if path.is_file()), None)
 
 
-def opened(triples: list[tuple[str, Path, Path | None]]) -> Iterator[Pair]:
+def opened(triples: list[tuple[str, Path, Path | None]]) -> Iterator[ImagePair]:
     """The pictures, one pair at a time. A result that cannot be read is missing; an original that cannot be raises."""
     for name, original, result in triples:
-        yield Pair(name, images.read(original), None if result is None else _read(result))
+        yield ImagePair(name, images.read(original), None if result is None else _read(result))
 
 
 def _read(path: Path) -> Tensor | None:

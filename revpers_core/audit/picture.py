@@ -2,8 +2,8 @@
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ..media.images import picture
-from .compare import PANEL, Seat
+from ..media.images import to_pil
+from .compare import PANEL, FaceComparison
 from .report import Report
 
 MARGIN, LINE, BARS, HEAD = 10, 26, 420, 64  # pixels
@@ -25,7 +25,7 @@ def audit_picture(report: Report) -> Image.Image:
     for i, seat in enumerate(seats):
         top = HEAD + i * row
         for k, crop in enumerate((seat.before, seat.after)):
-            sheet.paste(picture(crop), (MARGIN + k * (PANEL + MARGIN), top))
+            sheet.paste(to_pil(crop), (MARGIN + k * (PANEL + MARGIN), top))
         left = 2 * (PANEL + MARGIN) + MARGIN
         lost = ", not found any more" if seat.lost else ""
         draw.text((left, top), f"{seat}{lost}"[-60:], font=font, fill="black")
@@ -34,7 +34,7 @@ def audit_picture(report: Report) -> Image.Image:
 
 
 def _bars(
-    draw: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, report: Report, seat: Seat,
+    draw: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, report: Report, seat: FaceComparison,
     corner: tuple[int, int],
 ) -> None:  # fmt: skip
     """A judge's bar runs from half its way below the threshold to as far above it; the tick is the threshold."""
@@ -50,7 +50,7 @@ def _bars(
         draw.text((left + span + 8, y + 2), f"{value:+.2f} {opinion.judge}"[:26], font=font, fill="black")
 
 
-def _worst(report: Report, seat: Seat) -> float:
+def _worst(report: Report, seat: FaceComparison) -> float:
     """How far above its threshold the judge is who is surest; without end where one could not look."""
     if seat.lost or any(seat.blind):
         return float("inf")

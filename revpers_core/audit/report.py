@@ -13,7 +13,7 @@ from ..faces.judges import Judge
 from ..metrics.frechet import frechet
 from ..metrics.interval import Estimate, wilson
 from ..metrics.reidentification import at_rank, fnir_at_fpir, ranks_among, tar_at_far, verification
-from .compare import Looked, Seat, Surround
+from .compare import Comparison, FaceComparison, Surround
 
 ENOUGH = 5
 """Faces from which on an AUC is worth telling."""
@@ -25,7 +25,7 @@ among N results any face has N chances to resemble one."""
 
 
 @dataclass(frozen=True)
-class Opinion:
+class JudgeReport:
     """What one judge says of all faces.
 
     known: share that it takes for the same person, or that nobody could judge (no result, no face found there, the
@@ -64,8 +64,8 @@ class Report:
     to no original, which nobody looked at. distances: between faces before and after, by name.
     """
 
-    opinions: list[Opinion]
-    seats: list[Seat]
+    opinions: list[JudgeReport]
+    seats: list[FaceComparison]
     surrounds: list[Surround]
     missing: list[str]
     unseen: list[str]
@@ -142,7 +142,7 @@ class Report:
         return "\n".join(lines)
 
     @staticmethod
-    def _searches(one: Opinion) -> Iterator[tuple[str, str]]:
+    def _searches(one: JudgeReport) -> Iterator[tuple[str, str]]:
         """Of one judge, with the level of chance."""
         if one.rank5 and one.gallery > 5:
             yield f"among the first 5 of {one.gallery}", str(one.rank5)
@@ -198,7 +198,7 @@ class Report:
         return json.dumps(self.record())
 
 
-def report(looked: Looked, judges: Sequence[Judge], extra: Sequence[str] = ()) -> Report:
+def report(looked: Comparison, judges: Sequence[Judge], extra: Sequence[str] = ()) -> Report:
     """What follows from what was seen. extra: results without an original."""
     names = _apart([judge.name for judge in judges])
     tables = [
@@ -221,7 +221,7 @@ def _likeness(judge: Judge, some: Sequence[Tensor], others: Sequence[Tensor]) ->
     return torch.tensor([[judge.similarity(b, a) for b in others] for a in some]).view(len(some), len(others))
 
 
-def _opinion(k: int, name: str, judge: Judge, looked: Looked, likeness: Tensor) -> Opinion:
+def _opinion(k: int, name: str, judge: Judge, looked: Comparison, likeness: Tensor) -> JudgeReport:
     seats, strangers, (sources, results) = looked.seats, looked.strangers[k], looked.embedded[k]
     count, apart = len(seats), len(looked.missing) + len(looked.unseen)
     bad = sum(seat.known[k] or seat.blind[k] or seat.lost for seat in seats)
@@ -247,7 +247,7 @@ def _opinion(k: int, name: str, judge: Judge, looked: Looked, likeness: Tensor) 
         tar = tar_at_far(found.diag(), between, far) if far else None
         fnir = fnir_at_fpir(found, own, between, fpir) if fpir else None
     rule = judge.rule
-    return Opinion(
+    return JudgeReport(
         name, rule.threshold, rule.source, known, rank1, rank5, anti, chance, count + len(strangers), verified, tar,
         far, fnir, fpir, rule.rendered, rule.measured,
     )  # fmt: skip
@@ -258,7 +258,7 @@ def _same(judge: Judge, sources: Sequence[Tensor]) -> Tensor:
     return _likeness(judge, sources, sources) >= judge.rule.threshold
 
 
-def _pictures(seats: Sequence[Seat]) -> Tensor:
+def _pictures(seats: Sequence[FaceComparison]) -> Tensor:
     """(N,), the number of each face's picture: faces of one are no independent draws."""
     numbers: dict[str, int] = {}
     return torch.tensor([numbers.setdefault(seat.image, len(numbers)) for seat in seats])
@@ -268,7 +268,7 @@ def _least(rates: Sequence[float], count: int) -> float | None:
     return next((rate for rate in rates if count * rate >= 1), None)
 
 
-def _elsewhere(looked: Looked, judges: Sequence[Judge], tables: Sequence[Tensor]) -> list[tuple[str, str]]:
+def _elsewhere(looked: Comparison, judges: Sequence[Judge], tables: Sequence[Tensor]) -> list[tuple[str, str]]:
     """Faces of which a judge is sure in another picture's result, unless that one shows the same person before."""
     found: dict[tuple[str, str], None] = {}
     for judge, table, (sources, _) in zip(judges, tables, looked.embedded, strict=True):
@@ -281,7 +281,7 @@ def _elsewhere(looked: Looked, judges: Sequence[Judge], tables: Sequence[Tensor]
     return list(found)
 
 
-def _distances(looked: Looked, names: Sequence[str]) -> dict[str, float]:
+def _distances(looked: Comparison, names: Sequence[str]) -> dict[str, float]:
     """Of the faces as sets and pair by pair: by the user's networks, else by the first judge's."""
     drawn, found = looked.drawn, dict[str, float]()
     if len(drawn.before) > 1:
@@ -298,7 +298,7 @@ def _distances(looked: Looked, names: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def _plain(opinion: Opinion) -> dict[str, Any]:
+def _plain(opinion: JudgeReport) -> dict[str, Any]:
     told = vars(opinion)
     return {
         k: {n: _rounded(v) for n, v in e._asdict().items()} if isinstance(e := told[k], Estimate) else e for k in told

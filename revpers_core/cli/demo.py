@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .. import pocket
 from ..media import images
-from ..method.identity import nobody, similarity
+from ..method.identity import cosine, null_identity
 from ..method.trajectory import OnStep
 from ..method.types import NoFaceError, Plan
 
@@ -41,7 +41,7 @@ def run(
         result = pipeline.anonymize(image, plan, on_step)
     except NoFaceError:
         raise NoFaceError(f"no face is seen in the middle of {photo or 'the rendered picture'}") from None
-    null = pipeline.redo(result.path, nobody(1), plan, on_step)
+    null = pipeline.sample(result.trajectory, null_identity(1), plan, on_step)
     lines = [
         f"{plan.steps} steps, guidance {plan.guidance:g}: {pipeline.unet_evaluations} network evaluations, "
         f"{time.perf_counter() - start:.0f} s",
@@ -56,11 +56,11 @@ def run(
             f"  a photo of somebody else     {_likeness(pipeline, image, _face(PERSON + 1, 0, pipeline.size))}",
         ]
     lines.append("The pocket model shows the machinery; it proves no anonymity.")
-    anonymous = images.picture(result.image[0])
+    anonymous = images.to_pil(result.image[0])
     panels = [
-        images.picture(image[0]),
-        images.picture(null[0]),
-        anonymous if photo is None else images.marked(anonymous),
+        images.to_pil(image[0]),
+        images.to_pil(null[0]),
+        anonymous if photo is None else images.watermarked(anonymous),
     ]
     return Demo(_sheet(panels), lines)
 
@@ -81,7 +81,7 @@ def _face(person: int, shot: int, size: int) -> Tensor:
 def _likeness(pipeline: "ReversePersonalizationPipeline", a: Tensor, b: Tensor) -> str:
     try:
         with torch.inference_mode():
-            return f"{float(similarity(pipeline.embed(a), pipeline.embed(b))):.2f}"
+            return f"{float(cosine(pipeline.embed(a), pipeline.embed(b))):.2f}"
     except NoFaceError:
         return "no face seen"
 

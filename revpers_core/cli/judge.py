@@ -11,7 +11,7 @@ from torch import Tensor
 from ..audit.files import pictures
 from ..faces.face import Face
 from ..faces.geometry import face_in_aligned
-from ..faces.judge_spec import METRICS, Description, judge_of, measured, write
+from ..faces.judge_spec import METRICS, JudgeSpec, build_judge, measure_threshold, write
 from ..faces.select import largest
 from ..media import images
 
@@ -37,14 +37,16 @@ def options(judge: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, detect: Detect | None) -> int:
     """Measure, and write FILE.json beside FILE.onnx."""
     mean, std = (value if len(value) > 1 else value[0] for value in (args.mean, args.std))
-    plain = Description(
+    plain = JudgeSpec(
         args.file.name, size=args.size, channels=args.channels, mean=mean, std=std, metric=args.metric,
         output=args.embedding,
     )  # fmt: skip
     # Any threshold will do to look with.
     trial = replace(plain, threshold=0.5, floor=1.0 if args.metric == "euclid" else 0.0, source="a trial")
-    judge = judge_of(trial, args.file.parent)
-    found = measured(plain, [[_embedding(judge, path, detect) for path in home] for home in _homes(args.people)])
+    judge = build_judge(trial, args.file.parent)
+    found = measure_threshold(
+        plain, [[_embedding(judge, path, detect) for path in home] for home in _homes(args.people)]
+    )
     path = args.file.with_suffix(".json")
     write(found, path)
     print(f"{path}: threshold {found.threshold:g}, floor {found.floor:g} ({found.source})")

@@ -10,8 +10,8 @@ from ..faces import detect, recognise
 from ..lab import steps
 from ..lab.attacks import FAR, FPIR, STRANGERS, Eyes, attacks, confirmed, groups, searches, telling_files
 from ..lab.laboratory import People
-from ..lab.methods_compared import compare
-from ..lab.people import FIRST, Crowd, outputs, seeded
+from ..lab.methods_compared import compare_methods
+from ..lab.people import FIRST, HeldOutPeople, anonymize_people, seeded
 from ..lab.tables import table, write
 from ..method.types import Plan
 from ..metrics.interval import Estimate
@@ -67,9 +67,9 @@ def _options(parser: argparse.ArgumentParser, people: int, steps: int = 10) -> N
 
 
 def _attacks(args: argparse.Namespace) -> int:
-    crowd, plan, ports = Crowd(args.people), _plan(args), pipeline((None, None, None), torch.float32, "cpu")
+    crowd, plan, ports = HeldOutPeople(args.people), _plan(args), pipeline((None, None, None), torch.float32, "cpu")
     eyes = Eyes(recognise.load(JUDGE), recognise.load(FACE_MODEL))
-    made = outputs(ports, crowd.photo(0), seeded(plan, 1))
+    made = anonymize_people(ports, crowd.photo(0), seeded(plan, 1))
     rows: list[dict[str, Any]] = []
     for row in attacks(crowd, made, ports, eyes, plan):
         rows.append({"attack": row.attack, "knows": row.knows, **vars(row.found)})
@@ -112,7 +112,7 @@ def _attacks(args: argparse.Namespace) -> int:
 def _baselines(args: argparse.Namespace) -> int:
     people, plan = People(args.people, first=FIRST), _plan(args)
     ports, rows = pipeline((None, None, None), torch.float32, "cpu"), list[dict[str, Any]]()
-    for name, row in compare(people, ports, recognise.load(JUDGE), plan, detect=detect.load(DETECTOR, "cpu")):
+    for name, row in compare_methods(people, ports, recognise.load(JUDGE), plan, detect=detect.load(DETECTOR, "cpu")):
         rows.append({"method": name, **row})
         print(f"{name}: AUC {row['auc']}, yaw {row['r_yaw']}, smile {row['r_smile']}", flush=True)
     command = _command("baselines", args)

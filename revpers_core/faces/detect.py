@@ -11,10 +11,10 @@ from .centerface import CenterFace, free_sizes
 from .detector import FLOOR, Detector
 from .face import Face
 from .geometry import check_image
-from .merge import overlapping, same_face, unite
+from .merge import merge_faces, overlapping, same_face
 from .onnx_session import Network, open_network
 from .scrfd import STRIDES, Scrfd
-from .views import Look, bordered, roll, seen, smaller, tiles, turned, upright, whole
+from .views import View, detect_in_view, downscaled, full_view, padded_view, roll, rotated_view, tiles, upright_view
 
 DETECTORS = ("det_", "scrfd_", "centerface", "retinaface")
 """How detectors' files are called: tried before the other files of a pack."""
@@ -69,7 +69,7 @@ def find_faces(image: Tensor, detectors: Sequence[Detector], search: Search | No
         raise ValueError("no face detector was given: load det_10g.onnx (buffalo_l) or centerface.onnx")
     # A small image is looked at enlarged, though no larger than its smallest faces call for.
     wanted = round(max(image.shape[-2:]) * max(1.0, SEES / search.smallest))
-    all_of_it = whole(image, min(search.side, max(64, wanted)))
+    all_of_it = full_view(image, min(search.side, max(64, wanted)))
     found = _united(image, detectors, search, _first(image, all_of_it, search))
     if not found:
         found = _united(image, detectors, search, _tight(all_of_it))
@@ -77,8 +77,8 @@ def find_faces(image: Tensor, detectors: Sequence[Detector], search: Search | No
         others = _united(image, detectors, search, _turned(all_of_it))
         least = SURE if found else search.min_score
         others = [face for face in others if face.score > least and not any(overlapping(face, one) for one in found)]
-        found = unite([*found, *others])
-    return unite([_righted(image, face, detectors, search) for face in found])
+        found = merge_faces([*found, *others])
+    return merge_faces([_righted(image, face, detectors, search) for face in found])
 
 
 def load(path: str | Path, provider: str = "auto", floor: float = FLOOR) -> Detector:
@@ -110,31 +110,33 @@ def load_first(paths: Sequence[Path], provider: str = "auto") -> Detector:
     raise ValueError(f"no face detector among {names}: load the buffalo_l or antelopev2 pack, or centerface.onnx")
 
 
-def _united(image: Tensor, detectors: Sequence[Detector], search: Search, looks: Iterable[Look]) -> list[Face]:
-    faces = [face for look in looks for detector in detectors for face in seen(look, detector)]
-    return unite([_clipped(face, image) for face in faces if face.score >= search.min_score and _within(face, image)])
+def _united(image: Tensor, detectors: Sequence[Detector], search: Search, looks: Iterable[View]) -> list[Face]:
+    faces = [face for look in looks for detector in detectors for face in detect_in_view(look, detector)]
+    return merge_faces(
+        [_clipped(face, image) for face in faces if face.score >= search.min_score and _within(face, image)]
+    )
 
 
-def _first(image: Tensor, all_of_it: Look, search: Search) -> Iterator[Look]:
+def _first(image: Tensor, all_of_it: View, search: Search) -> Iterator[View]:
     yield all_of_it
-    yield bordered(smaller(all_of_it, SMALL), TIGHT[0][1])
+    yield padded_view(downscaled(all_of_it, SMALL), TIGHT[0][1])
     yield from tiles(image, search.side, SEES / search.smallest)
 
 
-def _tight(all_of_it: Look) -> Iterator[Look]:
-    return (bordered(smaller(all_of_it, side), border) for side, border in TIGHT)
+def _tight(all_of_it: View) -> Iterator[View]:
+    return (padded_view(downscaled(all_of_it, side), border) for side, border in TIGHT)
 
 
-def _turned(all_of_it: Look) -> Iterator[Look]:
-    for look in (all_of_it, bordered(smaller(all_of_it, SMALL), TIGHT[0][1])):
-        yield from (turned(look, quarters) for quarters in (1, 2, 3))
+def _turned(all_of_it: View) -> Iterator[View]:
+    for look in (all_of_it, padded_view(downscaled(all_of_it, SMALL), TIGHT[0][1])):
+        yield from (rotated_view(look, quarters) for quarters in (1, 2, 3))
 
 
 def _righted(image: Tensor, face: Face, detectors: Sequence[Detector], search: Search) -> Face:
     """The face as an upright close look has it: the nets' points drift where a head leans."""
     if abs(roll(face)) < LEANING:
         return face
-    again = [one for one in _united(image, detectors, search, [upright(image, face)]) if same_face(one, face)]
+    again = [one for one in _united(image, detectors, search, [upright_view(image, face)]) if same_face(one, face)]
     return max(again, key=lambda one: one.score, default=face)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from .face import Face
-from .merge import suppress
+from .merge import nms
 
 Detector = Callable[[Tensor], list[Face]]
 """An image (3, H, W) float32 in [0, 1], RGB, to its faces; it neither resizes nor retries."""
@@ -26,7 +26,7 @@ def faces_of(boxes: Tensor, points: Tensor, scores: Tensor) -> list[Face]:
     sound = torch.isfinite(boxes).all(-1) & torch.isfinite(points).all(-1).all(-1) & torch.isfinite(scores)
     sound &= (boxes[:, 2:] > boxes[:, :2]).all(-1)
     boxes, points, scores = boxes[sound], points[sound], scores[sound].clamp(0, 1)
-    return [Face(_box(boxes[i]), points[i], float(scores[i])) for i in suppress(boxes, scores)]
+    return [Face(_box(boxes[i]), points[i], float(scores[i])) for i in nms(boxes, scores)]
 
 
 def enlarged(face: Face, x: float, y: float) -> Face:

@@ -59,7 +59,7 @@ class Crop:
     @property
     def points(self) -> Tensor:
         """The face's points (5, 2) in the crop's pixels."""
-        return moved(self.matrix, self.face.points)
+        return transform_points(self.matrix, self.face.points)
 
 
 def fit_scale_shift(source: Tensor, target: Tensor) -> tuple[float, Tensor]:
@@ -82,7 +82,7 @@ def face_of_aligned(image: Tensor, size: int = 112) -> Tensor:
     return interpolate(cut, (size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
 
 
-def similarity(source: Tensor, target: Tensor) -> Tensor:
+def similarity_transform(source: Tensor, target: Tensor) -> Tensor:
     """The rotation, scale and shift (2, 3) that bring points (N, 2) nearest to others, in least squares.
 
     Umeyama's fit (1991) without reflection, which in the plane is a regression of complex numbers: b = z * a. Raises
@@ -100,7 +100,7 @@ def similarity(source: Tensor, target: Tensor) -> Tensor:
     return torch.cat([linear, (b_mean - linear @ a_mean)[:, None]], 1)
 
 
-def moved(matrix: Tensor, points: Tensor) -> Tensor:
+def transform_points(matrix: Tensor, points: Tensor) -> Tensor:
     """Points (N, 2) under a transform (2, 3), float64."""
     return points.double().cpu() @ matrix[:, :2].T + matrix[:, 2]
 
@@ -117,7 +117,7 @@ def face_in_aligned(image: Tensor) -> Face:
     return Face((x0, y0, x1, y1), framing(side).float(), 1.0)
 
 
-def cut(image: Tensor, face: Face, size: int) -> Crop:
+def crop_face(image: Tensor, face: Face, size: int) -> Crop:
     """Aligned square crop of one face, framed as FFHQ's are, antialiased.
 
     Beyond the image's border, the border's pixels drawn out and blurred: mirroring, as FFHQ does, would give half a
@@ -127,7 +127,7 @@ def cut(image: Tensor, face: Face, size: int) -> Crop:
     check_image(image)
     if not MIN_SIDE <= size <= MAX_SIDE:
         raise ValueError(f"the crop's size must be from {MIN_SIDE} to {MAX_SIDE} pixels, got {size}")
-    matrix = similarity(face.points, framing(size))
+    matrix = similarity_transform(face.points, framing(size))
     pixels = warp(image, matrix, (size, size)).clamp(0, 1)
     there = inside(matrix, (size, size), image.shape[-2:]).to(pixels)
     if not there.all():
@@ -141,7 +141,7 @@ def face_for_recogniser(image: Tensor, face: Face, size: int = 112) -> Tensor:
     image: (3, H, W) float32 in [0, 1]. Black beyond the image's border, as in their training.
     """
     check_image(image)
-    matrix = similarity(face.points, torch.tensor(ARCFACE) * (size / 112))
+    matrix = similarity_transform(face.points, torch.tensor(ARCFACE) * (size / 112))
     return warp(image, matrix, (size, size), beyond="black").clamp(0, 1)
 
 

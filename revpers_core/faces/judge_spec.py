@@ -13,15 +13,15 @@ from torch import Tensor
 
 from ..metrics.reidentification import tar_at_far, threshold_at_far
 from . import recognise
-from .judges import ARCFACE_RULE, ArcFaceJudge, Rule, cosine, nearness
+from .judges import ARCFACE_RULE, ArcFaceJudge, DecisionRule, cosine, negative_distance
 
-METRICS = {"cosine": cosine, "euclid": nearness}
+METRICS = {"cosine": cosine, "euclid": negative_distance}
 FAR, LEAST = 1e-3, 1e-2
 """False accepts at the threshold, and the share of strangers below the floor."""
 
 
 @dataclass(frozen=True)
-class Description:
+class JudgeSpec:
     """A judge's file.
 
     file: the ONNX network's name. threshold: from which cosine on (or below which distance, metric "euclid") two faces
@@ -59,7 +59,7 @@ class Description:
             )
 
     @property
-    def rule(self) -> Rule:
+    def rule(self) -> DecisionRule:
         """What follows from it. Unmeasured thresholds are ``GUESS``."""
         likeness = METRICS[self.metric]
         if self.threshold is None or self.floor is None:
@@ -67,18 +67,18 @@ class Description:
                 raise ValueError(f"{self.file}: for metric {self.metric} its description must give threshold and floor")
             return GUESS
         sign = 1 if self.metric == "cosine" else -1
-        return Rule(likeness, sign * self.threshold, sign * self.floor, self.source, self.rendered)
+        return DecisionRule(likeness, sign * self.threshold, sign * self.floor, self.source, self.rendered)
 
 
 GUESS = replace(ARCFACE_RULE, source="fr_feature's, not measured for this file: describe it", measured=False)
 """For a file that nobody has described: it can find somebody, and vouches for nobody."""
-FR_FEATURE = Description(
+FR_FEATURE = JudgeSpec(
     "fr_feature.onnx", ARCFACE_RULE.threshold, ARCFACE_RULE.floor, ARCFACE_RULE.source, mean=127, std=128
 )
 KNOWN = {FR_FEATURE.file: FR_FEATURE}
 
 
-def described(path: str | Path) -> ArcFaceJudge:
+def load_judge(path: str | Path) -> ArcFaceJudge:
     """A judge from NAME.onnx, with NAME.json beside it where there is one, or from NAME.json.
 
     Raises ValueError for a description or network that cannot be used.
@@ -86,44 +86,44 @@ def described(path: str | Path) -> ArcFaceJudge:
     path = Path(path)
     told = path if path.suffix == ".json" else path.with_suffix(".json")
     if told.is_file() or path.suffix == ".json":
-        return judge_of(read(told), told.parent)
-    known = KNOWN.get(path.name, Description(path.name))
+        return build_judge(read(told), told.parent)
+    known = KNOWN.get(path.name, JudgeSpec(path.name))
     return ArcFaceJudge(recognise.load(path, mean=known.mean, std=known.std), known.rule)
 
 
-def first_described(paths: Sequence[Path]) -> ArcFaceJudge:
+def load_first_judge(paths: Sequence[Path]) -> ArcFaceJudge:
     """The judge among a model pack's files (insightface packs hold detectors and landmark nets too).
 
     Raises ValueError when none of them is one.
     """
     told = [path for path in paths if path.with_suffix(".json").is_file()]
     if told:
-        return described(told[0])
+        return load_judge(told[0])
     name = recognise.load_first(paths).name
-    return described(next(path for path in paths if path.stem == name))
+    return load_judge(next(path for path in paths if path.stem == name))
 
 
-def judge_of(description: Description, folder: Path) -> ArcFaceJudge:
+def build_judge(description: JudgeSpec, folder: Path) -> ArcFaceJudge:
     """The judge whose file lies in a folder."""
     d = description
-    model = recognise.load_described(folder / d.file, d.size, d.channels, d.output, mean=d.mean, std=d.std)
+    model = recognise.load_with_spec(folder / d.file, d.size, d.channels, d.output, mean=d.mean, std=d.std)
     return ArcFaceJudge(model, d.rule)
 
 
-def read(path: Path) -> Description:
+def read(path: Path) -> JudgeSpec:
     """Raises ValueError where it is no description."""
     try:
         told: Any = json.loads(path.read_text(encoding="utf-8"))
-        return Description(**told)
+        return JudgeSpec(**told)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
         raise ValueError(f"{path}: this is no description of a judge: {error}") from error
 
 
-def write(description: Description, path: Path) -> None:
+def write(description: JudgeSpec, path: Path) -> None:
     path.write_text(json.dumps(asdict(description), indent=1) + "\n", encoding="utf-8")
 
 
-def measured(description: Description, embedded: Sequence[Sequence[Tensor]]) -> Description:
+def measure_threshold(description: JudgeSpec, embedded: Sequence[Sequence[Tensor]]) -> JudgeSpec:
     """The description with threshold and floor as they are on people of one's own.
 
     embedded: (D,) each, of every photo of every person. Raises ValueError where pairs of strangers are too few for

@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from .face import Face
-from .geometry import cut, face_for_recogniser
+from .geometry import crop_face, face_for_recogniser
 from .recognise import FaceModel
 
 Likeness = Callable[[Tensor, Tensor], float]
 
 
 @dataclass(frozen=True)
-class Rule:
+class DecisionRule:
     """How a judge decides. likeness: of two embeddings, higher is more alike. threshold: from which on two faces are
     one person's. floor: below it lie 1% of the pairs of strangers; a result that is less alike than that betrays whom
     it avoids. source: where both are from and what they stand for. rendered: it knows rendered faces only, so that what
@@ -50,7 +50,7 @@ class Judge(Protocol):
     def name(self) -> str: ...
 
     @property
-    def rule(self) -> Rule: ...
+    def rule(self) -> DecisionRule: ...
 
     def embed(self, image: Tensor, face: Face) -> Tensor:
         """image: (3, H, W) in [0, 1]; face: in its pixels."""
@@ -66,20 +66,20 @@ def cosine(a: Tensor, b: Tensor) -> float:
     return float(cosine_similarity(a.double(), b.double(), dim=0))
 
 
-def nearness(a: Tensor, b: Tensor) -> float:
+def negative_distance(a: Tensor, b: Tensor) -> float:
     """Euclidean distance, negative: 0 is the same."""
     return -float((a.double() - b.double()).norm())
 
 
-ARCFACE_RULE = Rule(
+ARCFACE_RULE = DecisionRule(
     cosine,
     0.313,
     -0.252,
     "FAR 1e-3 of fr_feature.onnx, measured on 9,027 pairs of strangers (all 278 pairs of one person are above .44), "
     "floor on 3,638; other files need a rule of their own",
 )
-DLIB_RULE = Rule(
-    nearness,
+DLIB_RULE = DecisionRule(
+    negative_distance,
     -0.6,
     -1.08,
     "dlib's own, distance below .6 (99.38% right on LFW, dlib.net/face_recognition.py.html); a little more careful "
@@ -91,7 +91,7 @@ DLIB_RULE = Rule(
 class _Decides:
     """What follows from a rule alone."""
 
-    rule: Rule
+    rule: DecisionRule
 
     def similarity(self, a: Tensor, b: Tensor) -> float:
         """How alike two embeddings are, in the rule's terms; higher is more alike."""
@@ -107,7 +107,7 @@ class ArcFaceJudge(_Decides):
     """A recogniser of ArcFace's ONNX form, e.g. fr_feature.onnx, or buffalo_l's where another one conditions."""
 
     model: FaceModel
-    rule: Rule = ARCFACE_RULE
+    rule: DecisionRule = ARCFACE_RULE
 
     @property
     def name(self) -> str:
@@ -124,11 +124,11 @@ class DlibJudge(_Decides):
     dlib: Any
     predictor: Any
     network: Any
-    rule: Rule = DLIB_RULE
+    rule: DecisionRule = DLIB_RULE
     name: str = "dlib_resnet"
 
     def embed(self, image: Tensor, face: Face) -> Tensor:
-        crop = cut(image, face, DLIB_SIDE).pixels
+        crop = crop_face(image, face, DLIB_SIDE).pixels
         pixels = np.ascontiguousarray((crop.cpu() * 255).round().byte().permute(1, 2, 0).numpy())
         shape = self.predictor(pixels, self.dlib.rectangle(*DLIB_BOX))
         return torch.tensor(list(self.network.compute_face_descriptor(pixels, shape)))
@@ -139,7 +139,7 @@ DLIB_BOX = (95, 164, 405, 474)
 """Where dlib's frontal detector sees the face in our 512-pixel crops (median of 34 faces)."""
 
 
-def control(judge: Judge, image: Tensor, face: Face) -> bool:
+def knows_mirror_image(judge: Judge, image: Tensor, face: Face) -> bool:
     """Whether the judge knows a face in its own mirror image, as every judge that works does (cosine .93 and more on 35
     faces of 14 to 275 pixels): who does not is blind here, and finds nobody for that reason."""
     width = image.shape[-1] - 1

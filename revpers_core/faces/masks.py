@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .geometry import Crop, moved
+from .geometry import Crop, transform_points
 from .warp import warp
 
 Part = Literal["face", "eyes", "mouth"]
@@ -82,7 +82,7 @@ def _in_box(crop: Crop, feather: float) -> Tensor:
     """The ellipse in the detector's box, turned with the crop."""
     x0, y0, x1, y1 = crop.face.box
     middle = torch.tensor([[(x0 + x1) / 2, (y0 + y1) / 2]], dtype=torch.float64)
-    (centre,) = moved(crop.matrix, middle)
+    (centre,) = transform_points(crop.matrix, middle)
     down = crop.matrix[:, 1] / crop.matrix[:, 1].norm()
     scale = crop.matrix[:, 1].norm()
     return _ellipse(crop.side, centre, down, scale * (y1 - y0) / 2, scale * (x1 - x0) / 2, feather)

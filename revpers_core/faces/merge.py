@@ -21,7 +21,7 @@ NESTED = 0.8
 ellipse there: in the box's corners somebody may look over a shoulder."""
 
 
-def unite(faces: Sequence[Face]) -> list[Face]:
+def merge_faces(faces: Sequence[Face]) -> list[Face]:
     """Each face once, in its best-scored form, largest first."""
     if not faces:
         return []
@@ -32,9 +32,9 @@ def unite(faces: Sequence[Face]) -> list[Face]:
     def same(one: int, others: Tensor) -> Tensor:
         gap = (points[others] - points[one]).norm(dim=-1).mean(-1)
         gap = gap / torch.minimum(sides[others], sides[one])
-        nested = shared(boxes[one], boxes[others]) > NESTED * area(boxes[others])
+        nested = intersection(boxes[one], boxes[others]) > NESTED * area(boxes[others])
         nested &= _amid(boxes[one], boxes[others])
-        like = (overlap(boxes[one], boxes[others]) > LIKE_BOX) & (gap < LIKE_POINTS)
+        like = (iou(boxes[one], boxes[others]) > LIKE_BOX) & (gap < LIKE_POINTS)
         return (gap < SAME_POINTS) | nested | like
 
     kept = [faces[i] for i in best(torch.tensor([face.score for face in faces]), same)]
@@ -43,22 +43,22 @@ def unite(faces: Sequence[Face]) -> list[Face]:
 
 def same_face(one: Face, other: Face) -> bool:
     """Whether ``unite`` would take the two for one face."""
-    return len(unite([one, other])) == 1
+    return len(merge_faces([one, other])) == 1
 
 
 def overlapping(one: Face, other: Face) -> bool:
     """Whether the two boxes overlap as far as those of one face do, whatever their points."""
-    return bool(overlap(torch.tensor(one.box), torch.tensor([other.box])) > LIKE_BOX)
+    return bool(iou(torch.tensor(one.box), torch.tensor([other.box])) > LIKE_BOX)
 
 
-def meet(one: Face, other: Face) -> bool:
+def touching(one: Face, other: Face) -> bool:
     """Whether the two boxes have anything in common."""
-    return bool(shared(torch.tensor(one.box), torch.tensor([other.box])) > 0)
+    return bool(intersection(torch.tensor(one.box), torch.tensor([other.box])) > 0)
 
 
-def suppress(boxes: Tensor, scores: Tensor, limit: float = SAME_BOX) -> list[int]:
+def nms(boxes: Tensor, scores: Tensor, limit: float = SAME_BOX) -> list[int]:
     """Non-maximum suppression: the indices of the boxes (N, 4) that stay, best first. scores: (N,)."""
-    return best(scores, lambda one, others: overlap(boxes[one], boxes[others]) > limit)
+    return best(scores, lambda one, others: iou(boxes[one], boxes[others]) > limit)
 
 
 def best(scores: Tensor, same: Callable[[int, Tensor], Tensor]) -> list[int]:
@@ -76,13 +76,13 @@ def _amid(box: Tensor, boxes: Tensor) -> Tensor:
     return away.norm(dim=-1) < 1
 
 
-def overlap(box: Tensor, boxes: Tensor) -> Tensor:
+def iou(box: Tensor, boxes: Tensor) -> Tensor:
     """Intersection over union of one box (4,) with others (N, 4): (N,)."""
-    common = shared(box, boxes)
+    common = intersection(box, boxes)
     return common / (area(boxes) + area(box) - common)
 
 
-def shared(box: Tensor, boxes: Tensor) -> Tensor:
+def intersection(box: Tensor, boxes: Tensor) -> Tensor:
     """Area that one box (4,) has in common with others (N, 4): (N,), square pixels."""
     low, high = torch.maximum(box[:2], boxes[:, :2]), torch.minimum(box[2:], boxes[:, 2:])
     return (high - low).clamp(min=0).prod(-1)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..method.identity import scaled
+from ..method.identity import identity_of
 from ..method.types import Identity, NoFaceError
 from .geometry import face_of_aligned
 from .onnx_session import open_network
@@ -63,7 +63,7 @@ class FaceModel:
                     f"image: {self.name} sees no face in image {i + 1} of {len(features)}: use a clearer photo, or "
                     "crop it to a square around one face"
                 )
-        return scaled(features, scale)
+        return identity_of(features, scale)
 
 
 def _a_channel(value: float | Sequence[float]) -> Tensor:
@@ -87,7 +87,7 @@ def load(path: str | Path, provider: str = "cpu", **form: Any) -> FaceModel:
     return FaceModel(session, path.stem, **form)
 
 
-def load_described(path: str | Path, size: int, channels: str, output: str = "", **form: Any) -> FaceModel:
+def load_with_spec(path: str | Path, size: int, channels: str, output: str = "", **form: Any) -> FaceModel:
     """Open a recogniser of another form (N, 3, size, size) -> (N, D). ``form``: mean and std, one number or three.
 
     Raises ValueError where the file or the form does not fit.

@@ -6,7 +6,7 @@ from pathlib import Path
 from .. import pocket
 from . import detect, insightface, judges
 from .detector import Detector
-from .judge_spec import described
+from .judge_spec import load_judge
 
 CENTERFACE, DLIB, POCKET, PACKAGE = "centerface", "dlib", "pocket", "insightface:"
 PACKS = Path("~/.insightface/models")
@@ -47,4 +47,4 @@ def judge(name: str) -> judges.Judge:
     """A judge by its name: "dlib", "pocket", a recogniser's file or its description."""
     if name == DLIB:
         return judges.dlib_judge()
-    return described(pocket.JUDGE if name == POCKET else name)
+    return load_judge(pocket.JUDGE if name == POCKET else name)

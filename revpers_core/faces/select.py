@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from ..method.identity import similarity
+from ..method.identity import cosine
 from ..method.types import Identity, NoFaceError
 from .face import Face
 
@@ -38,7 +38,7 @@ def at_least(faces: Sequence[Face], side: float) -> list[Face]:
     return [face for face in faces if min(face.box[2] - face.box[0], face.box[3] - face.box[1]) >= side]
 
 
-def referred(photos: Sequence[Tensor], found: Sequence[Sequence[Face]], embed: Embed) -> list[Identity]:
+def reference_identities(photos: Sequence[Tensor], found: Sequence[Sequence[Face]], embed: Embed) -> list[Identity]:
     """Who is on reference photos, by the largest of the faces found in each. Raises NoFaceError where one shows nobody:
     who is meant must not be guessed."""
     for i, faces in enumerate(found, 1):
@@ -49,7 +49,7 @@ def referred(photos: Sequence[Tensor], found: Sequence[Sequence[Face]], embed: E
     return [embed(photo, largest(faces)[0]) for photo, faces in zip(photos, found, strict=True)]
 
 
-def kept(
+def faces_to_keep(
     faces: Sequence[Face], image: Tensor, references: Sequence[Identity], embed: Embed, threshold: float
 ) -> list[Face]:
     """Faces of the people on the keep-list: cosine similarity of at least ``threshold`` to one of their references.
@@ -60,7 +60,7 @@ def kept(
     chosen: list[Face] = []
     found = [(face, who) for face in faces if references and (who := _read(image, face, embed)) is not None]
     for reference in references:
-        likeness = [float(similarity(who, reference)) for _, who in found]
+        likeness = [float(cosine(who, reference)) for _, who in found]
         best = max(range(len(found)), key=likeness.__getitem__, default=None)
         if best is not None and likeness[best] >= threshold and not any(found[best][0] is face for face in chosen):
             chosen.append(found[best][0])
@@ -74,7 +74,7 @@ def _read(image: Tensor, face: Face, embed: Embed) -> Identity | None:
         return None
 
 
-def keeper(photos: Sequence[Tensor], found: Sequence[Sequence[Face]], embed: Embed, threshold: float) -> Keep:
+def keep_people(photos: Sequence[Tensor], found: Sequence[Sequence[Face]], embed: Embed, threshold: float) -> Keep:
     """``kept`` for the people on reference photos, with the faces found in each."""
-    people = referred(photos, found, embed)
-    return lambda photo, faces: kept(faces, photo, people, embed, threshold)
+    people = reference_identities(photos, found, embed)
+    return lambda photo, faces: faces_to_keep(faces, photo, people, embed, threshold)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .detector import Detector
 from .face import Face
-from .geometry import moved, similarity
+from .geometry import similarity_transform, transform_points
 from .warp import inverted, resized, warp
 
 GREY = 0.5
@@ -23,7 +23,7 @@ CLOSE, CLOSE_FACE = 320, 0.45
 """Side of a close look, and the face's part of it."""
 
 
-class Look(NamedTuple):
+class View(NamedTuple):
     """pixels: (3, h, w). back: (2, 3), from these pixels to the image's. inner: whether the left, top, right and
     bottom border cuts through the image."""
 
@@ -32,21 +32,21 @@ class Look(NamedTuple):
     inner: tuple[bool, bool, bool, bool] = (False, False, False, False)
 
 
-def whole(image: Tensor, side: int) -> Look:
+def full_view(image: Tensor, side: int) -> View:
     """The image (3, H, W), resized so that its longer side is ``side``."""
     height, width = image.shape[-2:]
     zoom = side / max(height, width)
     size = (max(1, round(height * zoom)), max(1, round(width * zoom)))
-    return Look(resized(image, size) if size != (height, width) else image, _zoomed(size, (height, width)))
+    return View(resized(image, size) if size != (height, width) else image, _zoomed(size, (height, width)))
 
 
-def smaller(look: Look, side: int) -> Look:
+def downscaled(look: View, side: int) -> View:
     """The look shrunk so that its longer side is ``side`` at most."""
-    again = whole(look.pixels, min(side, max(look.pixels.shape[-2:])))
-    return Look(again.pixels, _after(look.back, again.back), look.inner)
+    again = full_view(look.pixels, min(side, max(look.pixels.shape[-2:])))
+    return View(again.pixels, _after(look.back, again.back), look.inner)
 
 
-def tiles(image: Tensor, side: int, finest: float) -> Iterator[Look]:
+def tiles(image: Tensor, side: int, finest: float) -> Iterator[View]:
     """Overlapping tiles of ``side`` pixels, at twice the size of ``whole``, four times and so on.
 
     finest: the largest size that is worth it, as a fraction of the image's own.
@@ -61,20 +61,20 @@ def tiles(image: Tensor, side: int, finest: float) -> Iterator[Look]:
             for left, right in _spans(wide, side):
                 back = _after(level, _shift(left, top))
                 pixels = warp(image, inverted(back), (bottom - top, right - left)).clamp(0, 1)
-                yield Look(pixels, back, (left > 0, top > 0, right < wide, bottom < tall))
+                yield View(pixels, back, (left > 0, top > 0, right < wide, bottom < tall))
 
 
-def bordered(look: Look, width: float) -> Look:
+def padded_view(look: View, width: float) -> View:
     """The look with grey around it, ``width`` times its longer side: detectors miss faces that fill the frame.
 
     Grey, since mirrored borders would show faces that nobody has.
     """
     n = ceil(max(look.pixels.shape[-2:]) * width)
     pixels = torch.nn.functional.pad(look.pixels, (n, n, n, n), value=GREY)
-    return Look(pixels, _after(look.back, _shift(-n, -n)), look.inner)
+    return View(pixels, _after(look.back, _shift(-n, -n)), look.inner)
 
 
-def turned(look: Look, quarters: int) -> Look:
+def rotated_view(look: View, quarters: int) -> View:
     """The look turned counterclockwise by quarters, 1 to 3."""
     height, width = look.pixels.shape[-2:]
     x, y = width - 1, height - 1
@@ -85,7 +85,7 @@ def turned(look: Look, quarters: int) -> Look:
         3: [[0.0, 1.0, 0.0], [-1.0, 0.0, y]],
     }[quarters]
     pixels = torch.rot90(look.pixels, quarters, (-2, -1))
-    return Look(pixels, _after(look.back, torch.tensor(back, dtype=torch.float64)))
+    return View(pixels, _after(look.back, torch.tensor(back, dtype=torch.float64)))
 
 
 def roll(face: Face) -> float:
@@ -94,18 +94,18 @@ def roll(face: Face) -> float:
     return -degrees(atan2(float(down[0]), float(down[1])))
 
 
-def upright(image: Tensor, face: Face) -> Look:
+def upright_view(image: Tensor, face: Face) -> View:
     """A close look at one face, turned so that its head is up."""
     x0, y0, x1, y1 = face.box
     middle = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2], dtype=torch.float64)
     chin = middle + _down(face) * face.area**0.5
     centre = (CLOSE - 1) / 2
     target = torch.tensor([[centre, centre], [centre, centre + CLOSE * CLOSE_FACE]])
-    matrix = similarity(torch.stack([middle, chin]), target)
-    return Look(warp(image, matrix, (CLOSE, CLOSE)).clamp(0, 1), inverted(matrix))
+    matrix = similarity_transform(torch.stack([middle, chin]), target)
+    return View(warp(image, matrix, (CLOSE, CLOSE)).clamp(0, 1), inverted(matrix))
 
 
-def seen(look: Look, detector: Detector) -> list[Face]:
+def detect_in_view(look: View, detector: Detector) -> list[Face]:
     """The detector's faces in the image's pixels, without those that a tile cuts off."""
     return [_returned(face, look.back) for face in detector(look.pixels) if not _cut_off(face, look)]
 
@@ -117,7 +117,7 @@ def _down(face: Face) -> Tensor:
     return way / way.norm().clamp(min=1e-9)
 
 
-def _cut_off(face: Face, look: Look) -> bool:
+def _cut_off(face: Face, look: View) -> bool:
     height, width = look.pixels.shape[-2:]
     room = (face.box[0], face.box[1], width - 1 - face.box[2], height - 1 - face.box[3])
     return any(inner and space < EDGE for inner, space in zip(look.inner, room, strict=True))
@@ -126,10 +126,10 @@ def _cut_off(face: Face, look: Look) -> bool:
 def _returned(face: Face, back: Tensor) -> Face:
     """The face in the image's pixels; its box is that of its turned ellipse, which does not grow by turning."""
     x0, y0, x1, y1 = face.box
-    ((x, y),) = moved(back, torch.tensor([[(x0 + x1) / 2, (y0 + y1) / 2]])).tolist()
+    ((x, y),) = transform_points(back, torch.tensor([[(x0 + x1) / 2, (y0 + y1) / 2]])).tolist()
     reach = (back[:, :2] * back.new_tensor([(x1 - x0) / 2, (y1 - y0) / 2])).norm(dim=-1).tolist()
     box = (x - reach[0], y - reach[1], x + reach[0], y + reach[1])
-    return Face(box, moved(back, face.points).float(), face.score)
+    return Face(box, transform_points(back, face.points).float(), face.score)
 
 
 def _spans(length: int, side: int) -> list[tuple[int, int]]:

@@ -22,12 +22,12 @@ from torch import Tensor
 
 from ..method import trajectory as core
 from ..method.anonymize import finite
-from ..method.identity import nobody
-from ..method.memory import Fits, Part, faces_at_once, in_parts, is_out_of_memory, steps_at_once, warn_if_lossy
+from ..method.identity import null_identity
+from ..method.memory import Fits, Part, faces_at_once, in_chunks, is_out_of_memory, steps_at_once, warn_if_lossy
 from ..method.schedule import sigmas, timesteps
 from ..method.trajectory import Need, SeededNoise
 from ..method.types import Identity
-from .comfy_adapter import KNOWN, Adapter, Known, adapt, check_sdxl, compute_dtype, guides_plainly, is_plain
+from .comfy_adapter import IDENTITY_KV, Adapter, IdentityKV, adapt, check_sdxl, compute_dtype, guides_plainly, is_plain
 
 SIZES_AND_POOLED = {
     "pooled_output", "width", "height", "crop_w", "crop_h", "target_width", "target_height"
@@ -66,9 +66,9 @@ class Network:
     plain: bool
 
     @classmethod
-    def under(cls, cond: Known, uncond: Known, guider: Any, extra_args: dict[str, Any]) -> "Network":
+    def under(cls, cond: IdentityKV, uncond: IdentityKV, guider: Any, extra_args: dict[str, Any]) -> "Network":
         options = extra_args["model_options"]
-        transformer_options = {**options.get("transformer_options", {}), KNOWN: (cond, uncond)}
+        transformer_options = {**options.get("transformer_options", {}), IDENTITY_KV: (cond, uncond)}
         carrying = {**options, "transformer_options": transformer_options}
         return cls(guider, carrying, extra_args.get("seed"), guides_plainly(guider.model_patcher))
 
@@ -136,7 +136,7 @@ def levels(model: Any, steps: int, skip: float) -> tuple[float, ...]:
     return sigmas(timesteps(steps, skip), lambda t: float(sampling.sigma(torch.tensor([float(t)]))))
 
 
-def zeroed(conditioning: Conditioning) -> Conditioning:
+def zero_out(conditioning: Conditioning) -> Conditioning:
     """The same conditioning without a word: zero tensors, as SDXL takes an empty unconditional prompt."""
     return [
         [torch.zeros_like(embeds), {**rest, "pooled_output": torch.zeros_like(rest["pooled_output"])}]
@@ -144,7 +144,7 @@ def zeroed(conditioning: Conditioning) -> Conditioning:
     ]
 
 
-def invert(
+def invert_latent(
     model: Any,
     adapter: Adapter,
     positive: Conditioning,
@@ -165,13 +165,13 @@ def invert(
             "encode the image with the VAE of the SDXL checkpoint"
         )
     noise = SeededNoise(len(sigmas) - 1, samples.shape, seed, latent.get("batch_index"))
-    run = Run(adapt(model, adapter), adapter, positive, zeroed(positive))
+    run = Run(adapt(model, adapter), adapter, positive, zero_out(positive))
 
     def part(few: slice) -> core.Trajectory:
         told = _of_part(callback, few, len(samples))
         return run.invert(samples[few], sigmas, noise.rows(few), told, at_once)
 
-    path = core.joined(run.in_parts(len(samples), run.faces_at_once(samples), part), noise)
+    path = core.concatenate(run.in_chunks(len(samples), run.faces_at_once(samples), part), noise)
     return ComfyTrajectory(path, latent, positive, run.adapted.patches_uuid)
 
 
@@ -196,7 +196,7 @@ def _rows(latent: dict[str, Any], part: slice) -> dict[str, Any]:
     return {**few, "noise_mask": mask[[i % len(mask) for i in range(part.start, part.stop)]]}
 
 
-def replay(
+def sample_latent(
     model: Any,
     adapter: Adapter,
     identity: Identity,
@@ -228,13 +228,13 @@ def replay(
     def part(few: slice) -> Tensor:
         who = identity if faces == 1 else Identity(identity.embedding[few])
         told = _of_part(callback, few, batch)
-        return run.replay(trajectory.path.rows(few), _rows(trajectory.latent, few), who, guidance, callback=told)
+        return run.sample(trajectory.path.rows(few), _rows(trajectory.latent, few), who, guidance, callback=told)
 
-    samples = torch.cat(run.in_parts(batch, trajectory.path.together or batch, part))
+    samples = torch.cat(run.in_chunks(batch, trajectory.path.chunk_size or batch, part))
     return {**trajectory.latent, "samples": finite(samples)}
 
 
-def beginner(
+def face_inverter(
     model: Any,
     vae: Any,
     adapter: Adapter,
@@ -243,20 +243,20 @@ def beginner(
     seed: int,
     callback: Callback | None = None,
 ) -> Callable[[Tensor, Identity, int], Callable[[float], Tensor]]:
-    """``begin`` of ``revpers_core.media.photo.Tools``: pixels in, pixels out. conds: positive and attribute."""
+    """``PhotoPorts.invert_face`` of this host: pixels in, pixels out. conds: positive and attribute."""
     positive, attribute = conds
 
-    def begin(crop: Tensor, who: Identity, index: int) -> Callable[[float], Tensor]:
+    def invert_face(crop: Tensor, who: Identity, index: int) -> Callable[[float], Tensor]:
         latent = {"samples": vae.encode(rearrange(crop, "b c h w -> b h w c")), "batch_index": [index]}
-        trajectory = invert(model, adapter, positive, latent, sigmas, seed, callback)
+        trajectory = invert_latent(model, adapter, positive, latent, sigmas, seed, callback)
 
         def again(guidance: float) -> Tensor:
-            made = replay(model, adapter, who, trajectory, attribute, guidance, callback)
+            made = sample_latent(model, adapter, who, trajectory, attribute, guidance, callback)
             return finite(rearrange(vae.decode(made["samples"]), "b h w c -> b c h w"))
 
         return again
 
-    return begin
+    return invert_face
 
 
 @dataclass(frozen=True)
@@ -290,7 +290,7 @@ class Run:
         made: list[core.Trajectory] = []
 
         def body(sampler: Any, extra_args: dict[str, Any], on_step: core.OnStep) -> Tensor:
-            x0, null = sampler.latent_image, self._known(nobody(1), sampler)
+            x0, null = sampler.latent_image, self._known(null_identity(1), sampler)
             network = Network.under(null, null, sampler.inner_model, extra_args)
             together = at_once or self._at_once(x0)
             warn_if_lossy(together, compute_dtype(self.adapted))
@@ -302,8 +302,8 @@ class Run:
             self._sample(body, samples, None, sigmas, 1.0, callback)
         return made[0]
 
-    def _known(self, identity: Identity, sampler: Any) -> Known:
-        return self.adapter.known(identity, sampler.latent_image.device, compute_dtype(self.adapted))
+    def _known(self, identity: Identity, sampler: Any) -> IdentityKV:
+        return self.adapter.identity_kv(identity, sampler.latent_image.device, compute_dtype(self.adapted))
 
     def _is_plain(self) -> bool:
         """Whether nothing depends on the level or on an image's place in the batch."""
@@ -317,9 +317,9 @@ class Run:
             return 1
         return steps_at_once(x0.shape, self._device.type, self._fits(x0, 0))
 
-    def in_parts(self, faces: int, size: int, make: Callable[[slice], Part]) -> list[Part]:
+    def in_chunks(self, faces: int, size: int, make: Callable[[slice], Part]) -> list[Part]:
         """In slices of ``size``, fewer once memory runs out; all at once where something may belong to the batch."""
-        return in_parts(faces, size, make) if self._is_plain() else [make(slice(0, faces))]
+        return in_chunks(faces, size, make) if self._is_plain() else [make(slice(0, faces))]
 
     def faces_at_once(self, samples: Tensor) -> int:
         """Faces a call."""
@@ -336,7 +336,7 @@ class Run:
         required = self.adapted.model.memory_required
         return lambda rows: 1.5 * required([rows, *samples.shape[1:]]) < free
 
-    def replay(
+    def sample(
         self,
         path: core.Trajectory,
         latent: dict[str, Any],
@@ -350,11 +350,11 @@ class Run:
 
         def body(sampler: Any, extra_args: dict[str, Any], on_step: core.OnStep) -> Tensor:
             guider, confine = sampler.inner_model, _mask(sampler, extra_args)
-            known, unknown = self._known(identity, sampler), self._known(nobody(1), sampler)
+            known, unknown = self._known(identity, sampler), self._known(null_identity(1), sampler)
             null = Network.under(unknown, unknown, guider, extra_args)
             theirs = Network.under(known, unknown, guider, extra_args)
             device = sampler.latent_image.device
-            return core.replay(
+            return core.sample(
                 theirs.predict, path, null.guide, mask=confine, quirks=quirks, device=device, on_step=on_step
             )
 

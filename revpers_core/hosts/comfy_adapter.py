@@ -17,10 +17,10 @@ from ..adapters.layout import Depths, Slot, slots
 from ..adapters.weights import PROJECTIONS, FaceIDWeights
 from ..method.types import Identity
 
-KNOWN = "revpers_identities"
-"""Where a call's identities travel: transformer_options[KNOWN] = (cond, uncond), each a Known."""
+IDENTITY_KV = "revpers_identities"
+"""Where a call's identities travel: transformer_options[IDENTITY_KV] = (cond, uncond), each an IdentityKV."""
 
-Known = tuple[tuple[Tensor, Tensor], ...]
+IdentityKV = tuple[tuple[Tensor, Tensor], ...]
 """An identity's keys and values by slot, each (B or 1, 4, inner)."""
 
 
@@ -42,7 +42,7 @@ class Adapter:
         modules.load_state_dict(FaceIDModules.state(weights), assign=True)
         return cls(weights, modules.eval().requires_grad_(False), strength, uuid.uuid4())
 
-    def known(self, identity: Identity, device: torch.device, dtype: torch.dtype) -> Known:
+    def identity_kv(self, identity: Identity, device: torch.device, dtype: torch.dtype) -> IdentityKV:
         """Keys and values for every slot: 3 MB a face for SDXL in float32; the weights take 1.4 GB."""
         tokens = self.modules.tokens(identity.embedding.float())
         made = (kv(tokens) for kv in self.modules.kv)
@@ -68,7 +68,7 @@ class IdentityAttention:
 
         text = self.before(q, k, v, extra_options) if self.before else attend(q, k, v)
         branches = extra_options["cond_or_uncond"]
-        each = [extra_options[KNOWN][branch][self.slot.number] for branch in branches]
+        each = [extra_options[IDENTITY_KV][branch][self.slot.number] for branch in branches]
         keys, values = (rows(part, len(q) // len(branches)).to(q) for part in zip(*each, strict=True))
         return add_identity(text, attend, q, (keys, values), self.adapter.strength)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..faces.detector import Detector
 from ..faces.face import Face
-from ..media.photo import Again, Tools
+from ..media.photo import FaceSampler, PhotoPorts
 from ..method.types import Identity
 
 TICKS = 1000
@@ -35,7 +35,7 @@ class Progress:
             self._tell(0.0)
             yield photo
 
-    def watching(self, tools: Tools) -> Tools:
+    def watching(self, tools: PhotoPorts) -> PhotoPorts:
         """The same tools; the bar knows what they are at."""
 
         def search(photo: Tensor) -> list[Face]:
@@ -43,9 +43,9 @@ class Progress:
             self._faces = max(1, len(found))
             return found
 
-        def begin(crop: Tensor, who: Identity, index: int) -> Again:
+        def invert_face(crop: Tensor, who: Identity, index: int) -> FaceSampler:
             self._face, self._phase, self._faces = index, 0, max(self._faces, index + 1)
-            again = tools.begin(crop, who, index)
+            again = tools.invert_face(crop, who, index)
 
             def sample(guidance: float) -> Tensor:
                 self._phase = 1
@@ -53,7 +53,7 @@ class Progress:
 
             return sample
 
-        return replace(tools, detect=search, begin=begin)
+        return replace(tools, detect=search, invert_face=invert_face)
 
     def on_step(self, step: int, x0: Tensor, x: Tensor, steps: int) -> None:
         """ComfyUI's callback: told after every step of an inversion or a sampling."""

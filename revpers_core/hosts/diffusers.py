@@ -13,7 +13,7 @@ from ..adapters import weights as faceid
 from ..adapters.weights import FaceIDWeights
 from ..faces import recognise
 from ..faces.recognise import FaceModel
-from ..media.photo import Again
+from ..media.photo import FaceSampler
 from ..method import anonymize as main
 from ..method.memory import BYTES, Fits, faces_at_once, steps_at_once, warn_if_lossy
 from ..method.schedule import sdxl_sigmas
@@ -85,18 +85,20 @@ class ReversePersonalizationPipeline:
         """Aligned square crops (B, 3, S, S) in [0, 1], one face each, made into somebody else."""
         return main.anonymize(image, self, plan or Plan(), on_step)
 
-    def redo(self, path: Trajectory, who: Identity, plan: Plan, on_step: OnStep | None = None) -> Tensor:
+    def sample(self, path: Trajectory, who: Identity, plan: Plan, on_step: OnStep | None = None) -> Tensor:
         """Another guidance, identity or attribute along the same trajectory: half the work."""
-        return main.redo(path, who, self, plan, on_step)
+        return main.sample_image(path, who, self, plan, on_step)
 
-    def beginner(self, plan: Plan, on_step: OnStep | None = None) -> Callable[[Tensor, Identity, int], Again]:
-        """``begin`` of ``revpers_core.media.photo.Tools``: one inversion a face, any guidance along it."""
+    def face_inverter(
+        self, plan: Plan, on_step: OnStep | None = None
+    ) -> Callable[[Tensor, Identity, int], FaceSampler]:
+        """``invert_face`` of ``revpers_core.media.photo.PhotoPorts``: one inversion a face, any guidance along it."""
 
-        def begin(crop: Tensor, who: Identity, index: int) -> Again:
-            path = main.take_apart(crop, self, plan, on_step, index)
-            return lambda guidance: main.redo(path, who, self, replace(plan, guidance=guidance), on_step)
+        def invert_face(crop: Tensor, who: Identity, index: int) -> FaceSampler:
+            path = main.invert_image(crop, self, plan, on_step, index)
+            return lambda guidance: main.sample_image(path, who, self, replace(plan, guidance=guidance), on_step)
 
-        return begin
+        return invert_face
 
     @property
     def size(self) -> int:

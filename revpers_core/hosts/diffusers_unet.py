@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from ..adapters.attention import FaceIDModules, IdentityKV, add_identity, rows
+from ..adapters.attention import FaceIDModules, KVProjection, add_identity, rows
 from ..adapters.layout import Depths, Slot, slots
 from ..adapters.weights import PROJECTIONS, FaceIDWeights
 from ..method.trajectory import Branches, Need, alpha, to_state
@@ -18,7 +18,7 @@ from ..method.types import Identity
 KeysValues = tuple[Tensor, Tensor]
 
 
-class Told:
+class BranchConditions:
     """What the cross-attentions are told in a run: words and identities, by branch (uncond, cond).
 
     Their keys and values are the same at every step, so they are made when a slot first asks, where the UNet's weights
@@ -37,10 +37,10 @@ class Told:
         return self._made[slot]
 
 
-class Asked(NamedTuple):
+class UNetCall(NamedTuple):
     """A call of the UNet: for each of these branches ``batch`` rows."""
 
-    told: Told
+    told: BranchConditions
     branches: tuple[int, ...]
     batch: int
 
@@ -51,14 +51,14 @@ class FaceIDProcessor(nn.Module):
     Words and tokens travel with the call (``cross_attention_kwargs={"asked": ...}``): the UNet keeps none.
     """
 
-    def __init__(self, lora: dict[str, tuple[Tensor, Tensor]], kv: IdentityKV | None, scale: float):
+    def __init__(self, lora: dict[str, tuple[Tensor, Tensor]], kv: KVProjection | None, scale: float):
         super().__init__()
         self.lora = nn.ModuleDict({name: _Lora(*pair) for name, pair in lora.items()})
         self.kv, self.scale = kv, scale
 
     def __call__(
         self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None, *,
-        asked: Asked | None = None,
+        asked: UNetCall | None = None,
     ):  # fmt: skip
         if attention_mask is not None:
             raise ValueError("attention masks are not part of SDXL and not supported")
@@ -178,7 +178,7 @@ def unet_branches(
     Predictions come in float32, or float64 where the network computes in it.
     """
     dtype, device = torch.promote_types(unet.dtype, torch.float32), device or unet.device
-    told = Told(conditions.embeds, conditions.tokens)
+    told = BranchConditions(conditions.embeds, conditions.tokens)
     embeds, pooled, ids = (
         one.to(device, unet.dtype) for one in (conditions.embeds, conditions.pooled, conditions.time_ids)
     )
@@ -197,7 +197,7 @@ def unet_branches(
             _timesteps(sigma, levels, batch, device).repeat(len(asked)),
             encoder_hidden_states=each(embeds),
             added_cond_kwargs={"text_embeds": each(pooled), "time_ids": each(ids)},
-            cross_attention_kwargs={"asked": Asked(told, asked, batch)},
+            cross_attention_kwargs={"asked": UNetCall(told, asked, batch)},
             return_dict=False,
         )[0]
         made = [

@@ -17,10 +17,10 @@ from ..media import images
 from ..method.types import Plan, Ports
 from ..metrics.interval import Estimate, wilson
 from ..metrics.reidentification import fnir_at_fpir, tar_at_far
-from .inversion_attack import undone
+from .inversion_attack import reconstruct
 from .judge_threshold import pairs
 from .laboratory import judged
-from .people import FIRST, Crowd, Matching, matching, outputs, seeded
+from .people import FIRST, HeldOutPeople, Matching, anonymize_people, matching, seeded
 
 AVERAGED = 4
 UNDONE = 30
@@ -46,7 +46,7 @@ class Eyes:
     steering: FaceModel
 
 
-def attacks(crowd: Crowd, made: Tensor, ports: Ports, eyes: Eyes, plan: Plan) -> Iterator[Row]:
+def attacks(crowd: HeldOutPeople, made: Tensor, ports: Ports, eyes: Eyes, plan: Plan) -> Iterator[Row]:
     """A row an attack on the outputs ``made`` of photo 0 with seed 1; further seeds stand for draws that the attacker
     does not know unless the row says so."""
     photo, other = crowd.photo(0), crowd.photo(1)
@@ -66,12 +66,12 @@ def attacks(crowd: Crowd, made: Tensor, ports: Ports, eyes: Eyes, plan: Plan) ->
     yield Row("anti-match", "another photo; ranks by the least alike", matching(-made_b @ other_b.T))
     yield Row("anti-match by the steering recogniser", "another photo; least alike", matching(-made_a @ other_a.T))
 
-    parrot = see(outputs(ports, other, seeded(plan, 1)))
+    parrot = see(anonymize_people(ports, other, seeded(plan, 1)))
     yield Row("parrot", "another photo, settings and seed", matching(made_b @ parrot.T))
-    again = outputs(ports, photo, seeded(plan, 2))
+    again = anonymize_people(ports, photo, seeded(plan, 2))
     yield Row("parrot on the very photo", "the photos and settings, not the seed", matching(made_b @ see(again).T))
 
-    later = [see(outputs(ports, crowd.photo(k), seeded(plan, k))) for k in range(2, 2 + AVERAGED)]
+    later = [see(anonymize_people(ports, crowd.photo(k), seeded(plan, k))) for k in range(2, 2 + AVERAGED)]
     yield Row("linkability", "two outputs, different photos and seeds", matching(made_b @ later[0].T))
     averaged = normalize(torch.stack([made_b, *later]).sum(0), dim=1)
     yield Row(f"average over {1 + AVERAGED} outputs", "as many photos' outputs", matching(averaged @ other_b.T))
@@ -84,7 +84,7 @@ def attacks(crowd: Crowd, made: Tensor, ports: Ports, eyes: Eyes, plan: Plan) ->
         ("running the process backwards", 1, "settings and seed, no photo"),
         ("... with a wrong seed (control)", 99, "settings"),
     ):
-        guess = undone(ports, made[few], seeded(plan, seed), eyes.steering)
+        guess = reconstruct(ports, made[few], seeded(plan, seed), eyes.steering)
         yield Row(name, knows, matching(see(guess) @ other_b[few].T))
     yield Row("... before it began (control)", "nothing", matching(made_b[few] @ other_b[few].T))
 
@@ -93,10 +93,10 @@ def _seeing(model: FaceModel) -> Callable[[Tensor], Tensor]:
     return partial(judged, model)
 
 
-def confirmed(crowd: Crowd, made: Tensor, ports: Ports, plan: Plan) -> Estimate:
+def confirmed(crowd: HeldOutPeople, made: Tensor, ports: Ports, plan: Plan) -> Estimate:
     """Share of outputs that whoever has photo, settings and seed makes again, to 1/255 a pixel value: a guess is
     confirmed. Chance 0."""
-    again = outputs(ports, crowd.photo(0)[:WRITTEN], seeded(plan, 1))
+    again = anonymize_people(ports, crowd.photo(0)[:WRITTEN], seeded(plan, 1))
     return wilson(int(((made[:WRITTEN] - again).abs().amax((1, 2, 3)) <= 1 / 255).sum()), len(again))
 
 
@@ -109,10 +109,10 @@ class Search(NamedTuple):
     fnir: Estimate
 
 
-def searches(crowd: Crowd, made: Tensor, judge: FaceModel) -> list[Search]:
+def searches(crowd: HeldOutPeople, made: Tensor, judge: FaceModel) -> list[Search]:
     """Photos and outputs ``made`` of them, searched for among other photos of everyone."""
     entries = judged(judge, crowd.photo(1))
-    others = judged(judge, Crowd(STRANGERS, FIRST + 1_000).photo(2))
+    others = judged(judge, HeldOutPeople(STRANGERS, FIRST + 1_000).photo(2))
     own = torch.eye(len(entries), dtype=torch.bool)
     found: list[Search] = []
     apart = torch.cat([pairs(others), (others @ entries.T).flatten()])
@@ -132,8 +132,8 @@ def telling_files(made: Tensor) -> Estimate:
             note, exif = PngImagePlugin.PngInfo(), Image.Exif()
             note.add_text("parameters", "seed 1")
             exif[0x010E] = "somebody"
-            images.picture(one).save(source, pnginfo=note, exif=exif)
-            images.write_png(images.picture(images.read(source)), output)
+            images.to_pil(one).save(source, pnginfo=note, exif=exif)
+            images.write_png(images.to_pil(images.read(source)), output)
             telling += set(chunks(output.read_bytes())) != {"IHDR", "IDAT", "IEND"}
     return wilson(telling, len(made))
 
@@ -156,7 +156,7 @@ class Group(NamedTuple):
     after: Estimate
 
 
-def groups(crowd: Crowd, outputs: Tensor, judge: FaceModel, words: Mapping[str, Sequence[str]]) -> list[Group]:
+def groups(crowd: HeldOutPeople, outputs: Tensor, judge: FaceModel, words: Mapping[str, Sequence[str]]) -> list[Group]:
     """Who is protected how well, by attribute value."""
     photo, other = judged(judge, crowd.photo(0)), judged(judge, crowd.photo(1))
     made = judged(judge, outputs)

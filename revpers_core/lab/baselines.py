@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..faces.geometry import cut, face_in_aligned
+from ..faces.geometry import crop_face, face_in_aligned
 from ..faces.masks import Part, face_mask, parts_mask
 from ..media.photo import blurred
-from ..method.anonymize import finite, redo, take_apart
-from ..method.guidance import guide, of_network, of_recorded
-from ..method.identity import nobody
+from ..method.anonymize import finite, invert_image, sample_image
+from ..method.guidance import cfg, network_guidance, recorded_guidance
+from ..method.identity import null_identity
 from ..method.schedule import sigmas, timesteps
-from ..method.solver import Past, step
-from ..method.trajectory import SeededNoise, alpha, replay, to_state
+from ..method.solver import Previous, step
+from ..method.trajectory import SeededNoise, alpha, sample, to_state
 from ..method.types import Identity, Plan, Ports
 
 Method = Callable[[Tensor, Ports, Plan], Tensor]
@@ -32,13 +32,13 @@ CELLS = 8
 def whole_face(side: int) -> Tensor:
     """(1, S, S) in [0, 1]: the face in an aligned crop."""
     image = torch.zeros(3, side, side)
-    return face_mask(cut(image, face_in_aligned(image), side))
+    return face_mask(crop_face(image, face_in_aligned(image), side))
 
 
 def without_parts(side: int) -> Tensor:
     """The same without eyes and mouth."""
     image = torch.zeros(3, side, side)
-    crop = cut(image, face_in_aligned(image), side)
+    crop = crop_face(image, face_in_aligned(image), side)
     return face_mask(crop) * (1 - parts_mask(crop, EYES_AND_MOUTH))
 
 
@@ -62,18 +62,21 @@ def pixelation(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
 
 
 def ours(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
-    return redo(take_apart(images, ports, plan), ports.embed(images), ports, plan)
+    return sample_image(invert_image(images, ports, plan), ports.embed(images), ports, plan)
 
 
 def nullface(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
     """Towards the opposite identity -e by positive guidance, eyes, mouth and surround kept. Our solver and our model
     stand for its DDPM inversion and SD 1.5."""
-    path, who = take_apart(images, ports, plan), ports.embed(images)
-    away = of_network(ports.branches(Identity(-who.embedding), path.x0), NULLFACE_GUIDANCE)
+    path, who = invert_image(images, ports, plan), ports.embed(images)
+    away = network_guidance(ports.branches(Identity(-who.embedding), path.x0), NULLFACE_GUIDANCE)
     keep = latent_mask(without_parts(images.shape[-1]), path.x0)
     free = path.sigmas[max(1, round(NULLFACE_FREE * plan.steps))]
-    made = replay(
-        away, path, of_recorded(NULLFACE_GUIDANCE), mask=lambda sigma: torch.ones_like(keep) if sigma >= free else keep
+    made = sample(
+        away,
+        path,
+        recorded_guidance(NULLFACE_GUIDANCE),
+        mask=lambda sigma: torch.ones_like(keep) if sigma >= free else keep,
     )
     return ports.decode(finite(made))
 
@@ -83,12 +86,15 @@ def ddim(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
     the same guidance away from the person."""
     latents, who = ports.encode(images), ports.embed(images)
     levels = sigmas(timesteps(plan.steps, plan.skip), ports.sigma)
-    null, theirs = ports.branches(nobody(len(images)), latents), ports.branches(who, latents, plan.attribute.prompt)
+    null, theirs = (
+        ports.branches(null_identity(len(images)), latents),
+        ports.branches(who, latents, plan.attribute.prompt),
+    )
     x = to_state(latents) / alpha(levels[-1])
     for sigma, higher in pairwise(reversed(levels)):
-        x = x + (higher - sigma) * (x - guide(*null(x, sigma), plan.guidance).to(x)) / sigma
+        x = x + (higher - sigma) * (x - cfg(*null(x, sigma), plan.guidance).to(x)) / sigma
     for sigma, lower in pairwise(levels):
-        x = x + (lower - sigma) * (x - guide(*theirs(x, sigma), plan.guidance).to(x)) / sigma
+        x = x + (lower - sigma) * (x - cfg(*theirs(x, sigma), plan.guidance).to(x)) / sigma
     return ports.decode(finite(x * alpha(levels[-1])))
 
 
@@ -99,10 +105,10 @@ def inpainting(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
     levels = sigmas(timesteps(2 * plan.steps, 0.0), ports.sigma)
     fresh = SeededNoise(2 * plan.steps + 1, latents.shape, plan.seed)
     keep = latent_mask(whole_face(images.shape[-1]), latents)
-    network, known = ports.branches(nobody(len(images)), latents), to_state(latents)
+    network, known = ports.branches(null_identity(len(images)), latents), to_state(latents)
     x, past = fresh[0].to(known) * levels[0], None
     for k, (sigma, lower) in enumerate(pairwise(levels)):
-        prediction = Past(to_state(network(x, sigma)[1]), sigma)
+        prediction = Previous(to_state(network(x, sigma)[1]), sigma)
         law = step(x, prediction.x0, sigma, lower, past)
         x, past = law.mean + law.std * fresh[k + 1].to(known), prediction
         x = torch.lerp(known + lower * fresh[k + 1].to(known), x, keep.to(known))

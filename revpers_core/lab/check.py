@@ -10,11 +10,11 @@ from torch.nn.functional import normalize
 from ..faces import recognise
 from ..faces.geometry import face_of_aligned
 from ..faces.recognise import FaceModel
-from ..method.anonymize import redo, take_apart
-from ..method.guidance import of_network
-from ..method.identity import nobody
+from ..method.anonymize import invert_image, sample_image
+from ..method.guidance import network_guidance
+from ..method.identity import null_identity
 from ..method.schedule import sigmas, timesteps
-from ..method.solver import Past, step
+from ..method.solver import Previous, step
 from ..method.trajectory import SeededNoise, alpha, to_state
 from ..method.types import Attribute, Identity, Plan, Ports
 from ..metrics.reidentification import auc, tar_at_far
@@ -113,7 +113,7 @@ def text_control(ports: Ports, people: int) -> dict[str, float]:
         right: list[Tensor] = []
         for k, value in enumerate(values):
             said = Attribute(look=f"{value} skin") if name == "skin" else Attribute(**{name: value})
-            made = generate(ports, nobody(max(people // len(values), 4)), said.prompt, -3.0, seed=k)
+            made = generate(ports, null_identity(max(people // len(values), 4)), said.prompt, -3.0, seed=k)
             right.append(getattr(read(made), name) == k)
         rates[name] = float(torch.cat(right).double().mean())
     return rates
@@ -122,8 +122,8 @@ def text_control(ports: Ports, people: int) -> dict[str, float]:
 def null_replay(ports: Ports, photos: Tensor) -> float:
     """max |difference| of pixels between a null replay and the VAE's reconstruction."""
     plan = Plan(steps=20, at_once=1)
-    path = take_apart(photos, ports, plan)
-    same = redo(path, nobody(len(photos)), ports, plan)
+    path = invert_image(photos, ports, plan)
+    same = sample_image(path, null_identity(len(photos)), ports, plan)
     return float((same - ports.decode(path.x0)).abs().max())
 
 
@@ -132,10 +132,10 @@ def generate(ports: Ports, who: Identity, prompt: str, guidance: float, seed: in
     shape = (len(who.embedding), 4, 16, 16)
     levels = sigmas(timesteps(steps, 0.0), ports.sigma)
     noise = SeededNoise(steps + 1, shape, seed)
-    predict = of_network(ports.branches(who, torch.zeros(shape), prompt), guidance)
+    predict = network_guidance(ports.branches(who, torch.zeros(shape), prompt), guidance)
     x, past = to_state(noise[0]) * levels[0], None
     for k in range(steps):
-        prediction = Past(to_state(predict(x, levels[k])), levels[k])
+        prediction = Previous(to_state(predict(x, levels[k])), levels[k])
         law = step(x, prediction.x0, levels[k], levels[k + 1], past)
         x, past = law.mean + law.std * noise[k + 1], prediction
     return ports.decode(x * alpha(levels[-1]))

@@ -9,16 +9,16 @@ from torch import Tensor
 
 from ..faces.geometry import face_of_aligned
 from ..faces.recognise import FaceModel
-from ..method.guidance import of_network, of_recorded
-from ..method.trajectory import replay
+from ..method.guidance import network_guidance, recorded_guidance
+from ..method.trajectory import sample
 from ..method.types import Identity, Plan, Ports
 from .laboratory import BATCH
-from .people import apart, embedded
+from .people import embedded, invert_latents
 
 ROUNDS, STRIDE = 5, 0.7
 
 
-def undone(ports: Ports, made: Tensor, plan: Plan, steering: FaceModel) -> Tensor:
+def reconstruct(ports: Ports, made: Tensor, plan: Plan, steering: FaceModel) -> Tensor:
     """The attacker's guesses (N, 3, H, W) of the photos behind outputs (N, 3, H, W), by the best-fitting round."""
     return torch.cat([_undone(ports, part, plan, steering) for part in made.split(BATCH)])
 
@@ -39,6 +39,6 @@ def _undone(ports: Ports, made: Tensor, plan: Plan, steering: FaceModel) -> Tens
 
 def _tool(ports: Ports, latents: Tensor, who: Identity, plan: Plan) -> Tensor:
     """The anonymization as a function of latents, all with one seed's noise."""
-    path = apart(ports, latents, plan)
-    predict = of_network(ports.branches(who, latents, plan.attribute.prompt), plan.guidance)
-    return replay(predict, path, of_recorded(plan.guidance)).to(latents)
+    path = invert_latents(ports, latents, plan)
+    predict = network_guidance(ports.branches(who, latents, plan.attribute.prompt), plan.guidance)
+    return sample(predict, path, recorded_guidance(plan.guidance)).to(latents)

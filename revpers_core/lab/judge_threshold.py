@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 from ..faces import judge_spec, recognise
 from ..faces.geometry import face_of_aligned
-from ..faces.judge_spec import FAR, LEAST, Description
+from ..faces.judge_spec import FAR, LEAST, JudgeSpec
 from ..metrics.reidentification import threshold_at_far
 from ..pocket import HELD_OUT, JUDGE, world
 
@@ -14,14 +14,14 @@ STRANGERS = 64
 FIRST = HELD_OUT + 500_000
 
 
-def description(strangers: int = STRANGERS) -> Description:
+def description(strangers: int = STRANGERS) -> JudgeSpec:
     """Judge B with threshold and floor as all pairs of rendered strangers have them; some seconds."""
     model, seeds = recognise.load(JUDGE), range(FIRST, FIRST + strangers)
     photos = world.render(world.sample(seeds, seeds))
     likeness = pairs(normalize(model.features(face_of_aligned(photos)), dim=1))
     threshold, floor = threshold_at_far(likeness, FAR), float(likeness.quantile(LEAST))
     source = f"FAR {FAR:g} and least {LEAST:.0%} of {len(likeness)} pairs of rendered strangers"
-    return Description(JUDGE.name, round(threshold, 6), round(floor, 6), source, rendered=True)
+    return JudgeSpec(JUDGE.name, round(threshold, 6), round(floor, 6), source, rendered=True)
 
 
 def write() -> None:

@@ -14,7 +14,7 @@ from ..faces.geometry import face_of_aligned
 from ..faces.onnx_session import runtime
 from ..faces.recognise import FaceModel
 from ..media.photo import blurred
-from ..method.anonymize import redo, take_apart
+from ..method.anonymize import invert_image, sample_image
 from ..method.types import Attribute, Identity, Plan, Ports
 from ..metrics.interval import Estimate, bootstrap, wilson
 from ..metrics.reidentification import at_rank, ranks_among, verification
@@ -94,9 +94,9 @@ def anonymized(
     identities = who(Identity(torch.cat([ports.embed(part).embedding for part in photos.split(BATCH)])))
     for k, part in enumerate(photos.split(BATCH)):
         identity = Identity(identities.embedding[k * BATCH : k * BATCH + len(part)])
-        path = take_apart(part, ports, replace(next(iter(plans.values())), seed=k))
+        path = invert_image(part, ports, replace(next(iter(plans.values())), seed=k))
         for name, plan in plans.items():
-            made[name].append(redo(path, identity, ports, plan))
+            made[name].append(sample_image(path, identity, ports, plan))
     return {name: torch.cat(parts) for name, parts in made.items()}
 
 

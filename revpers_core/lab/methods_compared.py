@@ -22,7 +22,7 @@ SURE = 0.5
 """Score from which on a face counts as found."""
 
 
-def compare(
+def compare_methods(
     people: People, ports: Ports, judge: FaceModel, plan: Plan, methods: Mapping[str, Method] = METHODS, *,
     detect: Detector,
 ) -> Iterator[tuple[str, dict[str, Any]]]:  # fmt: skip

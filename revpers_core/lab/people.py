@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ..faces.recognise import FaceModel
-from ..method.anonymize import redo
-from ..method.identity import nobody, scaled
+from ..method.anonymize import sample_image
+from ..method.identity import identity_of, null_identity
 from ..method.schedule import sigmas, timesteps
 from ..method.trajectory import SeededNoise, Trajectory, invert
 from ..method.types import Identity, Plan, Ports
@@ -23,7 +23,7 @@ DRAWS = 500
 
 
 @dataclass(frozen=True)
-class Crowd:
+class HeldOutPeople:
     """``count`` held-out people whom no other measurement uses, from the ``first``-th on."""
 
     count: int
@@ -46,20 +46,20 @@ class Crowd:
         return world.attributes(self._faces(0))
 
 
-def outputs(ports: Ports, photos: Tensor, plan: Plan) -> Tensor:
+def anonymize_people(ports: Ports, photos: Tensor, plan: Plan) -> Tensor:
     """What one call a picture with this seed makes: everyone gets the same noise, as on the command line."""
     made: list[Tensor] = []
     for part in photos.split(BATCH):
-        path = apart(ports, ports.encode(part), plan)
-        made.append(redo(path, ports.embed(part), ports, plan))
+        path = invert_latents(ports, ports.encode(part), plan)
+        made.append(sample_image(path, ports.embed(part), ports, plan))
     return torch.cat(made)
 
 
-def apart(ports: Ports, latents: Tensor, plan: Plan, items: Sequence[int] | None = None) -> Trajectory:
+def invert_latents(ports: Ports, latents: Tensor, plan: Plan, items: Sequence[int] | None = None) -> Trajectory:
     """The inversion of latents (B, 4, h, w), all with the noise of a call's first picture unless told."""
     levels = sigmas(timesteps(plan.steps, plan.skip), ports.sigma)
     noise = SeededNoise(plan.steps, latents.shape, plan.seed, [0] * len(latents) if items is None else items)
-    return invert(ports.branches(nobody(len(latents)), latents), latents, levels, noise)
+    return invert(ports.branches(null_identity(len(latents)), latents), latents, levels, noise)
 
 
 def seeded(plan: Plan, seed: int) -> Plan:
@@ -68,7 +68,7 @@ def seeded(plan: Plan, seed: int) -> Plan:
 
 def embedded(model: FaceModel, faces: Tensor) -> Identity:
     """Unit embeddings, face or not: an attacker takes what there is."""
-    return scaled(model.features(faces))
+    return identity_of(model.features(faces))
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ..audit.files import pictures
 from ..faces.face import Face
-from ..faces.geometry import cut, face_in_aligned
+from ..faces.geometry import crop_face, face_in_aligned
 from ..faces.judges import Judge
 from ..faces.select import largest
 from ..media import images
 from ..media.photo import blurred
-from ..method.anonymize import redo, take_apart
+from ..method.anonymize import invert_image, sample_image
 from ..method.types import Plan, Ports
 from ..metrics.interval import bootstrap, wilson
 from ..metrics.landmarks import expression_distance, pose_distance
@@ -80,7 +80,7 @@ def _crop(path: Path, size: int, detect: Detect | None) -> Tensor:
     faces = detect(image)
     if not faces:
         raise ValueError(f"{path}: no face was found: leave the photo out, or lower --min-score")
-    return cut(image, largest(faces)[0], size).pixels
+    return crop_face(image, largest(faces)[0], size).pixels
 
 
 def curve(
@@ -99,12 +99,12 @@ def curve(
     ]
     yield from _rows("photo", None, probes, people, judges, sources, detect)
     yield from _rows("blur", None, [blurred(one) for one in probes], people, judges, sources, detect)
-    paths = [take_apart(one[None], ports, plan) for one in probes]
+    paths = [invert_image(one[None], ports, plan) for one in probes]
     who = [ports.embed(one[None]) for one in probes]
     for method, identities in (("ours", who), ("wrong identity", who[1:] + who[:1])):
         for guidance in guidances:
             asked = replace(plan, guidance=guidance)
-            made = [redo(path, one, ports, asked)[0] for path, one in zip(paths, identities, strict=True)]
+            made = [sample_image(path, one, ports, asked)[0] for path, one in zip(paths, identities, strict=True)]
             yield from _rows(method, guidance, made, people, judges, sources, detect)
 
 

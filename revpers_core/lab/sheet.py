@@ -37,5 +37,5 @@ def sheet() -> Image.Image:
         top = i * (SIDE + GAP)
         draw.text((LABEL - 8, top + SIDE / 2), label, font=font, fill="black", anchor="rm")
         for k, face in enumerate(world.render(faces, SIDE)):
-            page.paste(images.picture(face), (LABEL + k * (SIDE + GAP), top))
+            page.paste(images.to_pil(face), (LABEL + k * (SIDE + GAP), top))
     return page

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..faces.recognise import FaceModel
-from ..method.anonymize import redo, take_apart
+from ..method.anonymize import invert_image, sample_image
 from ..method.guidance import Interval
 from ..method.schedule import Spacing
 from ..method.settings import PRESETS
@@ -65,8 +65,8 @@ def made(photos: Tensor, ports: Ports, plan: Plan, counted: Callable[[], int]) -
     """Results of a plan, each photo with noise of its own. counted: evaluations of the network so far."""
     before, parts = counted(), list[Tensor]()
     for k, part in enumerate(photos.split(BATCH)):
-        path = take_apart(part, ports, plan, first=k * BATCH)
-        parts.append(redo(path, ports.embed(part), ports, plan))
+        path = invert_image(part, ports, plan, first=k * BATCH)
+        parts.append(sample_image(path, ports.embed(part), ports, plan))
     return Made(torch.cat(parts), (counted() - before) // len(photos))
 
 

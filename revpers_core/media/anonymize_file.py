@@ -13,13 +13,13 @@ from ..faces.geometry import face_for_recogniser, face_in_aligned
 from ..faces.judges import Judge
 from ..faces.masks import Part
 from ..faces.recognise import FaceModel
-from ..faces.select import Embed, Keep, keeper
-from ..method.anonymize import Anonymized, likeness
+from ..faces.select import Embed, Keep, keep_people
+from ..method.anonymize import Anonymized, source_similarity
 from ..method.trajectory import OnStep, Trajectory
 from ..method.types import Identity, Plan
 from . import images
-from .photo import Again, Done, Tools, Wishes, anonymize_or, nobody_stays
-from .strength import Aim, Look, found, refused, seen_by
+from .photo import FaceSampler, PhotoOptions, PhotoPorts, PhotoResult, anonymize_or, nobody_stays
+from .strength import Judgement, Target, judge_result, refusal, search_guidance
 from .verdict import independent, verdict
 
 Detect = Callable[[Tensor], list[Face]]
@@ -41,13 +41,15 @@ class Pipeline(Protocol):
 
     def anonymize(self, image: Tensor, plan: Plan | None = None, on_step: OnStep | None = None) -> Anonymized: ...
 
-    def redo(self, path: Trajectory, who: Identity, plan: Plan, on_step: OnStep | None = None) -> Tensor: ...
+    def sample(self, path: Trajectory, who: Identity, plan: Plan, on_step: OnStep | None = None) -> Tensor: ...
 
-    def beginner(self, plan: Plan, on_step: OnStep | None = None) -> Callable[[Tensor, Identity, int], Again]: ...
+    def face_inverter(
+        self, plan: Plan, on_step: OnStep | None = None
+    ) -> Callable[[Tensor, Identity, int], FaceSampler]: ...
 
 
 @dataclass(frozen=True)
-class Job:
+class JobConfig:
     """What is the same for every picture of a call. detect: None where pictures are aligned crops already."""
 
     pipeline: Pipeline
@@ -57,21 +59,23 @@ class Job:
     detect: Detect | None = None
     judges: Sequence[Judge] = ()
     no_face: str = "raise"
-    aim: Aim | None = None
+    aim: Target | None = None
     keep: Keep = nobody_stays
     keep_parts: tuple[Part, ...] = ()
     match: bool = False
 
 
-def anonymize_file(job: Job, path: Path, output: Path, on_step: OnStep | None) -> dict[str, Any]:
+def anonymize_file(job: JobConfig, path: Path, output: Path, on_step: OnStep | None) -> dict[str, Any]:
     """One picture, from file to file; returns its record. No file is written where anything fails, and one that an
     earlier call left in its place goes: it would pass for this call's result."""
     start, before = time.perf_counter(), job.pipeline.unet_evaluations
     image = images.read(path)
     output.unlink(missing_ok=True)
-    made, found = crop(job, image, on_step) if job.detect is None else photo(job, job.detect, image, on_step)
-    picture = images.picture(made)
-    images.write_png(images.marked(picture) if job.is_pocket else picture, output)
+    made, found = (
+        anonymize_crop(job, image, on_step) if job.detect is None else anonymize_whole(job, job.detect, image, on_step)
+    )
+    picture = images.to_pil(made)
+    images.write_png(images.watermarked(picture) if job.is_pocket else picture, output)
     return {
         "image": str(path),
         "output": str(output),
@@ -82,7 +86,7 @@ def anonymize_file(job: Job, path: Path, output: Path, on_step: OnStep | None) -
     }
 
 
-def crop(job: Job, image: Tensor, on_step: OnStep | None) -> tuple[Tensor, dict[str, Any]]:
+def anonymize_crop(job: JobConfig, image: Tensor, on_step: OnStep | None) -> tuple[Tensor, dict[str, Any]]:
     """An aligned square crop made into somebody else, looked at by the judges, and what was seen of it."""
     if job.aim and not job.judges:
         raise ValueError("a target needs a judge that says when a face is strange enough: give one")
@@ -94,29 +98,33 @@ def crop(job: Job, image: Tensor, on_step: OnStep | None) -> tuple[Tensor, dict[
     def make(guidance: float) -> Tensor:
         if guidance == job.plan.guidance:
             return result.image
-        return job.pipeline.redo(result.path, result.source, replace(job.plan, guidance=guidance), on_step)
+        return job.pipeline.sample(result.trajectory, result.source, replace(job.plan, guidance=guidance), on_step)
 
-    def look(made: Tensor) -> Look:
+    def look(made: Tensor) -> Judgement:
         now = [judge.embed(made[0], face) for judge in job.judges]
-        return seen_by(job.judges, before, now, job.aim, likeness(result.source, made, job.pipeline.embed))
+        return judge_result(
+            job.judges, before, now, job.aim, source_similarity(result.source, made, job.pipeline.embed)
+        )
 
-    tried = found(make, look, job.plan.guidance, job.aim)
+    tried = search_guidance(make, look, job.plan.guidance, job.aim)
     if tried.made is None:
-        raise refused(1, tried.tries, job.aim)
+        raise refusal(1, tried.tries, job.aim)
     return tried.made[0], {
         "guidance": tried.guidance,
-        "similarity_null": likeness(result.source, result.reconstruction, job.pipeline.embed),
-        "similarity_after": likeness(result.source, tried.made, job.pipeline.embed),
+        "similarity_null": source_similarity(result.source, result.reconstruction, job.pipeline.embed),
+        "similarity_after": source_similarity(result.source, tried.made, job.pipeline.embed),
         "verdict": verdict(job.judges, independent(job.judges, before, result.source)),
     }
 
 
-def photo(job: Job, detect: Detect, image: Tensor, on_step: OnStep | None) -> tuple[Tensor, dict[str, Any]]:
+def anonymize_whole(
+    job: JobConfig, detect: Detect, image: Tensor, on_step: OnStep | None
+) -> tuple[Tensor, dict[str, Any]]:
     """Everyone in a photo made into somebody else, looked at again, and what was seen of each."""
-    begin = job.pipeline.beginner(job.plan, on_step)
-    tools = Tools(detect, embedder(job.pipeline), begin, job.pipeline.size, job.judges)
-    wishes = Wishes(job.plan.guidance, job.keep, job.keep_parts, job.match, job.aim)
-    done: Done = anonymize_or(job.no_face, image, tools, wishes)
+    invert_face = job.pipeline.face_inverter(job.plan, on_step)
+    tools = PhotoPorts(detect, embedder(job.pipeline), invert_face, job.pipeline.size, job.judges)
+    wishes = PhotoOptions(job.plan.guidance, job.keep, job.keep_parts, job.match, job.aim)
+    done: PhotoResult = anonymize_or(job.no_face, image, tools, wishes)
     return done.image, {
         "similarity_null": None,
         "similarity_after": max((s for one in done.faces if (s := one["similarity_after"]) is not None), default=None),
@@ -126,7 +134,7 @@ def photo(job: Job, detect: Detect, image: Tensor, on_step: OnStep | None) -> tu
     }
 
 
-def _verdict(job: Job, done: Done) -> str:
+def _verdict(job: JobConfig, done: PhotoResult) -> str:
     if done.faces:
         return max((one["verdict"] for one in done.faces), key=lambda said: said.startswith("unverified"))
     return "everyone was kept: nothing is anonymized" if done.kept else f"no face: {job.no_face}"
@@ -134,13 +142,13 @@ def _verdict(job: Job, done: Done) -> str:
 
 def embedder(pipeline: Pipeline) -> Embed:
     """Who a face in a photo is to the recogniser that steers the run."""
-    return lambda photo, face: pipeline.face_model.identify(face_for_recogniser(photo, face)[None])
+    return lambda anonymize_whole, face: pipeline.face_model.identify(face_for_recogniser(anonymize_whole, face)[None])
 
 
 def keeping(references: Sequence[Path], likeness: float, detect: Detect, embed: Embed) -> Keep:
     """Leaves those alone who are on the reference photos, from a cosine similarity of ``likeness`` on."""
     photos = [images.read(path) for path in references]
-    return keeper(photos, [detect(photo) for photo in photos], embed, likeness)
+    return keep_people(photos, [detect(anonymize_whole) for anonymize_whole in photos], embed, likeness)
 
 
 def square(image: Tensor) -> Tensor:
@@ -155,7 +163,7 @@ def square(image: Tensor) -> Tensor:
     return image
 
 
-def describe(faces: Sequence[Face]) -> list[dict[str, Any]]:
+def faces_as_numbers(faces: Sequence[Face]) -> list[dict[str, Any]]:
     """Faces as plain numbers, to 2 digits: box [x0, y0, x1, y1], points 5 x 2, score."""
     return [
         {

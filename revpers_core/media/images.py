@@ -24,7 +24,7 @@ def read(path: str | Path) -> Tensor:
             if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
                 raise ValueError(f"holds {picture.n_frames} pictures, not one: save the one you want as PNG or JPEG")
             picture.load()
-            return tensor(_rgb(ImageOps.exif_transpose(picture)))
+            return from_pil(_rgb(ImageOps.exif_transpose(picture)))
     except FileNotFoundError:
         raise ValueError("there is no such file") from None
     except UnidentifiedImageError:
@@ -55,12 +55,12 @@ def _rgb(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def tensor(picture: Image.Image) -> Tensor:
+def from_pil(picture: Image.Image) -> Tensor:
     """(3, H, W) float32 in [0, 1] of an RGB picture."""
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float().div_(255)
 
 
-def picture(image: Tensor) -> Image.Image:
+def to_pil(image: Tensor) -> Image.Image:
     """The RGB picture of (3, H, W) in [0, 1]. Raises ValueError where it is not finite."""
     if not torch.isfinite(image).all():
         raise ValueError("the result holds NaN or infinite values")
@@ -72,7 +72,7 @@ def resized(image: Tensor, size: int) -> Tensor:
     """A square picture (3, S, S) at (3, size, size), by Lanczos; untouched where it has that size."""
     if image.shape[-1] == size:
         return image
-    return tensor(picture(image).resize((size, size), Image.Resampling.LANCZOS))
+    return from_pil(to_pil(image).resize((size, size), Image.Resampling.LANCZOS))
 
 
 def centre_square(image: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def centre_square(image: Tensor) -> Tensor:
     return image[:, top : top + side, left : left + side]
 
 
-def marked(image: Image.Image, word: str = "DEMO") -> Image.Image:
+def watermarked(image: Image.Image, word: str = "DEMO") -> Image.Image:
     """The picture with a word burned in across its foot, so large that nobody can miss it."""
     out = image.copy()
     width, height = out.size

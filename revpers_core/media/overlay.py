@@ -13,7 +13,7 @@ COLOUR = (255, 196, 0)
 
 def overlay(image: Tensor, faces: Sequence[Face]) -> Tensor:
     """The image (3, H, W) with box, points and number (1 for the first) of every face."""
-    picture = images.picture(image)
+    picture = images.to_pil(image)
     draw, unit = ImageDraw.Draw(picture), max(2, min(picture.size) // 300)
     for number, face in enumerate(faces, 1):
         draw.rectangle(face.box, outline=COLOUR, width=unit)
@@ -21,4 +21,4 @@ def overlay(image: Tensor, faces: Sequence[Face]) -> Tensor:
             draw.ellipse((x - unit, y - unit, x + unit, y + unit), fill=COLOUR)
         font = ImageFont.load_default(size=max(12, round((face.box[3] - face.box[1]) / 5)))
         draw.text(face.box[:2], str(number), font=font, fill=COLOUR, stroke_width=unit, stroke_fill="black")
-    return images.tensor(picture)
+    return images.from_pil(picture)

@@ -10,21 +10,21 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..faces.face import Face
-from ..faces.geometry import cut
+from ..faces.geometry import crop_face
 from ..faces.judges import Judge
 from ..faces.masks import Part, change_mask
-from ..faces.merge import meet, same_face
+from ..faces.merge import same_face, touching
 from ..faces.paste import footprint, paste, within
 from ..faces.select import Keep
-from ..method.anonymize import likeness
+from ..method.anonymize import source_similarity
 from ..method.types import Identity, NoFaceError
-from .strength import STRONGER, Aim, Look, StillRecognisedError, found, refused, seen_by
+from .strength import STRONGER, Judgement, StillRecognisedError, Target, judge_result, refusal, search_guidance
 from .verdict import independent, verdict
 
 ROUNDS = 2
 """Whoever the look at the finished picture still finds is done again in the second, and is an error after it."""
 
-Again = Callable[[float], Tensor]
+FaceSampler = Callable[[float], Tensor]
 """guidance -> the crop (1, 3, S, S) of somebody else; the inversion behind it is made once."""
 
 
@@ -35,19 +35,20 @@ def nobody_stays(photo: Tensor, faces: list[Face]) -> list[Face]:
 
 
 @dataclass(frozen=True)
-class Tools:
-    """What the path needs. ``begin(crop (1, 3, S, S), identity, index)`` takes a face apart; index tells its noise from
-    the other faces'. size: the model's side in pixels. judges: recognisers that take no part otherwise."""
+class PhotoPorts:
+    """What anonymizing a photo needs of a host. ``invert_face(crop (1, 3, S, S), identity, index)`` inverts a face;
+    index tells its noise from the other faces'. size: the model's side in pixels. judges: recognisers that take no part
+    otherwise."""
 
     detect: Callable[[Tensor], list[Face]]
     embed: Callable[[Tensor, Face], Identity]
-    begin: Callable[[Tensor, Identity, int], Again]
+    invert_face: Callable[[Tensor, Identity, int], FaceSampler]
     size: int
     judges: Sequence[Judge] = ()
 
 
 @dataclass(frozen=True)
-class Wishes:
+class PhotoOptions:
     """What the user wants of a photo.
 
     guidance: below 0. aim: look for the weakest guidance that does, from that one on; needs judges. keep: these faces
@@ -59,11 +60,11 @@ class Wishes:
     keep: Keep = nobody_stays
     keep_parts: tuple[Part, ...] = ()
     match: bool = False
-    aim: Aim | None = None
+    aim: Target | None = None
     where: Tensor | None = None
 
 
-class Done(NamedTuple):
+class PhotoResult(NamedTuple):
     """image: (3, H, W). mask: (1, H, W), where it may have changed. faces: a plain record each, without embeddings.
     kept: box and score of those who stay."""
 
@@ -73,7 +74,7 @@ class Done(NamedTuple):
     kept: list[dict[str, Any]]
 
 
-class _Seat(NamedTuple):
+class _FaceState(NamedTuple):
     """Somebody who was there: who that was to the recogniser that steers the run and to each judge, the guidance of the
     face that is there now, and its likeness."""
 
@@ -84,16 +85,16 @@ class _Seat(NamedTuple):
     after: float | None = None
 
 
-class _Work(NamedTuple):
+class _PhotoState(NamedTuple):
     """The picture so far, its mask, who was in it, and how many faces were taken apart for it."""
 
     image: Tensor
     mask: Tensor
-    seats: tuple[_Seat, ...] = ()
+    seats: tuple[_FaceState, ...] = ()
     begun: int = 0
 
 
-def anonymize_photo(photo: Tensor, tools: Tools, wishes: Wishes) -> Done:
+def anonymize_photo(photo: Tensor, tools: PhotoPorts, wishes: PhotoOptions) -> PhotoResult:
     """Everyone in a photo (3, H, W) in [0, 1] but those to keep.
 
     Raises NoFaceError where nobody is found, ValueError for a face that the recogniser cannot read or the wishes leave
@@ -113,11 +114,11 @@ def anonymize_photo(photo: Tensor, tools: Tools, wishes: Wishes) -> Done:
         raise ValueError(f"a face was found, but {error}") from error
 
 
-def _everyone(photo: Tensor, faces: list[Face], tools: Tools, wishes: Wishes) -> Done:
+def _everyone(photo: Tensor, faces: list[Face], tools: PhotoPorts, wishes: PhotoOptions) -> PhotoResult:
     kept = wishes.keep(photo, faces)
     missed = [face for face in faces if not any(face is one for one in kept)]
-    known: list[tuple[_Seat, tuple[str, ...]]] = []
-    work = _Work(photo, photo.new_zeros(1, *photo.shape[-2:]))
+    known: list[tuple[_FaceState, tuple[str, ...]]] = []
+    work = _PhotoState(photo, photo.new_zeros(1, *photo.shape[-2:]))
     for _ in range(ROUNDS):
         for seat, _ in known:
             rest = tuple(one for one in work.seats if one is not seat)
@@ -132,11 +133,11 @@ def _everyone(photo: Tensor, faces: list[Face], tools: Tools, wishes: Wishes) ->
         known = [(seat, names) for seat, names in seen if names]
         if not missed and not known:
             stay = [{"box": list(face.box), "score": face.score} for face in kept]
-            return Done(work.image, work.mask, [_told(seat, tools.judges) for seat in work.seats], stay)
+            return PhotoResult(work.image, work.mask, [_told(seat, tools.judges) for seat in work.seats], stay)
     raise StillRecognisedError(_left(missed, [(seat.face, names) for seat, names in known]))
 
 
-def anonymize_or(otherwise: str, photo: Tensor, tools: Tools, wishes: Wishes) -> Done:
+def anonymize_or(otherwise: str, photo: Tensor, tools: PhotoPorts, wishes: PhotoOptions) -> PhotoResult:
     """The same; for a photo in which nobody is found, ``otherwise``: "raise", "blur" it whole, or let it "pass"."""
     try:
         return anonymize_photo(photo, tools, wishes)
@@ -145,8 +146,8 @@ def anonymize_or(otherwise: str, photo: Tensor, tools: Tools, wishes: Wishes) ->
             raise
         if otherwise == "pass":
             logging.warning("no face was found in an image: it passes as it is, as asked")
-            return Done(photo, photo.new_zeros(1, *photo.shape[-2:]), [], [])
-        return Done(blurred(photo), photo.new_ones(1, *photo.shape[-2:]), [], [])
+            return PhotoResult(photo, photo.new_zeros(1, *photo.shape[-2:]), [], [])
+        return PhotoResult(blurred(photo), photo.new_ones(1, *photo.shape[-2:]), [], [])
 
 
 def blurred(photo: Tensor, cells: int = 8) -> Tensor:
@@ -157,7 +158,7 @@ def blurred(photo: Tensor, cells: int = 8) -> Tensor:
     return interpolate(small, (height, width), mode="bicubic", align_corners=False)[0].clamp(0, 1)
 
 
-def _seated(photo: Tensor, face: Face, tools: Tools, wishes: Wishes) -> _Seat:
+def _seated(photo: Tensor, face: Face, tools: PhotoPorts, wishes: PhotoOptions) -> _FaceState:
     """Who is there, before anything changes."""
     try:
         who = tools.embed(photo, face)
@@ -166,49 +167,49 @@ def _seated(photo: Tensor, face: Face, tools: Tools, wishes: Wishes) -> _Seat:
             f"a face was found at {_at(face)}, but the recogniser cannot tell whose: raise min_score if it is none, "
             "else give a clearer photo"
         ) from error
-    return _Seat(face, who, [judge.embed(photo, face) for judge in tools.judges], wishes.guidance)
+    return _FaceState(face, who, [judge.embed(photo, face) for judge in tools.judges], wishes.guidance)
 
 
-def _without(seat: _Seat, work: _Work, tools: Tools, wishes: Wishes) -> _Work:
+def _without(seat: _FaceState, work: _PhotoState, tools: PhotoPorts, wishes: PhotoOptions) -> _PhotoState:
     """The picture without this face. The crop is cut from the picture so far: where two faces overlap, nothing of the
     first one's original comes back with the second."""
-    crop = cut(work.image, seat.face, tools.size)
+    crop = crop_face(work.image, seat.face, tools.size)
     where = change_mask(crop, wishes.keep_parts, wishes.where)
-    again = tools.begin(crop.pixels[None], seat.who, work.begun)
+    again = tools.invert_face(crop.pixels[None], seat.who, work.begun)
 
     def make(guidance: float) -> Tensor:
         made = paste(work.image, crop, again(guidance)[0], where, match=wishes.match)
         return within(made, work.image, wishes.where)
 
-    def look(image: Tensor) -> Look:
+    def look(image: Tensor) -> Judgement:
         """Pose stays, so the face's points serve both pictures."""
         return _look(image, seat, seat.face, tools, wishes.aim)
 
-    result = found(make, look, wishes.guidance, wishes.aim)
+    result = search_guidance(make, look, wishes.guidance, wishes.aim)
     if result.made is None:
-        raise refused(len(work.seats) + 1, result.tries, wishes.aim)
+        raise refusal(len(work.seats) + 1, result.tries, wishes.aim)
     reached = within(footprint(work.image, crop, where), torch.zeros_like(work.mask), wishes.where)
     now = seat._replace(guidance=result.guidance, after=_alike(result.made, seat, seat.face, tools))
-    return _Work(result.made, torch.maximum(work.mask, reached), (*work.seats, now), work.begun + 1)
+    return _PhotoState(result.made, torch.maximum(work.mask, reached), (*work.seats, now), work.begun + 1)
 
 
-def _alike(image: Tensor, seat: _Seat, place: Face, tools: Tools) -> float | None:
-    return likeness(seat.who, image, lambda one: tools.embed(one, place))
+def _alike(image: Tensor, seat: _FaceState, place: Face, tools: PhotoPorts) -> float | None:
+    return source_similarity(seat.who, image, lambda one: tools.embed(one, place))
 
 
-def _look(image: Tensor, seat: _Seat, place: Face, tools: Tools, aim: Aim | None = None) -> Look:
+def _look(image: Tensor, seat: _FaceState, place: Face, tools: PhotoPorts, aim: Target | None = None) -> Judgement:
     now = [judge.embed(image, place) for judge in tools.judges]
-    return seen_by(tools.judges, seat.source, now, aim, _alike(image, seat, place, tools))
+    return judge_result(tools.judges, seat.source, now, aim, _alike(image, seat, place, tools))
 
 
-def _known(image: Tensor, seat: _Seat, there: Sequence[Face], tools: Tools) -> tuple[str, ...]:
+def _known(image: Tensor, seat: _FaceState, there: Sequence[Face], tools: PhotoPorts) -> tuple[str, ...]:
     """Who still takes somebody in the finished picture for that one: at the old place, or at a face found around it."""
-    places = [seat.face, *(face for face in there if meet(face, seat.face))]
+    places = [seat.face, *(face for face in there if touching(face, seat.face))]
     names = (name for place in places for name in _look(image, seat, place, tools).by)
     return tuple(dict.fromkeys(names))
 
 
-def _told(seat: _Seat, judges: Sequence[Judge]) -> dict[str, Any]:
+def _told(seat: _FaceState, judges: Sequence[Judge]) -> dict[str, Any]:
     return {
         "box": list(seat.face.box),
         "score": seat.face.score,
@@ -234,7 +235,7 @@ def _at(face: Face) -> str:
     return f"({(x0 + x1) / 2:.0f}, {(y0 + y1) / 2:.0f})"
 
 
-def summary(done: Done) -> str:
+def summary(done: PhotoResult) -> str:
     """One sentence for people: how many became somebody else, and who has looked at them since."""
     if not done.faces and not done.kept:
         blurred_whole = bool(done.mask.any())

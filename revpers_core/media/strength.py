@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 from torch import Tensor
 
 from ..faces.judges import Judge
-from ..method.identity import SAME
+from ..method.identity import SAME_PERSON
 
 STRONGER = 1.5
 """What guidance is multiplied with for a face that a judge still recognises."""
@@ -18,7 +18,7 @@ NEAR = 0.25
 """A search ends where what is too weak and what is strong enough are nearer to each other than this."""
 
 
-class Seen(Enum):
+class Outcome(Enum):
     """What the judges make of a result: still the person; somebody else; less like the person than strangers are."""
 
     KNOWN = "known"
@@ -27,7 +27,7 @@ class Seen(Enum):
 
 
 @dataclass(frozen=True)
-class Aim:
+class Target:
     """Asks for the weakest guidance that does.
 
     margin: how far below each judge's threshold the likeness must be, as a share of the way from there to its floor,
@@ -44,18 +44,18 @@ class Aim:
             raise ValueError(f"a target needs 1 or more tries, got {self.tries}")
 
 
-class Look(NamedTuple):
+class Judgement(NamedTuple):
     """What the judges make of a result, and the names of those who say so."""
 
-    seen: Seen
+    seen: Outcome
     by: tuple[str, ...]
 
 
-class Try(NamedTuple):
+class Trial(NamedTuple):
     """guidance: below 0; and what the judges made of its result."""
 
     guidance: float
-    seen: Seen
+    seen: Outcome
     by: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -65,55 +65,55 @@ class Try(NamedTuple):
 Made = TypeVar("Made")
 
 
-class Found(NamedTuple, Generic[Made]):
+class SearchResult(NamedTuple, Generic[Made]):
     """The result that is handed back, None where no try was right, and the tries in their order."""
 
     made: Made | None
     guidance: float
-    tries: list[Try]
+    tries: list[Trial]
 
 
-def found(
-    make: Callable[[float], Made], look: Callable[[Made], Look], guidance: float, aim: Aim | None = None
-) -> Found[Made]:
+def search_guidance(
+    make: Callable[[float], Made], look: Callable[[Made], Judgement], guidance: float, aim: Target | None = None
+) -> SearchResult[Made]:
     """The weakest right result among those tried; ``make`` samples at a guidance along an inversion that is there."""
-    tries: list[Try] = []
-    best: Found[Made] = Found(None, guidance, tries)
+    tries: list[Trial] = []
+    best: SearchResult[Made] = SearchResult(None, guidance, tries)
     following: float | None = guidance
     while following is not None:
         made = make(following)
         seen = look(made)
-        tries.append(Try(following, *seen))
-        if seen.seen is Seen.RIGHT and (best.made is None or following > best.guidance):
-            best = Found(made, following, tries)
+        tries.append(Trial(following, *seen))
+        if seen.seen is Outcome.RIGHT and (best.made is None or following > best.guidance):
+            best = SearchResult(made, following, tries)
         following = next_guidance(tries, aim)
     return best
 
 
-def next_guidance(tries: Sequence[Try], aim: Aim | None) -> float | None:
+def next_guidance(tries: Sequence[Trial], aim: Target | None) -> float | None:
     """What to try next, None for no more.
 
     Without an aim, ``STRONGER`` once where a face is still known. With one, bisection of |guidance| between the
     strongest that was too weak and the weakest that was strong enough.
     """
     if aim is None:
-        return tries[0].guidance * STRONGER if len(tries) == 1 and tries[0].seen is Seen.KNOWN else None
+        return tries[0].guidance * STRONGER if len(tries) == 1 and tries[0].seen is Outcome.KNOWN else None
     if len(tries) >= aim.tries:
         return None
-    weak = max((-one.guidance for one in tries if one.seen is Seen.KNOWN), default=WEAKEST)
-    strong = min((-one.guidance for one in tries if one.seen is not Seen.KNOWN), default=None)
+    weak = max((-one.guidance for one in tries if one.seen is Outcome.KNOWN), default=WEAKEST)
+    strong = min((-one.guidance for one in tries if one.seen is not Outcome.KNOWN), default=None)
     if strong is None:
         return -min(weak * STRONGER, STRONGEST) if weak < STRONGEST else None
     return -(weak + strong) / 2 if strong - weak > NEAR else None
 
 
-def seen_by(
+def judge_result(
     judges: Sequence[Judge],
     source: Sequence[Tensor],
     now: Sequence[Tensor],
-    aim: Aim | None = None,
+    aim: Target | None = None,
     steered: float | None = None,
-) -> Look:
+) -> Judgement:
     """What the judges make of a face, from its embeddings (one a judge) before and after.
 
     steered: its likeness as the recogniser that steered the run sees it. That one is easily content, so it is asked
@@ -124,15 +124,15 @@ def seen_by(
     """
     likeness = [(judge, judge.similarity(a, b)) for judge, a, b in zip(judges, source, now, strict=True)]
     known = tuple(judge.name for judge, value in likeness if not value < _limit(judge, aim))
-    if steered is not None and steered >= SAME:
+    if steered is not None and steered >= SAME_PERSON:
         known += ("the recogniser that steered the run",)
     if known:
-        return Look(Seen.KNOWN, known)
+        return Judgement(Outcome.KNOWN, known)
     beyond = tuple(judge.name for judge, value in likeness if aim and value < judge.rule.floor)
-    return Look(Seen.BEYOND if beyond else Seen.RIGHT, beyond)
+    return Judgement(Outcome.BEYOND if beyond else Outcome.RIGHT, beyond)
 
 
-def _limit(judge: Judge, aim: Aim | None) -> float:
+def _limit(judge: Judge, aim: Target | None) -> float:
     return judge.rule.threshold - (aim.margin if aim else 0.0) * (judge.rule.threshold - judge.rule.floor)
 
 
@@ -140,7 +140,7 @@ class StillRecognisedError(ValueError):
     """A judge still takes a face for its source, or a face was missed: nothing is handed back."""
 
 
-def refused(number: int, tries: Sequence[Try], aim: Aim | None) -> StillRecognisedError:
+def refusal(number: int, tries: Sequence[Trial], aim: Target | None) -> StillRecognisedError:
     """Why the face of this number is not handed back."""
     if aim is None:
         names = ", ".join(tries[-1].by)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .guidance import of_network, of_recorded
-from .identity import SAME, nobody, similarity
-from .memory import in_parts
-from .trajectory import OnStep, SeededNoise, Trajectory, invert, joined, replay
+from .guidance import network_guidance, recorded_guidance
+from .identity import SAME_PERSON, cosine, null_identity
+from .memory import in_chunks
+from .trajectory import OnStep, SeededNoise, Trajectory, concatenate, invert, sample
 from .types import Identity, NoFaceError, Plan, Ports
 
 
@@ -20,7 +20,7 @@ class Anonymized(NamedTuple):
     image: Tensor
     reconstruction: Tensor
     source: Identity
-    path: Trajectory
+    trajectory: Trajectory
 
 
 def anonymize(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None) -> Anonymized:
@@ -32,15 +32,15 @@ def anonymize(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = 
     if plan.guidance >= 0:
         raise ValueError(f"guidance must be below 0 to lead away from the person, got {plan.guidance:g}")
     who = ports.embed(image)
-    path = take_apart(image, ports, plan, on_step)
-    made, same = redo(path, who, ports, plan, on_step), ports.decode(path.x0)
+    path = invert_image(image, ports, plan, on_step)
+    made, same = sample_image(path, who, ports, plan, on_step), ports.decode(path.x0)
     for i, one in enumerate(made.split(1)):
-        if (likeness(Identity(who.embedding[i : i + 1]), one, ports.embed) or 0) >= SAME:
+        if (source_similarity(Identity(who.embedding[i : i + 1]), one, ports.embed) or 0) >= SAME_PERSON:
             raise ValueError(f"face {i + 1} of {len(made)} came out unchanged: use guidance well below 0")
     return Anonymized(made, same, who, path)
 
 
-def take_apart(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None, first: int = 0) -> Trajectory:
+def invert_image(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None, first: int = 0) -> Trajectory:
     """The inversion of images (B, 3, H, W) under nobody's identity, kept on the CPU; of the plan, guidance and
     attribute play no part.
 
@@ -52,37 +52,37 @@ def take_apart(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None =
 
     def apart(part: slice) -> Trajectory:
         latents = ports.encode(image[part])
-        branches = ports.branches(nobody(1), latents, wordless=plan.one_branch)
+        branches = ports.branches(null_identity(1), latents, wordless=plan.one_branch)
         at_once = ports.at_once(latents, plan.at_once)
         path = invert(
             branches, latents, levels, noise.rows(part), at_once=at_once, need=plan.inversion_needs, on_step=on_step
         )
         return path.to("cpu")
 
-    return joined(in_parts(len(image), ports.faces_at_once(shape), apart), noise)
+    return concatenate(in_chunks(len(image), ports.faces_at_once(shape), apart), noise)
 
 
-def redo(path: Trajectory, who: Identity, ports: Ports, plan: Plan, on_step: OnStep | None = None) -> Tensor:
+def sample_image(path: Trajectory, who: Identity, ports: Ports, plan: Plan, on_step: OnStep | None = None) -> Tensor:
     """Images (B, 3, H, W) of another identity, attribute or guidance along a trajectory that is there already."""
-    recorded = of_recorded(plan.guidance, plan.interval)
+    recorded = recorded_guidance(plan.guidance, plan.interval)
 
     def again(part: slice) -> Tensor:
         mine = path.rows(part)
         theirs = who if len(who.embedding) == 1 else Identity(who.embedding[part])
         branches = ports.branches(theirs, mine.x0, plan.attribute.prompt, wordless=plan.one_branch)
-        predict = of_network(branches, plan.guidance, plan.interval)
-        return ports.decode(finite(replay(predict, mine, recorded, device=ports.device, on_step=on_step)))
+        predict = network_guidance(branches, plan.guidance, plan.interval)
+        return ports.decode(finite(sample(predict, mine, recorded, device=ports.device, on_step=on_step)))
 
-    return finite(torch.cat(in_parts(len(path.x0), path.together or len(path.x0), again)))
+    return finite(torch.cat(in_chunks(len(path.x0), path.chunk_size or len(path.x0), again)))
 
 
-def likeness(source: Identity, image: Tensor, embed: Callable[[Tensor], Identity]) -> float | None:
+def source_similarity(source: Identity, image: Tensor, embed: Callable[[Tensor], Identity]) -> float | None:
     """Similarity to the source as the recogniser that steered the run sees it, to 4 digits; None where it sees no face.
 
     image: of one face, as ``embed`` takes it.
     """
     try:
-        return round(float(similarity(source, embed(image))), 4)
+        return round(float(cosine(source, embed(image))), 4)
     except NoFaceError:
         return None
 

@@ -22,28 +22,28 @@ class Interval(NamedTuple):
 ALWAYS = Interval()
 
 
-def guide(uncond: Tensor, cond: Tensor, guidance: float) -> Tensor:
+def cfg(uncond: Tensor, cond: Tensor, guidance: float) -> Tensor:
     """Classifier-free guidance (arXiv:2207.12598), unclamped, uncond + guidance (cond - uncond): 0 is exactly the
     unconditional branch and 1 the conditional one; below 0 walks away from the conditional one, which then weighs
     ``guidance`` and the unconditional ``1 - guidance``."""
     return torch.lerp(uncond, cond, guidance)
 
 
-def needed(guidance: float) -> Need:
+def branches_needed(guidance: float) -> Need:
     """The branches that weigh anything."""
     return {0.0: Need.UNCOND, 1.0: Need.COND}.get(guidance, Need.BOTH)
 
 
-def of_recorded(guidance: float, interval: Interval = ALWAYS) -> Guide:
+def recorded_guidance(guidance: float, interval: Interval = ALWAYS) -> Guide:
     """Guidance on a trajectory's kept predictions."""
-    return lambda uncond, cond, x, sigma: guide(uncond, cond, interval.at(sigma, guidance))
+    return lambda uncond, cond, x, sigma: cfg(uncond, cond, interval.at(sigma, guidance))
 
 
-def of_network(branches: Branches, guidance: float, interval: Interval = ALWAYS) -> Predict:
+def network_guidance(branches: Branches, guidance: float, interval: Interval = ALWAYS) -> Predict:
     """Guidance on fresh predictions, of one branch where the other weighs nothing."""
 
     def predict(x: Tensor, sigma: float) -> Tensor:
         strength = interval.at(sigma, guidance)
-        return guide(*branches(x, sigma, needed(strength)), strength)
+        return cfg(*branches(x, sigma, branches_needed(strength)), strength)
 
     return predict

@@ -6,21 +6,21 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from .types import Identity
 
-SAME = 0.75
+SAME_PERSON = 0.75
 """Similarity from which on the recogniser that steered a run was not led away at all: reconstructions have more, two
 photos of one person seldom as much."""
 
 
-def nobody(batch: int) -> Identity:
+def null_identity(batch: int) -> Identity:
     """The null identity, fed through the adapter's projection like any other (its tokens are not zero)."""
     return Identity(torch.zeros(batch, 512))
 
 
-def scaled(features: Tensor, scale: float = 1.0) -> Identity:
+def identity_of(features: Tensor, scale: float = 1.0) -> Identity:
     """Identity from a recogniser's raw features (B, 512): unit length, times ``scale``."""
     return Identity(normalize(features.float(), dim=-1) * scale)
 
 
-def similarity(a: Identity, b: Identity) -> Tensor:
+def cosine(a: Identity, b: Identity) -> Tensor:
     """Cosine similarity (B,), in [-1, 1], whatever the scales."""
     return cosine_similarity(a.embedding, b.embedding, dim=-1)

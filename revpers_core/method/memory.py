@@ -44,7 +44,7 @@ def _area(device: str) -> int:
     return CPU_AREA if device == "cpu" else GPU_AREA
 
 
-def in_parts(count: int, size: int, make: Callable[[slice], Part]) -> list[Part]:
+def in_chunks(count: int, size: int, make: Callable[[slice], Part]) -> list[Part]:
     """What ``make`` makes of 0...count in slices of at most ``size``, halved for the rest once memory runs out.
 
     Raises whatever ``make`` raises, running out of memory over a single one included.

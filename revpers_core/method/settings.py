@@ -26,6 +26,6 @@ COSTS = ", ".join(f"{name} {one.evaluations} ({one.steps} steps)" for name, one 
 """In words, for tooltips and help."""
 
 
-def chosen(preset: str, steps: int, skip: float) -> Preset:
+def resolve_preset(preset: str, steps: int, skip: float) -> Preset:
     """The named preset; of ``CUSTOM`` the given steps and skip."""
     return Preset(steps, skip) if preset == CUSTOM else PRESETS[preset]

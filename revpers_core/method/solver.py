@@ -9,21 +9,21 @@ from typing import NamedTuple
 from torch import Tensor
 
 
-class Past(NamedTuple):
+class Previous(NamedTuple):
     """The prediction one step earlier: the solver's whole history."""
 
     x0: Tensor
     sigma: float
 
 
-class Law(NamedTuple):
+class Gaussian(NamedTuple):
     """The distribution of the next state: ``mean + std * z``."""
 
     mean: Tensor
     std: float
 
 
-def step(x: Tensor, x0: Tensor, sigma: float, sigma_next: float, past: Past | None = None) -> Law:
+def step(x: Tensor, x0: Tensor, sigma: float, sigma_next: float, past: Previous | None = None) -> Gaussian:
     """Law of the state at ``sigma_next``, from the state ``x`` and the prediction ``x0`` at ``sigma``.
 
     Midpoint form at eta 1 (arXiv:2211.01095, eq. 18 of the SDE variant), rewritten for sigma space; second order
@@ -35,4 +35,4 @@ def step(x: Tensor, x0: Tensor, sigma: float, sigma_next: float, past: Past | No
     if past is not None:
         h, h_past = log(sigma / sigma_next), log(past.sigma / sigma)
         x0 = x0 + (x0 - past.x0) * (h / (2 * h_past))
-    return Law(keep * x + (1 - keep) * x0, sigma_next * sqrt(1 - keep))
+    return Gaussian(keep * x + (1 - keep) * x0, sigma_next * sqrt(1 - keep))

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .memory import in_parts
-from .solver import Past, step
+from .memory import in_chunks
+from .solver import Previous, step
 
 
 class Need(Enum):
@@ -106,7 +106,7 @@ class Trajectory(NamedTuple):
     noise: Sequence[Tensor]
     uncond: list[Tensor]
     cond: list[Tensor]
-    together: int = 0
+    chunk_size: int = 0
 
     @property
     def steps(self) -> int:
@@ -135,7 +135,7 @@ class Trajectory(NamedTuple):
         return Trajectory(self.x0[part], self.sigmas, noise, uncond, cond)
 
 
-def joined(parts: Sequence[Trajectory], noise: Sequence[Tensor]) -> Trajectory:
+def concatenate(parts: Sequence[Trajectory], noise: Sequence[Tensor]) -> Trajectory:
     """Trajectories of consecutive items as one; noise: theirs together."""
     if len(parts) == 1:
         return parts[0]._replace(noise=noise)
@@ -209,7 +209,7 @@ def invert(
             if on_step:
                 on_step(len(path.cond) - 1, cond, x)
 
-    in_parts(path.steps, at_once, keep)
+    in_chunks(path.steps, at_once, keep)
     return path
 
 
@@ -236,7 +236,7 @@ def noise_maps(path: Trajectory, guide: Guide, device: torch.device | None = Non
         x, past = following, prediction
 
 
-def replay(
+def sample(
     predict: Predict,
     path: Trajectory,
     guide: Guide,
@@ -259,7 +259,7 @@ def replay(
         sigma, sigma_next = path.sigmas[k], path.sigmas[k + 1]
         if quirks.short_runs_end_first_order and path.steps < 15 and k == path.steps - 1:
             past = None
-        prediction = Past(to_state(predict(x, sigma), x.device), sigma)
+        prediction = Previous(to_state(predict(x, sigma), x.device), sigma)
         law = step(x, prediction.x0, sigma, sigma_next, past)
         x, past = law.mean + law.std * z, prediction
         if mask is not None:
@@ -269,6 +269,6 @@ def replay(
     return x * alpha(path.sigmas[-1])
 
 
-def _recorded(path: Trajectory, k: int, guide: Guide, x: Tensor) -> Past:
+def _recorded(path: Trajectory, k: int, guide: Guide, x: Tensor) -> Previous:
     uncond, cond = (one[k].to(x.device, non_blocking=True) for one in (path.uncond, path.cond))
-    return Past(to_state(guide(uncond, cond, x, path.sigmas[k]), x.device), path.sigmas[k])
+    return Previous(to_state(guide(uncond, cond, x, path.sigmas[k]), x.device), path.sigmas[k])

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from .guidance import ALWAYS, Interval, needed
+from .guidance import ALWAYS, Interval, branches_needed
 from .schedule import PAPER_SKIP, PAPER_STEPS, Spacing, sigmas, timesteps
 from .trajectory import Branches, Need
 
@@ -96,7 +96,7 @@ class Plan:
         """The branches that the inversion runs at a level: any guidance must be possible later where there is any."""
         if self.one_branch:
             return Need.UNCOND
-        return needed(self.interval.at(sigma, PAPER_GUIDANCE))
+        return branches_needed(self.interval.at(sigma, PAPER_GUIDANCE))
 
 
 class Ports(Protocol):

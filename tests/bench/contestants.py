@@ -11,10 +11,10 @@ from reference import Network, Settings, Words, network, run
 from torch import Tensor
 
 from revpers_core.media import images
-from revpers_core.method.anonymize import redo, take_apart
-from revpers_core.method.guidance import of_network, of_recorded
-from revpers_core.method.identity import nobody
-from revpers_core.method.trajectory import SeededNoise, replay
+from revpers_core.method.anonymize import invert_image, sample_image
+from revpers_core.method.guidance import network_guidance, recorded_guidance
+from revpers_core.method.identity import null_identity
+from revpers_core.method.trajectory import SeededNoise, sample
 from revpers_core.method.types import Plan
 
 Run = Callable[[], Any]
@@ -23,7 +23,7 @@ Run = Callable[[], Any]
 def of(contest: Contest, plan: Plan, few: Sequence[int]) -> dict[str, tuple[Any, Run]]:
     """(the UNet that is asked, the run) by name; ``few``: steps of our shorter runs."""
     ours, unet = contest.ours, contest.ours.sdxl.unet
-    path = take_apart(contest.image, ours, plan)
+    path = invert_image(contest.image, ours, plan)
     who = ours.embed(contest.image)
 
     def shorter(steps: int) -> Run:
@@ -36,7 +36,10 @@ def of(contest: Contest, plan: Plan, few: Sequence[int]) -> dict[str, tuple[Any,
         "ours": (unet, lambda: ours.anonymize(contest.image, plan)),
         "ours, one step a call": (unet, lambda: ours.anonymize(contest.image, replace(plan, at_once=1))),
         **{f"ours, {steps} steps": (unet, shorter(steps)) for steps in few},
-        "ours, another guidance": (unet, lambda: redo(path, who, ours, replace(plan, guidance=plan.guidance / 2))),
+        "ours, another guidance": (
+            unet,
+            lambda: sample_image(path, who, ours, replace(plan, guidance=plan.guidance / 2)),
+        ),
     }
 
 
@@ -56,7 +59,7 @@ def plain_networks(contest: Contest, unet: Any, plan: Plan) -> tuple[Network, Ne
     """Of the inversion (nobody) and of the sampling (the person in the picture)."""
     ours, side = contest.ours, contest.image.shape[-1] // 8
     who = ours.embed(contest.image).embedding
-    told = ours.conditions(nobody(1), torch.empty(1, 4, side, side), "")
+    told = ours.conditions(null_identity(1), torch.empty(1, 4, side, side), "")
     words = Words(told.embeds, told.pooled, told.time_ids)
     return tuple(network(unet, words, one, plan.guidance) for one in (torch.zeros_like(who), who))
 
@@ -64,16 +67,16 @@ def plain_networks(contest: Contest, unet: Any, plan: Plan) -> tuple[Network, Ne
 def agreement(contest: Contest, plan: Plan) -> float:
     """max |difference| / max |loop| of the final latents: ours against the plain loop without its oddities."""
     latents = plain_loop(contest, contest.loop, plan, as_shipped=False)[1]
-    path = take_apart(contest.image, contest.ours, plan)
+    path = invert_image(contest.image, contest.ours, plan)
     branches = contest.ours.branches(contest.ours.embed(contest.image), path.x0)
-    made = replay(of_network(branches, plan.guidance), path, of_recorded(plan.guidance))
+    made = sample(network_guidance(branches, plan.guidance), path, recorded_guidance(plan.guidance))
     return float((made - latents).abs().max() / latents.abs().max())
 
 
 def ledits(contest: Contest, plan: Plan) -> np.ndarray:
     """An edit by words with as many steps; no adapter. One branch inverts, two sample: 3 evaluations a step."""
     pipeline, generator = contest.ledits, torch.Generator(contest.device).manual_seed(plan.seed)
-    picture = images.picture(contest.image[0])
+    picture = images.to_pil(contest.image[0])
     pipeline.invert(picture, num_inversion_steps=plan.steps, skip=plan.skip, generator=generator)
     return pipeline(
         editing_prompt=["a young woman"],

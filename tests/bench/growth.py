@@ -11,7 +11,7 @@ from torch import Tensor
 from revpers_core import pocket
 from revpers_core.faces.face import Face
 from revpers_core.media.anonymize_file import embedder
-from revpers_core.media.photo import Tools, Wishes, anonymize_photo
+from revpers_core.media.photo import PhotoOptions, PhotoPorts, anonymize_photo
 from revpers_core.method.types import Plan
 from revpers_core.pocket import world
 
@@ -26,8 +26,8 @@ def faces(contest: Contest, plan: Plan, counts: Sequence[int], repeats: int) -> 
 
     def photo(count: int) -> Callable[[], object]:
         image, there = crowd(count, ours.size)
-        tools = Tools(lambda _: list(there), embedder(ours), ours.beginner(plan), ours.size)
-        return lambda: anonymize_photo(image, tools, Wishes(plan.guidance))
+        tools = PhotoPorts(lambda _: list(there), embedder(ours), ours.face_inverter(plan), ours.size)
+        return lambda: anonymize_photo(image, tools, PhotoOptions(plan.guidance))
 
     def crops(count: int) -> Callable[[], object]:
         batch = torch.cat([pocket.held_out_face(20 + i, 0, ours.size)[None] for i in range(count)])

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from revpers_core.audit.compare import Networks, Pair, fitted, look
+from revpers_core.audit.compare import ImagePair, Networks, compare, fitted
 from revpers_core.audit.files import matched, without_original
 from revpers_core.audit.picture import BAD, GOOD, audit_picture
 from revpers_core.audit.report import report
@@ -62,12 +62,14 @@ def squares(image: torch.Tensor) -> list[Face]:
 
 
 def audit(pairs, asked, detect=None):
-    return report(look(pairs, asked, detect), asked)
+    return report(compare(pairs, asked, detect), asked)
 
 
 def test_originals_as_results_are_named(judge) -> None:
     people = [crop(one) for one in (RED, BLUE)]
-    found = audit([Pair(f"{i}.png", one, one) for i, one in enumerate(people)], [judge, replace_name(judge, "other")])
+    found = audit(
+        [ImagePair(f"{i}.png", one, one) for i, one in enumerate(people)], [judge, replace_name(judge, "other")]
+    )
     assert not found.passed
     assert found.verdict == (
         "re-identified by colour: face 1 of 0.png, face 1 of 1.png; "
@@ -81,7 +83,7 @@ def replace_name(judge, name):
 
 
 def test_somebody_else_passes(judge) -> None:
-    found = audit([Pair("a", crop(RED), crop(TEAL)), Pair("b", crop(BLUE), crop(GREEN))], [judge])
+    found = audit([ImagePair("a", crop(RED), crop(TEAL)), ImagePair("b", crop(BLUE), crop(GREEN))], [judge])
     assert found.passed and found.verdict == "not re-identified by 1 of 1 judges"
     assert found.opinions[0].known.value == 0
     assert "known, or not judged" in found.table and "0.500" in found.table
@@ -90,9 +92,9 @@ def test_somebody_else_passes(judge) -> None:
 @pytest.mark.parametrize(
     ("pairs", "said"),
     [
-        ([Pair("a", crop(RED), crop(BLUE)), Pair("b", crop(BLUE), None)], "no result for b"),
-        ([Pair("a", crop(RED), crop(BLUE)), Pair("b", crop(BLUE), crop(RED)[:, 9:])], "no result for b"),
-        ([Pair("a", crop(RED), None)], "unknown: no judge could see a face; no result for a"),
+        ([ImagePair("a", crop(RED), crop(BLUE)), ImagePair("b", crop(BLUE), None)], "no result for b"),
+        ([ImagePair("a", crop(RED), crop(BLUE)), ImagePair("b", crop(BLUE), crop(RED)[:, 9:])], "no result for b"),
+        ([ImagePair("a", crop(RED), None)], "unknown: no judge could see a face; no result for a"),
         ([], "unknown: no judge could see a face"),
     ],
 )
@@ -103,24 +105,24 @@ def test_what_is_missing_is_a_failure(judge, pairs, said) -> None:
 
 def test_nobody_seen_is_unknown_and_no_judge_is_unverified(judge) -> None:
     empty = photo(RED) * 0 + 0.5
-    found = audit([Pair("wall", empty, empty)], [judge], squares)
+    found = audit([ImagePair("wall", empty, empty)], [judge], squares)
     assert not found.passed and found.verdict == "unknown: no judge could see a face"
-    found = audit([Pair("a", photo(RED), photo(BLUE)), Pair("wall", empty, empty)], [judge], squares)
+    found = audit([ImagePair("a", photo(RED), photo(BLUE)), ImagePair("wall", empty, empty)], [judge], squares)
     assert not found.passed and "unknown in wall" in found.verdict
-    found = audit([Pair("a", crop(RED), crop(BLUE))], [])
+    found = audit([ImagePair("a", crop(RED), crop(BLUE))], [])
     assert not found.passed and found.verdict == "unverified: no judge was given"
 
 
 def test_one_face_of_many_and_one_judge_of_two_is_enough_to_fail(judge) -> None:
     strict = replace_name(replace(judge, rule=replace(judge.rule, threshold=-0.5, floor=-0.9)), "strict")
-    found = audit([Pair("two", photo(RED, BLUE), photo(GREEN, GREEN))], [judge, strict], squares)
+    found = audit([ImagePair("two", photo(RED, BLUE), photo(GREEN, GREEN))], [judge, strict], squares)
     assert not found.passed and [seat.known for seat in found.seats] == [(False, True)] * 2
-    found = audit([Pair("two", photo(RED, BLUE), photo(GREEN, BLUE))], [judge], squares)
+    found = audit([ImagePair("two", photo(RED, BLUE), photo(GREEN, BLUE))], [judge], squares)
     assert found.known_by() == {"colour": ["face 2 of two"]}
 
 
 def test_a_person_who_turns_up_elsewhere_in_the_result_is_found(judge) -> None:
-    found = audit([Pair("two", photo(RED, BLUE), photo(GREEN, RED))], [judge], squares)
+    found = audit([ImagePair("two", photo(RED, BLUE), photo(GREEN, RED))], [judge], squares)
     assert found.known_by() == {"colour": ["face 1 of two"]}
 
 
@@ -130,7 +132,7 @@ def test_what_cannot_be_compared_counts_as_known(judge) -> None:
             return [feeds["x"].mean((2, 3)) * math.nan]
 
     broken = judges.ArcFaceJudge(FaceModel(Broken(), "broken"))
-    found = audit([Pair("a", crop(RED), crop(BLUE)), Pair("b", crop(BLUE), crop(RED))], [broken])
+    found = audit([ImagePair("a", crop(RED), crop(BLUE)), ImagePair("b", crop(BLUE), crop(RED))], [broken])
     assert not found.passed and found.opinions[0].known.value == 1 and found.opinions[0].rank1.value == 1
     json.loads(found.json())
     audit_picture(found)
@@ -140,7 +142,7 @@ def test_avoiding_the_source_too_well_shows(judge) -> None:
     """Each result is its source's opposite: never known, and always the least alike of all originals."""
     ways = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1))
     people = [crop(tuple(0.5 + 0.4 * v for v in way)) for way in ways]
-    found = audit([Pair(str(i), one, 1 - one) for i, one in enumerate(people)], [judge])
+    found = audit([ImagePair(str(i), one, 1 - one) for i, one in enumerate(people)], [judge])
     (opinion,) = found.opinions
     assert found.passed and opinion.anti.value == 1 and opinion.rank1.value == 0 and opinion.auc.value == 0
 
@@ -148,11 +150,11 @@ def test_avoiding_the_source_too_well_shows(judge) -> None:
 def test_the_surround_is_measured(judge) -> None:
     before, after = photo(RED, BLUE), photo(RED, BLUE)
     after[:, 36:60, 36:60] = 0
-    found = audit([Pair("a", before, after)], [judge], squares)
+    found = audit([ImagePair("a", before, after)], [judge], squares)
     (around,) = found.surrounds
     assert around.ssim == pytest.approx(1) and around.change == 0 and around.seam == pytest.approx(1)
     spoilt = (after + 0.2 * torch.rand(after.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
-    (worse,) = audit([Pair("a", before, spoilt)], [judge], squares).surrounds
+    (worse,) = audit([ImagePair("a", before, spoilt)], [judge], squares).surrounds
     assert worse.ssim < 0.6 and worse.change > 0.05
     assert found.seats[0].pose == 0 and found.stayed()["pose change from 5 points (degrees)"] == 0
 
@@ -164,7 +166,7 @@ def test_a_result_at_another_size_is_the_same_picture() -> None:
 
 
 def test_the_record_holds_no_embedding_and_no_picture(judge) -> None:
-    found = audit([Pair("a", crop(RED), crop(PINK))], [judge])
+    found = audit([ImagePair("a", crop(RED), crop(PINK))], [judge])
     told = json.loads(found.json())
     assert told["faces"][0]["re-identified"] == {"colour": True} and told["passed"] is False
 
@@ -178,7 +180,7 @@ def test_the_record_holds_no_embedding_and_no_picture(judge) -> None:
 
 def test_the_picture_is_red_where_someone_is_known(judge) -> None:
     def colours(result):
-        picture = audit_picture(audit([Pair("a", crop(GREEN), result)], [judge]))
+        picture = audit_picture(audit([ImagePair("a", crop(GREEN), result)], [judge]))
         return {colour for _, colour in picture.getcolors(1 << 20)}, picture.size
 
     (bad, size), (good, _) = colours(crop(GREEN)), colours(crop(RED))
@@ -206,12 +208,12 @@ def test_files_are_matched_by_name(tmp_path) -> None:
 
 
 def test_the_command(judge, tmp_path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(registry, "described", lambda path: judge)
+    monkeypatch.setattr(registry, "load_judge", lambda path: judge)
     before, after = tmp_path / "before", tmp_path / "after"
     for folder, colours in ((before, (RED, BLUE)), (after, (TEAL, GREEN))):
         folder.mkdir()
         for i, colour in enumerate(colours):
-            images.write_png(images.picture(crop(colour)), folder / f"{i}.png")
+            images.write_png(images.to_pil(crop(colour)), folder / f"{i}.png")
 
     def run(*arguments):
         return main(["audit", *map(str, arguments), "--crops", "--judge", "pocket"]), *capsys.readouterr()
@@ -254,17 +256,20 @@ def test_swapped_files_do_not_pass(judge) -> None:
     """Whether they are the originals under each other's names, or results: whoever looks right may not be there."""
     here, there = streets(2)
     before = [posed(here, RED), posed(there, BLUE)]
-    swapped = audit([Pair("a", before[0], before[1]), Pair("b", before[1], before[0])], [judge], squares)
+    swapped = audit([ImagePair("a", before[0], before[1]), ImagePair("b", before[1], before[0])], [judge], squares)
     assert not swapped.passed and not any(any(seat.known) for seat in swapped.seats)
     assert "face 1 of a turns up in the result of b" in swapped.verdict and "the result of a shows b" in swapped.verdict
     after = [posed(here, GREEN), posed(there, OLIVE)]
-    right = audit([Pair("a", before[0], after[0]), Pair("b", before[1], after[1])], [judge], squares)
+    right = audit([ImagePair("a", before[0], after[0]), ImagePair("b", before[1], after[1])], [judge], squares)
     assert right.passed, right.verdict
 
 
 def test_a_face_in_anothers_picture_does_not_pass(judge) -> None:
     here, there = streets(2)
-    pairs = [Pair("a", posed(here, RED), posed(here, BLUE)), Pair("b", posed(there, BLUE), posed(there, GREEN))]
+    pairs = [
+        ImagePair("a", posed(here, RED), posed(here, BLUE)),
+        ImagePair("b", posed(there, BLUE), posed(there, GREEN)),
+    ]
     found = audit(pairs, [judge], squares)
     assert not found.passed and found.verdict == "face 1 of b turns up in the result of a"
     assert json.loads(found.json())["elsewhere"] == [{"face": "face 1 of b", "result of": "a"}]
@@ -272,14 +277,14 @@ def test_a_face_in_anothers_picture_does_not_pass(judge) -> None:
 
 def test_a_face_that_was_painted_over_or_lost_is_unknown(judge) -> None:
     two = photo(RED, BLUE)
-    found = audit([Pair("a", two, photo(TEAL, (0.5, 0.5, 0.5)))], [judge], squares)
+    found = audit([ImagePair("a", two, photo(TEAL, (0.5, 0.5, 0.5)))], [judge], squares)
     assert not found.passed and [seat.lost for seat in found.seats] == [False, True]
     assert found.verdict == "unknown for face 2 of a: no face is found there any more"
     assert found.opinions[0].known.value == 0.5 and found.opinions[0].rank1.value == 0.5
-    found = audit([Pair("a", two, two * 0 + 0.5)], [judge], squares)
+    found = audit([ImagePair("a", two, two * 0 + 0.5)], [judge], squares)
     assert not found.passed and found.verdict == "unknown: no judge could see a face in the results"
     grain = (crop(RED) + 0.1 * torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
-    blank = audit([Pair("a", grain, crop(GREEN))], [judge])
+    blank = audit([ImagePair("a", grain, crop(GREEN))], [judge])
     assert not blank.passed and blank.seats[0].lost
     assert BAD in {colour for _, colour in audit_picture(blank).getcolors(1 << 20)}
 
@@ -293,7 +298,7 @@ def test_a_judge_that_sees_nothing_is_blind_and_vouches_for_nobody(judge, spoilt
             return [spoilt(super().run(names, feeds)[0])]
 
     dead = judges.ArcFaceJudge(FaceModel(Spoilt(), "dead"), replace(judge.rule, threshold=1.5))
-    found = audit([Pair("a", crop(RED), crop(TEAL))], [judge, dead])
+    found = audit([ImagePair("a", crop(RED), crop(TEAL))], [judge, dead])
     assert not found.passed and found.seats[0].known == (False, False) and found.seats[0].blind == (False, True)
     assert found.verdict == "unknown for face 1 of a: dead is blind there"
     assert found.opinions[1].known.value == 1
@@ -301,27 +306,27 @@ def test_a_judge_that_sees_nothing_is_blind_and_vouches_for_nobody(judge, spoilt
 
 def test_a_guessed_threshold_can_fail_somebody_but_passes_nobody(judge) -> None:
     guess = replace(judge, rule=replace(judge.rule, measured=False))
-    found = audit([Pair("a", crop(RED), crop(TEAL))], [guess])
+    found = audit([ImagePair("a", crop(RED), crop(TEAL))], [guess])
     assert not found.passed and "the threshold of colour was not measured" in found.verdict
-    assert audit([Pair("a", crop(RED), crop(TEAL))], [guess, judge]).passed
-    assert not audit([Pair("a", crop(RED), crop(PINK))], [guess, replace_name(judge, "other")]).passed
+    assert audit([ImagePair("a", crop(RED), crop(TEAL))], [guess, judge]).passed
+    assert not audit([ImagePair("a", crop(RED), crop(PINK))], [guess, replace_name(judge, "other")]).passed
 
 
 def test_judges_of_one_name_do_not_hide_each_others_answers(judge) -> None:
     strict = replace(judge, rule=replace(judge.rule, threshold=-0.9, floor=-0.99))
-    told = json.loads(audit([Pair("a", crop(RED), crop(TEAL))], [strict, judge]).json())
+    told = json.loads(audit([ImagePair("a", crop(RED), crop(TEAL))], [strict, judge]).json())
     assert told["faces"][0]["re-identified"] == {"colour (1)": True, "colour (2)": False}
 
 
 def test_what_was_not_judged_counts_in_the_rate(judge) -> None:
-    pairs = [Pair("a", crop(RED), crop(TEAL)), Pair("b", crop(BLUE), None), Pair("c", crop(GREEN), None)]
+    pairs = [ImagePair("a", crop(RED), crop(TEAL)), ImagePair("b", crop(BLUE), None), ImagePair("c", crop(GREEN), None)]
     assert audit(pairs, [judge]).opinions[0].known.value == pytest.approx(2 / 3)
 
 
 def test_one_person_in_two_photos_is_no_stranger_to_themselves(judge) -> None:
     """Without that, the second photo of a person would make the first one's result look anonymous."""
     people = [RED, PINK, BLUE, GREEN, (0.9, 0.9, 0.9)]
-    found = audit([Pair(str(i), crop(one), crop(one)) for i, one in enumerate(people)], [judge])
+    found = audit([ImagePair(str(i), crop(one), crop(one)) for i, one in enumerate(people)], [judge])
     assert found.opinions[0].auc.value == 1 and found.opinions[0].rank1.value == 1
     assert found.opinions[0].chance1 == pytest.approx((2 / 4 + 3 / 5) / 5)
 
@@ -329,13 +334,15 @@ def test_one_person_in_two_photos_is_no_stranger_to_themselves(judge) -> None:
 def test_a_gallery_of_strangers_shows_what_a_search_finds(judge) -> None:
     draw = torch.Generator().manual_seed(1)
     crowd = [crop(tuple(one)) for one in torch.rand(100, 3, generator=draw).tolist()]
-    pairs = [Pair(str(i), crop(one), crop(one)) for i, one in enumerate((RED, BLUE, GREEN))]
-    found = report(look(pairs, [judge], None, crowd), [judge])
+    pairs = [ImagePair(str(i), crop(one), crop(one)) for i, one in enumerate((RED, BLUE, GREEN))]
+    found = report(compare(pairs, [judge], None, crowd), [judge])
     (one,) = found.opinions
     assert (one.gallery, one.far, one.fpir) == (103, 1e-2, 1e-2)
     assert one.tar.value == 1 and one.rank1.value == 1 and one.rank5.value == 1 and one.fnir.value == 0
     assert "TAR at FAR 0.01 1.000" in found.table and "FNIR at FPIR 0.01 0.000" in found.table
-    away = report(look([Pair(p.name, p.original, 1 - p.original) for p in pairs], [judge], None, crowd), [judge])
+    away = report(
+        compare([ImagePair(p.name, p.original, 1 - p.original) for p in pairs], [judge], None, crowd), [judge]
+    )
     assert away.opinions[0].tar.value == 0 and away.opinions[0].fnir.value == 1 and away.opinions[0].rank5.value == 0
 
 
@@ -354,31 +361,31 @@ def test_pictures_are_what_is_drawn_for_an_interval() -> None:
 
 def test_the_users_networks_measure_the_crops(judge) -> None:
     networks = Networks(lambda crop: crop.mean((2, 3)), lambda a, b: (a - b).abs().mean((1, 2, 3)))
-    pairs = [Pair("a", crop(RED), crop(TEAL)), Pair("b", crop(BLUE), crop(GREEN))]
-    found = report(look(pairs, [judge], None, (), networks), [judge])
+    pairs = [ImagePair("a", crop(RED), crop(TEAL)), ImagePair("b", crop(BLUE), crop(GREEN))]
+    found = report(compare(pairs, [judge], None, (), networks), [judge])
     assert found.distances["perceptual distance of the faces' crops"] == pytest.approx(
         (1.5 / 3 + 1.6 / 3) / 2, abs=0.01
     )
     assert "FID of the faces' crops, if the network is FID's" in found.table
-    plain = report(look(pairs, [judge]), [judge])
+    plain = report(compare(pairs, [judge]), [judge])
     assert list(plain.distances) == ["Frechet distance of colour's features (no FID)"]
-    same = report(look([replace(p, result=p.original) for p in pairs], [judge]), [judge])
+    same = report(compare([replace(p, result=p.original) for p in pairs], [judge]), [judge])
     assert next(iter(same.distances.values())) == pytest.approx(0, abs=1e-6)
 
 
 def test_results_that_belong_to_nobody_are_told(judge, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(registry, "described", lambda path: judge)
+    monkeypatch.setattr(registry, "load_judge", lambda path: judge)
     before, after = tmp_path / "before", tmp_path / "after"
     for path, colour in (("before/a.png", RED), ("before/b.png", BLUE), ("after/a_anonymous.png", TEAL),
                          ("after/b.png", GREEN), ("after/c.png", RED)):  # fmt: skip
         (tmp_path / path).parent.mkdir(exist_ok=True)
-        images.write_png(images.picture(crop(colour)), tmp_path / path)
+        images.write_png(images.to_pil(crop(colour)), tmp_path / path)
     triples = matched(before, after)
     assert without_original(after, triples) == ["c.png"] and without_original(before, matched(before, before)) == []
     assert main(["audit", str(before), str(after), "--crops", "--judge", "pocket"]) == 1
     (after / "c.png").rename(after / "audit.png")
     assert main(["audit", str(before), str(after), "--crops", "--judge", "pocket"]) == 0
     assert main(["audit", str(before), str(after), "--crops", "--judge", "pocket", "--judge", "pocket"]) == 1
-    images.write_png(images.picture(crop(BLUE)), before / "a.jpg.png")
+    images.write_png(images.to_pil(crop(BLUE)), before / "a.jpg.png")
     (before / "a.jpg.png").rename(before / "a.jpg")
     assert [result for _, _, result in matched(before, after)].count(None) == 1

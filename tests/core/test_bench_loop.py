@@ -10,10 +10,10 @@ from run import Case, read_cases, relative
 
 from revpers_core.adapters import weights as faceid
 from revpers_core.hosts.diffusers_unet import Adapted, Conditions, unet_branches
-from revpers_core.method.guidance import of_network, of_recorded
+from revpers_core.method.guidance import network_guidance, recorded_guidance
 from revpers_core.method.schedule import sdxl_sigmas, sigmas
 from revpers_core.method.schedule import timesteps as our_timesteps
-from revpers_core.method.trajectory import invert, replay
+from revpers_core.method.trajectory import invert, sample
 from revpers_core.method.types import Identity
 
 GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
@@ -57,7 +57,7 @@ def ours(case: Case) -> torch.Tensor:
     guidance = case.settings["cfg"]
     levels = sigmas(our_timesteps(case.settings["N"], case.settings["skip"]), LEVELS.__getitem__)
     path = invert(branches("inv"), case.golden("x0"), levels, list(case.tensors["noise"].flip(0)[:, None]))
-    return replay(of_network(branches("gen"), guidance), path, of_recorded(guidance))
+    return sample(network_guidance(branches("gen"), guidance), path, recorded_guidance(guidance))
 
 
 @pytest.mark.parametrize("merge_lora", [False, True])

@@ -89,7 +89,7 @@ def test_the_record_is_true(capsys):
     face("me.png")
     _, out, _ = run(capsys, "anonymize", "me.png", "-o", "out", "--json", "--seed", 5, *FAST)
     record = json.loads(out)
-    from revpers_core.method.identity import similarity
+    from revpers_core.method.identity import cosine
     from revpers_core.method.types import Plan
 
     pipeline = ReversePersonalizationPipeline.from_pocket()
@@ -98,10 +98,10 @@ def test_the_record_is_true(capsys):
     source = pipeline.embed(image)
     null = pipeline.decode(pipeline.encode(image))
     for name, seen in (("similarity_after", result.image), ("similarity_null", null)):
-        assert record[name] == pytest.approx(float(similarity(source, pipeline.embed(seen))), abs=1e-4)
-    plain, shown = images.picture(result.image[0]), images.read("out/me_anonymous.png")
-    assert torch.equal(shown, images.tensor(images.marked(plain)))
-    changed = (shown - images.tensor(plain)).abs().amax(0) > 0.05
+        assert record[name] == pytest.approx(float(cosine(source, pipeline.embed(seen))), abs=1e-4)
+    plain, shown = images.to_pil(result.image[0]), images.read("out/me_anonymous.png")
+    assert torch.equal(shown, images.from_pil(images.watermarked(plain)))
+    changed = (shown - images.from_pil(plain)).abs().amax(0) > 0.05
     assert changed.float().mean() > 0.04 and not changed[:64].any()
 
 
@@ -113,7 +113,7 @@ def test_a_target_samples_again_along_one_inversion(capsys, tmp_path, monkeypatc
     judge = SimpleNamespace(
         name="j", rule=rule, embed=lambda image, face: torch.zeros(1), similarity=lambda a, b: next(told, 0.9)
     )
-    monkeypatch.setattr(registry, "described", lambda path: judge)
+    monkeypatch.setattr(registry, "load_judge", lambda path: judge)
     call = ["anonymize", "me.png", "-o", "out", "--json", "--judge", "pocket", "--target", *FAST, "--guidance", "-2"]
     code, out, _ = run(capsys, *call)
     record = json.loads(out)
@@ -244,7 +244,7 @@ def test_demo_on_a_photo(capsys):
 
 
 def test_demo_on_a_rendered_face_has_no_mark(capsys, monkeypatch):
-    monkeypatch.setattr(images, "marked", lambda *_: pytest.fail("a rendered face needs no mark"))
+    monkeypatch.setattr(images, "watermarked", lambda *_: pytest.fail("a rendered face needs no mark"))
     code, out, err = run(capsys, "demo", "-o", "shown", *FAST)
     assert (code, err) == (0, "")
     assert "another photo of the person" in out
@@ -276,7 +276,7 @@ def photo(name, faces):
         canvas[:, y : y + 128, x : x + 128] = world.render(described)[0]
         points = world.keypoints(described)[0] * 128 + torch.tensor([x, y])
         found.append(Face((x + 20, y + 30, x + 108, y + 118), points, 0.9))
-    images.picture(canvas).save(name)
+    images.to_pil(canvas).save(name)
     return found
 
 
@@ -321,14 +321,14 @@ def test_nothing_is_written_but_the_result(tmp_path):
 
     (tmp_path / "in").mkdir()
     for k in range(2):
-        images.write_png(images.picture(pocket.held_out_face(k, 0)), tmp_path / f"in/me{k}.png")
+        images.write_png(images.to_pil(pocket.held_out_face(k, 0)), tmp_path / f"in/me{k}.png")
     watch = (
         "import os, sys\n"
         "def hook(event, args):\n"
         "    if event == 'open' and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):\n"
         "        print('wrote', args[0], flush=True)\n"
         "sys.addaudithook(hook)\n"
-        "from revpers_core.cli import main\n"
+        "from revpers_core.cli.main import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     call = ["anonymize", "in", "-o", "out", "--detector", "pocket", "--no-face", "blur", *FAST]
@@ -487,7 +487,7 @@ def test_a_curve_on_peoples_photos(capsys, tmp_path, monkeypatch):
     judge = SimpleNamespace(
         name="pixels", rule=None, embed=lambda image, face: image, similarity=lambda a, b: -float((a - b).abs().mean())
     )
-    monkeypatch.setattr(registry, "described", lambda path: judge)
+    monkeypatch.setattr(registry, "load_judge", lambda path: judge)
     for seed, name in enumerate(("ann", "bob", "eve")):
         (tmp_path / "people" / name).mkdir(parents=True)
         pixels = face(f"people/{name}/1.png", seed=seed)

@@ -10,8 +10,8 @@ import torch
 
 from revpers_core.cli.main import main
 from revpers_core.faces.geometry import face_in_aligned
-from revpers_core.faces.judge_spec import Description, described, first_described, measured, read, write
-from revpers_core.faces.judges import cosine, nearness
+from revpers_core.faces.judge_spec import JudgeSpec, load_first_judge, load_judge, measure_threshold, read, write
+from revpers_core.faces.judges import cosine, negative_distance
 from revpers_core.media import images
 from revpers_core.media.verdict import verdict
 
@@ -51,20 +51,20 @@ def seen(judge: Any, image: torch.Tensor) -> list[float]:
 def test_pixels_arrive_in_the_form_that_is_described(network: Path) -> None:
     image = coloured(1.0, 0.5, 0.0)
     told(network, mean=0, std=255)
-    assert seen(described(network), image) == pytest.approx([1, 0.5, 0], abs=1e-6)
+    assert seen(load_judge(network), image) == pytest.approx([1, 0.5, 0], abs=1e-6)
     told(network, mean=0, std=255, channels="BGR")
-    assert seen(described(network), image) == pytest.approx([0, 0.5, 1], abs=1e-6)
+    assert seen(load_judge(network), image) == pytest.approx([0, 0.5, 1], abs=1e-6)
     path = told(network, mean=[255, 0, 0], std=[255, 127.5, 1])
-    assert seen(described(path), image) == pytest.approx([0, 1, 0], abs=1e-6)
-    assert described(path).rule.likeness is cosine and described(path).rule.threshold == 0.4
+    assert seen(load_judge(path), image) == pytest.approx([0, 1, 0], abs=1e-6)
+    assert load_judge(path).rule.likeness is cosine and load_judge(path).rule.threshold == 0.4
 
 
 def test_distances_are_described_as_such(network: Path) -> None:
     told(network, metric="euclid", threshold=1.1, floor=1.5)
-    rule = described(network).rule
-    assert (rule.likeness, rule.threshold, rule.floor) == (nearness, -1.1, -1.5)
+    rule = load_judge(network).rule
+    assert (rule.likeness, rule.threshold, rule.floor) == (negative_distance, -1.1, -1.5)
     with pytest.raises(ValueError, match="floor"):
-        described(told(network, metric="euclid", threshold=1.1, floor=0.9))
+        load_judge(told(network, metric="euclid", threshold=1.1, floor=0.9))
 
 
 @pytest.mark.parametrize(
@@ -86,46 +86,46 @@ def test_distances_are_described_as_such(network: Path) -> None:
 )
 def test_wrong_descriptions_are_refused(network: Path, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        described(told(network, **wrong))
+        load_judge(told(network, **wrong))
 
 
 def test_a_threshold_that_nobody_measured_vouches_for_nobody(network: Path) -> None:
     path = told(network, threshold=None, floor=None)
-    judge = described(path)
+    judge = load_judge(path)
     assert not judge.rule.measured and not judge.rule.vouches
     assert verdict([judge]) == "unverified: the judge's threshold was not measured"
     with pytest.raises(ValueError, match="must give threshold"):
-        described(told(network, threshold=None, metric="euclid"))
+        load_judge(told(network, threshold=None, metric="euclid"))
     with pytest.raises(ValueError, match="no ArcFace recogniser"):
         path.unlink()
-        described(network)
+        load_judge(network)
 
 
 def test_a_pack_is_searched_for_who_is_described(network: Path, tmp_path: Path) -> None:
     other = tmp_path / "a.onnx"
     other.write_bytes(b"")
     told(network)
-    assert first_described([other, network]).name == "net"
+    assert load_first_judge([other, network]).name == "net"
 
 
 def test_thresholds_are_measured_on_strangers(tmp_path: Path) -> None:
     draw = torch.Generator().manual_seed(0)
     people = torch.randn(60, 16, generator=draw)
     photos = [[one + 0.2 * torch.randn(16, generator=draw) for _ in range(2)] for one in people]
-    found = measured(Description("net.onnx"), photos)
+    found = measure_threshold(JudgeSpec("net.onnx"), photos)
     strangers = [cosine(a, b) for i, p in enumerate(photos) for q in photos[:i] for a in p for b in q]
     above = sum(value > found.threshold for value in strangers) / len(strangers)
     below = sum(value < found.floor for value in strangers) / len(strangers)
     assert 0.0003 < above <= 0.00101 and 0.008 < below < 0.012
     assert "7080 pairs of strangers, 60 people" in found.source and found.rule.measured
-    far = measured(Description("net.onnx", metric="euclid"), photos)
+    far = measure_threshold(JudgeSpec("net.onnx", metric="euclid"), photos)
     assert far.floor > far.threshold > 0 and far.rule.threshold == -far.threshold
     write(found, tmp_path / "net.json")
     assert read(tmp_path / "net.json") == found
     with pytest.raises(ValueError, match="at least 1000"):
-        measured(Description("net.onnx"), photos[:10])
+        measure_threshold(JudgeSpec("net.onnx"), photos[:10])
     with pytest.raises(ValueError, match="NaN"):
-        measured(Description("net.onnx"), [[torch.full((3,), math.nan)], [torch.ones(3)]])
+        measure_threshold(JudgeSpec("net.onnx"), [[torch.full((3,), math.nan)], [torch.ones(3)]])
 
 
 def test_the_command_writes_the_description_beside_the_file(network: Path, tmp_path: Path, capsys) -> None:
@@ -134,11 +134,11 @@ def test_the_command_writes_the_description_beside_the_file(network: Path, tmp_p
         home = tmp_path / "people" / f"{person:02}"
         home.mkdir(parents=True)
         image = coloured(*torch.rand(3, generator=draw).tolist())
-        images.write_png(images.picture(image), home / "a.png")
+        images.write_png(images.to_pil(image), home / "a.png")
     form = ["--size", "64", "--embedding", "y", "--channels", "BGR", "--mean", "127.5", "127.5", "127.5", "--crops"]
     call = ["judge", str(network), "--people", str(tmp_path / "people"), *form]
     assert main(call) == 0
     assert "1035 pairs of strangers, 46 people" in capsys.readouterr().out
-    judge = described(network)
+    judge = load_judge(network)
     assert judge.rule.measured and judge.model.channels == "BGR" and -1 < judge.rule.floor < judge.rule.threshold < 1
     assert main([*call[:3], str(tmp_path / "nowhere"), *form]) == 1

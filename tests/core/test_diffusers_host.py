@@ -8,7 +8,7 @@ from diffusers import UNet2DConditionModel
 
 from revpers_core.adapters import weights as faceid
 from revpers_core.hosts.diffusers_unet import Adapted, Conditions, timestep_of, unet_branches, unet_slots
-from revpers_core.method.identity import nobody
+from revpers_core.method.identity import null_identity
 from revpers_core.method.schedule import sdxl_sigmas
 from revpers_core.method.types import Identity
 
@@ -64,8 +64,8 @@ def test_branches_see_their_own_identity_and_text(unet, adapter):
     adapted = Adapted.inject(unet, adapter)
     somebody = Identity(torch.nn.functional.normalize(random(1, 512, seed=5)))
     x = random(1, 4, 8, 8).double()
-    null = unet_branches(unet, conditions(adapted, nobody(1), nobody(1)), LEVELS)(x, LEVELS[200])
-    other = unet_branches(unet, conditions(adapted, nobody(1), somebody), LEVELS)(x, LEVELS[200])
+    null = unet_branches(unet, conditions(adapted, null_identity(1), null_identity(1)), LEVELS)(x, LEVELS[200])
+    other = unet_branches(unet, conditions(adapted, null_identity(1), somebody), LEVELS)(x, LEVELS[200])
     assert torch.equal(null[0], other[0])
     assert (null[1] - other[1]).abs().max() > 1e-3
     assert (null[0] - null[1]).abs().max() > 1e-3
@@ -75,9 +75,9 @@ def test_each_image_meets_its_own_identity(unet, adapter):
     adapted = Adapted.inject(unet, adapter)
     two = Identity(torch.nn.functional.normalize(random(2, 512, seed=5)))
     x = random(2, 4, 8, 8).double()
-    both = unet_branches(unet, conditions(adapted, nobody(1), two), LEVELS)(x, LEVELS[200])[1]
+    both = unet_branches(unet, conditions(adapted, null_identity(1), two), LEVELS)(x, LEVELS[200])[1]
     for i in range(2):
-        one = conditions(adapted, nobody(1), Identity(two.embedding[i : i + 1]))
+        one = conditions(adapted, null_identity(1), Identity(two.embedding[i : i + 1]))
         alone = unet_branches(unet, one, LEVELS)(x[i : i + 1], LEVELS[200])[1]
         assert (both[i] - alone[0]).abs().max() < 1e-4
     assert (both[0] - both[1]).abs().max() > 0.1

@@ -8,7 +8,7 @@ import torch
 from revpers_core.faces import views
 from revpers_core.faces.detect import Search, find_faces
 from revpers_core.faces.face import Face
-from revpers_core.faces.merge import overlap, suppress, unite
+from revpers_core.faces.merge import iou, merge_faces, nms
 
 
 def drawn(height: int, width: int, *faces: tuple[int, int, int]) -> torch.Tensor:
@@ -134,7 +134,7 @@ def test_turned_faces(quarters: int) -> None:
     for turn in ("when none", "always"):
         (face,) = find_faces(image, [Blocks()], Search(turn=turn))
         # Turned back, the points are those of the upright face: the viewer's left stays the head's.
-        back = views.turned(views.Look(upright, torch.eye(3, dtype=torch.float64)[:2]), quarters).back
+        back = views.rotated_view(views.View(upright, torch.eye(3, dtype=torch.float64)[:2]), quarters).back
         points = face.points.double() @ back[:, :2].T + back[:, 2]
         assert (points[0] - torch.tensor([120, 80])).norm() < 4 and (points[4] - torch.tensor([156, 120])).norm() < 4
         assert views.roll(face) == pytest.approx({1: -90, 2: 180, 3: 90}[quarters], abs=3) or quarters == 2
@@ -217,14 +217,14 @@ def face(x: float, y: float, size: float, score: float, lift: float = 0.0) -> Fa
     ],
 )
 def test_who_is_one(faces: list[Face], kept: list[int]) -> None:
-    assert [id(one) for one in unite(faces)] == [id(faces[i]) for i in kept]
+    assert [id(one) for one in merge_faces(faces)] == [id(faces[i]) for i in kept]
 
 
 def test_overlap_and_suppression_by_hand() -> None:
     boxes = torch.tensor([[0.0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30], [0, 0, 10, 11]])
-    assert overlap(boxes[0], boxes).tolist() == pytest.approx([1, 1 / 3, 0, 10 / 11])
-    assert suppress(boxes, torch.tensor([0.5, 0.6, 0.1, 0.9])) == [3, 1, 2]
-    assert suppress(boxes[:0], torch.zeros(0)) == []
+    assert iou(boxes[0], boxes).tolist() == pytest.approx([1, 1 / 3, 0, 10 / 11])
+    assert nms(boxes, torch.tensor([0.5, 0.6, 0.1, 0.9])) == [3, 1, 2]
+    assert nms(boxes[:0], torch.zeros(0)) == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from revpers_core.faces.face import Face
-from revpers_core.faces.geometry import ARCFACE, cut, face_for_recogniser, framing, moved, similarity
+from revpers_core.faces.geometry import (
+    ARCFACE,
+    crop_face,
+    face_for_recogniser,
+    framing,
+    similarity_transform,
+    transform_points,
+)
 from revpers_core.faces.warp import inside, inverted, resized, scale_of, warp
 
 
@@ -18,7 +25,7 @@ def transform(degrees: float, scale: float, x: float, y: float) -> torch.Tensor:
 
 def face_at(degrees: float, scale: float, x: float, y: float) -> Face:
     """A face whose points are those of a 64-pixel crop, moved."""
-    points = moved(transform(degrees, scale, x, y), framing(64)).float()
+    points = transform_points(transform(degrees, scale, x, y), framing(64)).float()
     low, high = points.amin(0).tolist(), points.amax(0).tolist()
     return Face((low[0] - 9 * scale, low[1] - 16 * scale, high[0] + 9 * scale, high[1] + 12 * scale), points, 0.9)
 
@@ -51,9 +58,9 @@ def test_a_face_is_checked(field: str, value: object, message: str) -> None:
 @pytest.mark.parametrize("move", [(0, 1, 0, 0), (30, 2, 5, -3), (90, 0.1, 0, 0), (180, 1, 4, 4), (-135, 7, -90, 1)])
 def test_a_similarity_is_found_again(move: tuple[float, ...]) -> None:
     there = transform(*move)
-    found = similarity(framing(512), moved(there, framing(512)))
+    found = similarity_transform(framing(512), transform_points(there, framing(512)))
     assert torch.allclose(found, there, atol=1e-9)
-    assert torch.allclose(moved(inverted(found), moved(found, framing(512))), framing(512))
+    assert torch.allclose(transform_points(inverted(found), transform_points(found, framing(512))), framing(512))
 
 
 def test_the_fit_is_umeyamas() -> None:
@@ -66,14 +73,14 @@ def test_the_fit_is_umeyamas() -> None:
         sign = np.diag([1, np.linalg.det(u) * np.linalg.det(vt)])
         turn = u @ sign @ vt
         linear = turn * (np.diag(d) @ sign).trace() / p.var(0).sum()
-        found = similarity(torch.tensor(a), torch.tensor(b)).numpy()
+        found = similarity_transform(torch.tensor(a), torch.tensor(b)).numpy()
         assert found[:, :2] == pytest.approx(linear)
         assert found[:, 2] == pytest.approx(b.mean(0) - linear @ a.mean(0))
 
 
 def test_points_in_one_place_are_an_error() -> None:
     with pytest.raises(ValueError, match="all in one place"):
-        similarity(torch.ones(5, 2), framing(64))
+        similarity_transform(torch.ones(5, 2), framing(64))
 
 
 @pytest.mark.parametrize("degrees", [0, 20, -90, 180])
@@ -82,10 +89,10 @@ def test_a_crop_shows_what_is_there(degrees: float, size: int) -> None:
     """Each pixel of the crop is the picture at the place the matrix says, for waves longer than its pixels."""
     face = face_at(degrees, 2.0, 150, 150)
     image = waves(300, 300, 24)
-    crop = cut(image, face, size)
+    crop = crop_face(image, face, size)
     assert torch.allclose(crop.points, framing(size), atol=1e-3)
     y, x = torch.meshgrid(torch.arange(size).double(), torch.arange(size).double(), indexing="ij")
-    there = moved(inverted(crop.matrix), torch.stack([x.flatten(), y.flatten()], -1))
+    there = transform_points(inverted(crop.matrix), torch.stack([x.flatten(), y.flatten()], -1))
     x, y = (v.reshape(size, size) for v in there.T)
     truth = 0.5 + 0.4 * torch.stack([torch.cos(2 * math.pi * v / 24) for v in (x, y, (x + y) / math.sqrt(2))])
     seen = (crop.inside[0] == 1) & (x > 4) & (x < 295) & (y > 4) & (y < 295)
@@ -114,7 +121,7 @@ def test_plain_sampling_would_alias() -> None:
 
 def test_borders_are_drawn_out_and_told() -> None:
     image = torch.rand(3, 80, 80, generator=torch.Generator().manual_seed(0))
-    corner = cut(image, face_at(0, 1, -32, -32), 64)
+    corner = crop_face(image, face_at(0, 1, -32, -32), 64)
     assert corner.inside.mean() == pytest.approx(0.25, abs=0.02)
     assert torch.allclose(corner.pixels[:, 32:, 32:], image[:, :32, :32], atol=1e-3)
     assert corner.pixels[:, :24, :24].std((1, 2)).max() < 0.05
@@ -128,13 +135,13 @@ def test_borders_are_drawn_out_and_told() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (3, 2)])
 def test_tiny_images_are_cut(shape: tuple[int, int]) -> None:
-    crop = cut(torch.full((3, *shape), 0.25), face_at(10, 0.5, 0, 0), 64)
+    crop = crop_face(torch.full((3, *shape), 0.25), face_at(10, 0.5, 0, 0), 64)
     assert torch.allclose(crop.pixels, torch.tensor(0.25), atol=1e-6)
 
 
 def test_a_very_large_face_needs_little_memory() -> None:
     """A face larger than the photo it is in: bands, never all that lies around at once."""
-    crop = cut(torch.full((3, 1500, 1500), 0.5), face_at(45, 100, 750, 0), 64)
+    crop = crop_face(torch.full((3, 1500, 1500), 0.5), face_at(45, 100, 750, 0), 64)
     assert torch.allclose(crop.pixels, torch.tensor(0.5), atol=1e-6)
 
 
@@ -154,7 +161,7 @@ def test_the_recognisers_face_is_where_arcface_has_it() -> None:
     for (px, py), (tx, ty) in zip(face.points.tolist(), ARCFACE, strict=True):
         image = torch.exp(-((x - px) ** 2 + (y - py) ** 2) / 18).expand(3, -1, -1)
         seen = face_for_recogniser(image, face)[0]
-        fitted = moved(similarity(face.points, torch.tensor(ARCFACE)), torch.tensor([[px, py]]))[0]
+        fitted = transform_points(similarity_transform(face.points, torch.tensor(ARCFACE)), torch.tensor([[px, py]]))[0]
         at = divmod(int(seen.argmax()), 112)
         assert (at[1], at[0]) == (pytest.approx(float(fitted[0]), abs=1), pytest.approx(float(fitted[1]), abs=1))
         assert (at[1], at[0]) == (pytest.approx(tx, abs=4), pytest.approx(ty, abs=4))
@@ -173,7 +180,7 @@ def test_the_recognisers_face_is_where_arcface_has_it() -> None:
 )
 def test_bad_images_and_sizes_are_refused(image: torch.Tensor, size: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        cut(image, face_at(0, 1, 0, 0), size)
+        crop_face(image, face_at(0, 1, 0, 0), size)
 
 
 def test_scale_is_read_from_the_matrix() -> None:

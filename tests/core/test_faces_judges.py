@@ -53,7 +53,7 @@ def test_an_arcface_judge_knows_who_is_who(judge: judges.ArcFaceJudge) -> None:
         (judges.DLIB_RULE, [math.nan, 0.0], True),
     ],
 )
-def test_the_rules_thresholds(rule: judges.Rule, b: list[float], same: bool) -> None:
+def test_the_rules_thresholds(rule: judges.DecisionRule, b: list[float], same: bool) -> None:
     judge = judges.ArcFaceJudge(FaceModel(Colour(), "colour"), rule)
     assert judge.same_person(torch.tensor([1.0, 0.0]), torch.tensor(b)) is same
     assert rule.source
@@ -61,7 +61,7 @@ def test_the_rules_thresholds(rule: judges.Rule, b: list[float], same: bool) -> 
 
 def test_likenesses() -> None:
     a, b = torch.tensor([3.0, 4.0]), torch.tensor([6.0, 8.0])
-    assert judges.cosine(a, b) == pytest.approx(1) and judges.nearness(a, b) == pytest.approx(-5)
+    assert judges.cosine(a, b) == pytest.approx(1) and judges.negative_distance(a, b) == pytest.approx(-5)
 
 
 @pytest.mark.parametrize("missing", ["dlib", "face_recognition_models"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from revpers_core.faces.face import Face
-from revpers_core.faces.geometry import Crop, cut, framing, moved
+from revpers_core.faces.geometry import Crop, crop_face, framing, transform_points
 from revpers_core.faces.masks import face_mask, parts_mask
 from revpers_core.faces.paste import changed, footprint, matched, paste
 from revpers_core.metrics.seam import jump, seam
@@ -30,7 +30,7 @@ def photo(seed: int = 0, side: int = 260) -> torch.Tensor:
 
 def face_at(degrees: float, scale: float, x: float, y: float) -> Face:
     a, b = scale * math.cos(math.radians(degrees)), scale * math.sin(math.radians(degrees))
-    points = moved(torch.tensor([[a, -b, x], [b, a, y]], dtype=torch.float64), framing(64)).float()
+    points = transform_points(torch.tensor([[a, -b, x], [b, a, y]], dtype=torch.float64), framing(64)).float()
     (mx, my), half = points.mean(0).tolist(), 14 * scale
     return Face((mx - half, my - 1.3 * half, mx + half, my + 1.3 * half), points, 0.9)
 
@@ -43,7 +43,7 @@ def place(request: pytest.FixtureRequest) -> Face:
 @pytest.mark.parametrize("size", [64, 256])
 def test_cut_then_paste_gives_the_photo_back(place: Face, size: int) -> None:
     image = photo()
-    crop = cut(image, place, size)
+    crop = crop_face(image, place, size)
     back = paste(image, crop, crop.pixels)
     assert (back - image).abs().max() <= 1 / 255
     assert torch.equal((back * 255).round(), image * 255)
@@ -53,7 +53,7 @@ def test_cut_then_paste_gives_the_photo_back(place: Face, size: int) -> None:
 @pytest.mark.parametrize("match", [False, True])
 def test_nothing_changes_outside_the_mask(place: Face, match: bool) -> None:
     image = photo()
-    crop = cut(image, place, 128)
+    crop = crop_face(image, place, 128)
     before = image.clone()
     out = paste(image, crop, 1 - crop.pixels, match=match)
     covered = footprint(image, crop).expand_as(image) > 0
@@ -69,7 +69,7 @@ def test_no_detail_of_the_source_stays_on_a_new_face(size: int) -> None:
     image = torch.full((3, 400, 400), 0.5)
     image[:, :, ::2] = 1.0
     image[:, :, 1::2] = 0.0
-    crop = cut(image, face_at(0, 6, 10, 10), size)
+    crop = crop_face(image, face_at(0, 6, 10, 10), size)
     out = paste(image, crop, torch.full_like(crop.pixels, 0.3))
     core = footprint(image, crop).expand_as(image) > 0.999
     assert core.sum() > 10_000
@@ -78,14 +78,14 @@ def test_no_detail_of_the_source_stays_on_a_new_face(size: int) -> None:
 
 def test_a_second_face_is_pasted_over_the_first() -> None:
     image = photo()
-    first, second = (cut(image, face_at(0, 2, x, 60), 128) for x in (20, 60))
+    first, second = (crop_face(image, face_at(0, 2, x, 60), 128) for x in (20, 60))
     out = paste(paste(image, first, torch.zeros(3, 128, 128)), second, torch.ones(3, 128, 128))
     assert out[:, (footprint(image, second) > 0.999)[0]].min() > 0.99
 
 
 def test_a_keep_mask_confines_the_change() -> None:
     image = photo()
-    crop = cut(image, face_at(0, 3, 30, 30), 128)
+    crop = crop_face(image, face_at(0, 3, 30, 30), 128)
     mask = face_mask(crop) * (1 - parts_mask(crop))
     out = paste(image, crop, 1 - crop.pixels, mask)
     for x, y in crop.face.points[[0, 1, 3, 4]].round().long().tolist():
@@ -98,7 +98,7 @@ def test_a_keep_mask_confines_the_change() -> None:
 
 
 def test_the_mask_is_a_face(place: Face) -> None:
-    crop = cut(photo(), place, 96)
+    crop = crop_face(photo(), place, 96)
     mask = face_mask(crop)
     assert mask.shape == (1, 96, 96) and mask.min() >= 0 and mask.max() <= 1
     assert max(mask[0, 0].max(), mask[0, -1].max(), mask[0, :, 0].max(), mask[0, :, -1].max()) == 0
@@ -111,7 +111,7 @@ def test_the_mask_is_a_face(place: Face) -> None:
 
 def test_colours_are_matched_to_the_surround() -> None:
     """A new crop in another light (gain and offset in linear light) is brought back to the old one's."""
-    crop = cut(photo() * 0.5 + 0.2, face_at(0, 3, 30, 30), 128)
+    crop = crop_face(photo() * 0.5 + 0.2, face_at(0, 3, 30, 30), 128)
     mask = face_mask(crop)
     linear = ((crop.pixels + 0.055) / 1.055) ** 2.4
     other = 1.055 * (linear * torch.tensor([0.8, 1.2, 0.9])[:, None, None] + 0.03) ** (1 / 2.4) - 0.055
@@ -132,7 +132,7 @@ def test_changes_are_told_from_none() -> None:
 
 def test_a_seam_is_measured() -> None:
     image = photo()
-    crop = cut(image, face_at(10, 3, 30, 30), 128)
+    crop = crop_face(image, face_at(10, 3, 30, 30), 128)
     new = (crop.pixels * 0.8 + 0.25).clamp(0, 1)
     mask = footprint(image, crop)
     assert seam(paste(image, crop, new), image, mask) == pytest.approx(1, abs=0.1)
@@ -163,7 +163,7 @@ def test_a_jump_by_hand() -> None:
 def test_what_does_not_fit_is_refused(pixels: torch.Tensor, mask: torch.Tensor | None, message: str) -> None:
     image = photo(side=100)
     with pytest.raises(ValueError, match=message):
-        paste(image, cut(image, face_at(0, 1, 0, 0), 64), pixels, mask)
+        paste(image, crop_face(image, face_at(0, 1, 0, 0), 64), pixels, mask)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +181,6 @@ def test_a_crop_is_checked(pixels: torch.Tensor, matrix: torch.Tensor, inside: t
 
 def test_a_face_out_of_the_photo_changes_nothing() -> None:
     image = photo(side=100)
-    crop = cut(image, face_at(0, 1, 500, 500), 64)
+    crop = crop_face(image, face_at(0, 1, 500, 500), 64)
     assert torch.equal(paste(image, crop, torch.zeros(3, 64, 64)), image)
     assert footprint(image, crop).max() == 0

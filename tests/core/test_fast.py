@@ -9,7 +9,7 @@ import torch
 from revpers_core import pocket
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline as Pipeline
 from revpers_core.method.guidance import Interval
-from revpers_core.method.settings import PRESETS, chosen
+from revpers_core.method.settings import PRESETS, resolve_preset
 from revpers_core.method.types import Attribute, Identity, Plan
 
 PLAN = Plan(steps=4, skip=0.6, guidance=-4.0)
@@ -33,13 +33,13 @@ def cost(pipe: Pipeline, run) -> int:
 
 @pytest.mark.parametrize(("name", "evaluations"), [("paper", 400), ("balanced", 64), ("fast", 40)])
 def test_presets_cost_what_they_say(pipe, photos, name, evaluations):
-    steps, skip = chosen(name, 7, 0.1)
+    steps, skip = resolve_preset(name, 7, 0.1)
     assert cost(pipe, lambda: pipe.anonymize(photos[:1], replace(PLAN, steps=steps, skip=skip))) == evaluations
     assert PRESETS[name].evaluations == evaluations
 
 
 def test_custom_is_the_users_own():
-    assert chosen("custom", 7, 0.1) == (7, 0.1)
+    assert resolve_preset("custom", 7, 0.1) == (7, 0.1)
 
 
 def test_only_the_replay_runs_again(pipe, photos):
@@ -52,20 +52,20 @@ def test_only_the_replay_runs_again(pipe, photos):
         (replace(PLAN, guidance=0.0), 12),
         (replace(PLAN, guidance=1.0), 12),
     ):
-        assert cost(pipe, lambda plan=again: pipe.redo(made.path, who, plan)) == evaluations
+        assert cost(pipe, lambda plan=again: pipe.sample(made.trajectory, who, plan)) == evaluations
     other = Identity(who.embedding.roll(1, 0))
-    assert cost(pipe, lambda: pipe.redo(made.path, other, PLAN)) == 24
-    tried = pipe.beginner(PLAN)(photos[:1], Identity(who.embedding[:1]), 0)
+    assert cost(pipe, lambda: pipe.sample(made.trajectory, other, PLAN)) == 24
+    tried = pipe.face_inverter(PLAN)(photos[:1], Identity(who.embedding[:1]), 0)
     assert cost(pipe, lambda: [tried(guidance) for guidance in (-3.0, -6.0)]) == 16
 
 
 def test_one_branch_is_enough_where_both_are_told_the_same(pipe, photos):
     plan = replace(PLAN, one_branch=True)
     assert cost(pipe, lambda: pipe.anonymize(photos[:1], plan)) == 12
-    path = pipe.anonymize(photos[:1], plan).path
+    path = pipe.anonymize(photos[:1], plan).trajectory
     assert all(a is b for a, b in zip(path.uncond, path.cond, strict=True))
     nobody = Identity(torch.zeros(1, 512))
-    null = pipe.redo(path, nobody, replace(plan, guidance=-10.0))
+    null = pipe.sample(path, nobody, replace(plan, guidance=-10.0))
     assert (null - pipe.decode(path.x0)).abs().max() < 1e-3
 
 
@@ -81,9 +81,9 @@ def test_faces_go_through_a_few_at_a_time(pipe, photos, monkeypatch):
     pipe.sdxl.unet.register_forward_pre_hook(lambda module, given: rows.append(len(given[0])))
     monkeypatch.setattr(pipe, "faces_at_once", lambda shape: 2)
     parted = pipe.anonymize(photos, replace(PLAN, at_once=1))
-    assert set(rows) == {4, 2} and parted.path.together == 2
+    assert set(rows) == {4, 2} and parted.trajectory.chunk_size == 2
     assert (parted.image - together.image).abs().max() < 1e-3
-    assert all(one.device.type == "cpu" for one in (*parted.path.cond, *parted.path.uncond))
+    assert all(one.device.type == "cpu" for one in (*parted.trajectory.cond, *parted.trajectory.uncond))
 
 
 def test_running_out_of_memory_takes_fewer_faces_and_steps(pipe, photos):

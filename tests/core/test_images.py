@@ -68,7 +68,7 @@ def test_other_pixels_and_many_pictures_are_refused(tmp_path):
 
 def test_written_pictures_are_read_back(tmp_path):
     image = torch.rand(3, 9, 7)
-    images.write_png(images.picture(image), tmp_path / "x.png")
+    images.write_png(images.to_pil(image), tmp_path / "x.png")
     assert (images.read(tmp_path / "x.png") - image).abs().max() <= 0.5 / 255 + 1e-6
     assert [p.name for p in tmp_path.iterdir()] == ["x.png"]
 
@@ -92,7 +92,7 @@ def test_metadata_stays_behind(tmp_path):
 
 def test_pixels_that_are_not_finite_are_no_picture():
     with pytest.raises(ValueError, match="NaN"):
-        images.picture(torch.full((3, 4, 4), float("nan")))
+        images.to_pil(torch.full((3, 4, 4), float("nan")))
 
 
 def test_squares_and_sizes():

@@ -5,7 +5,7 @@ from itertools import chain
 import pytest
 import torch
 
-from revpers_core.method.memory import CPU_AREA, faces_at_once, in_parts, is_out_of_memory, steps_at_once
+from revpers_core.method.memory import CPU_AREA, faces_at_once, in_chunks, is_out_of_memory, steps_at_once
 
 
 @pytest.mark.parametrize("kind", ["cpu", "cuda"])
@@ -34,12 +34,12 @@ def test_running_out_of_memory_halves():
             raise RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)")
         return list(range(16))[part]
 
-    assert list(chain(*in_parts(16, 13, make))) == list(range(16))
+    assert list(chain(*in_chunks(16, 13, make))) == list(range(16))
     assert tried == [13, 6, 3, 3, 3, 3, 3, 1]
     with pytest.raises(torch.OutOfMemoryError):
-        in_parts(2, 2, lambda part: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")))
+        in_chunks(2, 2, lambda part: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")))
     with pytest.raises(ValueError, match="other"):
-        in_parts(2, 2, lambda part: (_ for _ in ()).throw(ValueError("other")))
+        in_chunks(2, 2, lambda part: (_ for _ in ()).throw(ValueError("other")))
 
 
 @pytest.mark.parametrize(

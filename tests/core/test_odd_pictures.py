@@ -18,7 +18,7 @@ AT, SIDE = (20, 60), 197
 def person() -> Image.Image:
     """A face in a picture of odd sizes."""
     canvas = Image.new("RGB", (251, 333), "grey")
-    canvas.paste(images.picture(held_out_face(3, 0)).resize((SIDE, SIDE)), AT)
+    canvas.paste(images.to_pil(held_out_face(3, 0)).resize((SIDE, SIDE)), AT)
     return canvas
 
 

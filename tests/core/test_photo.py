@@ -9,15 +9,15 @@ from torch import Tensor
 
 from revpers_core.faces.face import Face
 from revpers_core.faces.geometry import face_for_recogniser, framing
-from revpers_core.faces.judges import Rule, cosine
-from revpers_core.faces.select import keeper
-from revpers_core.media.photo import Tools, Wishes, anonymize_or, anonymize_photo
+from revpers_core.faces.judges import DecisionRule, cosine
+from revpers_core.faces.select import keep_people
+from revpers_core.media.photo import PhotoOptions, PhotoPorts, anonymize_or, anonymize_photo
 from revpers_core.media.strength import StillRecognisedError
 from revpers_core.media.verdict import independent, verdict
 from revpers_core.method.types import Identity, NoFaceError
 
-RULE = Rule(cosine, 0.5, -0.5, "a test")
-WISHES = Wishes(-10.0)
+RULE = DecisionRule(cosine, 0.5, -0.5, "a test")
+WISHES = PhotoOptions(-10.0)
 SIDE = 64
 PLACES = ((20, 20), (120, 30), (60, 120))
 
@@ -46,7 +46,7 @@ class Pixels:
     """A judge that knows people by their pixels. turned: another network's view of the same."""
 
     name: str = "pixels"
-    rule: Rule = RULE
+    rule: DecisionRule = RULE
     turned: bool = True
 
     def embed(self, image: Tensor, face: Face) -> Tensor:
@@ -71,11 +71,11 @@ def as_is(crop: Tensor, who: Identity, index: int) -> Callable[[float], Tensor]:
     return lambda guidance: crop
 
 
-def tools(faces: Sequence[Face], **changes) -> Tools:
+def tools(faces: Sequence[Face], **changes) -> PhotoPorts:
     def embed(photo: Tensor, face: Face) -> Identity:
         return Identity(features(photo, face)[None])
 
-    return replace(Tools(lambda image: list(faces), embed, stranger, SIDE), **changes)
+    return replace(PhotoPorts(lambda image: list(faces), embed, stranger, SIDE), **changes)
 
 
 def test_everyone_changes_and_the_rest_does_not():
@@ -88,24 +88,24 @@ def test_everyone_changes_and_the_rest_does_not():
 
 
 @pytest.mark.parametrize("judges", [[], [Pixels()]])
-@pytest.mark.parametrize("wishes", [WISHES, replace(WISHES, match=True), Wishes(-0.01)])
+@pytest.mark.parametrize("wishes", [WISHES, replace(WISHES, match=True), PhotoOptions(-0.01)])
 def test_an_unchanged_face_is_an_error(judges, wishes):
     photo, faces = scene(*PLACES)
     with pytest.raises(StillRecognisedError, match="still recognised by"):
-        anonymize_photo(photo, tools(faces, begin=as_is, judges=judges), wishes)
+        anonymize_photo(photo, tools(faces, invert_face=as_is, judges=judges), wishes)
 
 
 @pytest.mark.parametrize("bad", [0, 1, 2])
 def test_one_unchanged_face_of_many_is_an_error(bad):
     photo, faces = scene(*PLACES)
 
-    def begin(crop, who, index):
+    def invert_face(crop, who, index):
         return (as_is if index == bad else stranger)(crop, who, index)
 
     with pytest.raises(
         StillRecognisedError, match=f"face {bad + 1} is still recognised by the recogniser that steered"
     ):
-        anonymize_photo(photo, tools(faces, begin=begin), WISHES)
+        anonymize_photo(photo, tools(faces, invert_face=invert_face), WISHES)
 
 
 @pytest.mark.parametrize("otherwise", ["raise", "blur", "pass"])
@@ -130,9 +130,9 @@ def test_a_keep_list_that_cannot_read_a_face_keeps_nobody():
             raise NoFaceError("image: no face in image 1 of 1")
         return embed(image, face)
 
-    keep = keeper([photo], [faces[1:2]], reads, 0.9)
+    keep = keep_people([photo], [faces[1:2]], reads, 0.9)
     assert keep(photo, faces) == faces[1:2]
-    assert keeper([], [], lambda *_: pytest.fail("nobody is on the list"), 0.9)(photo, faces) == []
+    assert keep_people([], [], lambda *_: pytest.fail("nobody is on the list"), 0.9)(photo, faces) == []
 
     def refuses(image, found):
         raise NoFaceError("no face in reference photo 1 of 1")
@@ -180,11 +180,13 @@ def test_nothing_of_an_overlapped_face_comes_back_with_its_neighbour():
     photo, faces = scene((40, 40), (72, 44))
     shown: list[Tensor] = []
 
-    def begin(crop, who, index):
+    def invert_face(crop, who, index):
         shown.append(crop[0])
         return lambda guidance: torch.zeros_like(crop) if index == 0 else crop + 0.03 * torch.randn_like(crop)
 
-    done = anonymize_photo(photo, tools(faces, begin=begin, embed=lambda *_: Identity(torch.zeros(1, 512))), WISHES)
+    done = anonymize_photo(
+        photo, tools(faces, invert_face=invert_face, embed=lambda *_: Identity(torch.zeros(1, 512))), WISHES
+    )
     first = faces[0].points[1].round().int().tolist()
     x, y = first[0] - 4, first[1]
     assert done.image[:, y - 2 : y + 3, x - 2 : x + 3].max() < 0.2, "the first face shines through"
@@ -195,7 +197,7 @@ def test_the_finished_picture_is_judged_again():
     """The second face's change undoes the first one's: no look at one face alone can see that."""
     photo, faces = scene((40, 40), (46, 100))
 
-    def begin(crop, who, index):
+    def invert_face(crop, who, index):
         return lambda guidance: 1 - crop.flip(-1) if index == 0 else torch.full_like(crop, 0.5)
 
     asked: list[tuple[float, ...]] = []
@@ -207,7 +209,7 @@ def test_the_finished_picture_is_judged_again():
             asked.append(())
             return 0.9 if len(asked) == 3 else 0.0
 
-    done = anonymize_photo(photo, tools(faces, begin=begin, judges=[Late()]), WISHES)
+    done = anonymize_photo(photo, tools(faces, invert_face=invert_face, judges=[Late()]), WISHES)
     assert sorted(one["guidance"] for one in done.faces) == [-15.0, -10.0], "done again stronger"
     asked.clear()
 
@@ -219,7 +221,7 @@ def test_the_finished_picture_is_judged_again():
             return 0.9 if len(asked) > 3 else 0.0
 
     with pytest.raises(StillRecognisedError, match=r"face 2 is still recognised by pixels"):
-        anonymize_photo(photo, tools(faces, begin=begin, judges=[Stubborn()]), WISHES)
+        anonymize_photo(photo, tools(faces, invert_face=invert_face, judges=[Stubborn()]), WISHES)
 
 
 def test_a_face_that_only_moved_is_recognised_where_it_is_now():
@@ -228,14 +230,20 @@ def test_a_face_that_only_moved_is_recognised_where_it_is_now():
     (face,) = faces
     moved = Face(tuple(v + 6 for v in face.box), face.points + 6, 0.9)
 
-    def begin(crop, who, index):
+    def invert_face(crop, who, index):
         step = 0 if index else 4  # crops are of 64 pixels, done again it stays there
         return lambda guidance: crop.roll((step, step), (-2, -1))
 
     def detect(image):
         return [face] if torch.equal(image, photo) else [moved]
 
-    asked = tools([face], detect=detect, begin=begin, judges=[Pixels()], embed=lambda *_: Identity(torch.zeros(1, 512)))
+    asked = tools(
+        [face],
+        detect=detect,
+        invert_face=invert_face,
+        judges=[Pixels()],
+        embed=lambda *_: Identity(torch.zeros(1, 512)),
+    )
     with pytest.raises(StillRecognisedError, match=r"the face at .* is still recognised by pixels"):
         anonymize_photo(photo, asked, WISHES)
     anonymize_photo(photo, replace(asked, detect=lambda image: [face]), WISHES)  # nobody is found at the new place

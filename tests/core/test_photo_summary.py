@@ -2,7 +2,7 @@
 
 import torch
 
-from revpers_core.media.photo import Done, summary
+from revpers_core.media.photo import PhotoResult, summary
 
 BLANK, EMPTY = torch.zeros(3, 4, 4), torch.zeros(1, 4, 4)
 
@@ -12,11 +12,11 @@ def face(verdict):
 
 
 def test_it_counts_who_was_changed_and_who_was_left_and_says_who_looked():
-    done = Done(BLANK, EMPTY, [face("unverified"), face("unverified")], [{}])
+    done = PhotoResult(BLANK, EMPTY, [face("unverified"), face("unverified")], [{}])
     assert summary(done) == "2 faces are somebody else now, 1 left alone as asked: unverified"
     assert summary(done._replace(faces=[face("unverified")], kept=[])) == "1 face is somebody else now: unverified"
 
 
 def test_where_nobody_was_found_it_says_what_became_of_the_picture():
-    assert summary(Done(BLANK, EMPTY, [], [])) == "no face was found: the picture is as it was"
-    assert summary(Done(BLANK, torch.ones(1, 4, 4), [], [])) == "no face was found: the picture is blurred whole"
+    assert summary(PhotoResult(BLANK, EMPTY, [], [])) == "no face was found: the picture is as it was"
+    assert summary(PhotoResult(BLANK, torch.ones(1, 4, 4), [], [])) == "no face was found: the picture is blurred whole"

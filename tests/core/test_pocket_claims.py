@@ -9,8 +9,8 @@ from revpers_core import pocket
 from revpers_core.faces import recognise
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
 from revpers_core.lab.laboratory import People, anonymized, judged, read, somebody_else
-from revpers_core.method.anonymize import redo, take_apart
-from revpers_core.method.identity import nobody
+from revpers_core.method.anonymize import invert_image, sample_image
+from revpers_core.method.identity import null_identity
 from revpers_core.method.types import NoFaceError, Plan
 from revpers_core.metrics.interval import bootstrap
 from revpers_core.pocket import world
@@ -48,8 +48,8 @@ def test_likeness_falls_more_than_under_a_wrong_identity_and_pose_stays(people, 
 
 
 def test_a_null_replay_is_the_vaes_picture(people, pipeline):
-    path = take_apart(people.photos[:3], pipeline, PLAN)
-    same = redo(path, nobody(3), pipeline, PLAN)
+    path = invert_image(people.photos[:3], pipeline, PLAN)
+    same = sample_image(path, null_identity(3), pipeline, PLAN)
     assert (same - pipeline.decode(path.x0)).abs().max() < 1e-5
 
 

@@ -13,12 +13,12 @@ from revpers_core.faces import recognise
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
 from revpers_core.lab import attacks, baselines, inversion_attack, people
 from revpers_core.lab.attacks import chunks, confirmed, searches, telling_files
-from revpers_core.lab.inversion_attack import undone
-from revpers_core.lab.people import Crowd, apart, embedded, matching, outputs, seeded
+from revpers_core.lab.inversion_attack import reconstruct
+from revpers_core.lab.people import HeldOutPeople, anonymize_people, embedded, invert_latents, matching, seeded
 from revpers_core.media import images
-from revpers_core.method.guidance import of_network, of_recorded
+from revpers_core.method.guidance import network_guidance, recorded_guidance
 from revpers_core.method.schedule import sdxl_sigmas
-from revpers_core.method.trajectory import replay
+from revpers_core.method.trajectory import sample
 from revpers_core.method.types import Plan
 
 PLAN = Plan(steps=4, skip=0.5, guidance=-6.0)
@@ -31,7 +31,7 @@ def ports() -> ReversePersonalizationPipeline:
 
 @pytest.fixture(scope="module")
 def photos() -> torch.Tensor:
-    return Crowd(3).photo(0)
+    return HeldOutPeople(3).photo(0)
 
 
 def test_matching_finds_owners_and_chance() -> None:
@@ -45,30 +45,30 @@ def test_matching_finds_owners_and_chance() -> None:
 
 
 def test_a_crowd_is_the_same_people_in_other_scenes() -> None:
-    crowd = Crowd(3)
-    assert torch.equal(crowd.photo(0), Crowd(3).photo(0))
+    crowd = HeldOutPeople(3)
+    assert torch.equal(crowd.photo(0), HeldOutPeople(3).photo(0))
     assert (crowd.photo(0) - crowd.photo(1)).abs().mean() > 0.02
-    assert torch.equal(Crowd(5).attributes[:3], crowd.attributes)
+    assert torch.equal(HeldOutPeople(5).attributes[:3], crowd.attributes)
 
 
 def test_outputs_are_those_of_a_call_a_picture(ports, photos) -> None:
     """Whatever the batch: each picture gets the noise that a call of its own gives it."""
-    together = outputs(ports, photos, seeded(PLAN, 5))
+    together = anonymize_people(ports, photos, seeded(PLAN, 5))
     alone = ports.anonymize(photos[2:3], seeded(PLAN, 5)).image
     assert (together[2:3] - alone).abs().max() < 1e-3
-    assert (outputs(ports, photos, seeded(PLAN, 6)) - together).abs().max() > 0.05
+    assert (anonymize_people(ports, photos, seeded(PLAN, 6)) - together).abs().max() > 0.05
 
 
 def test_who_has_photo_settings_and_seed_confirms_a_guess(ports) -> None:
-    crowd = Crowd(3)
-    made = outputs(ports, crowd.photo(0), seeded(PLAN, 1))
+    crowd = HeldOutPeople(3)
+    made = anonymize_people(ports, crowd.photo(0), seeded(PLAN, 1))
     assert confirmed(crowd, made, ports, PLAN).value == 1
     assert confirmed(crowd, made.roll(1, 0), ports, PLAN).value == 0
 
 
 def test_a_search_finds_photos_and_no_strangers() -> None:
-    crowd, judge = Crowd(12), recognise.load(pocket.JUDGE)
-    photos, strangers = searches(crowd, Crowd(12, 7_000).photo(0), judge)
+    crowd, judge = HeldOutPeople(12), recognise.load(pocket.JUDGE)
+    photos, strangers = searches(crowd, HeldOutPeople(12, 7_000).photo(0), judge)
     assert photos.tar.value > 0.5 and photos.fnir.value < 0.5
     assert strangers.tar.value < 0.2 and strangers.fnir.value > 0.8
 
@@ -85,7 +85,7 @@ def test_files_that_tell_are_caught(photos, monkeypatch) -> None:
 
 
 def test_chunks_are_named(tmp_path) -> None:
-    images.write_png(images.picture(torch.zeros(3, 8, 8)), tmp_path / "a.png")
+    images.write_png(images.to_pil(torch.zeros(3, 8, 8)), tmp_path / "a.png")
     assert chunks((tmp_path / "a.png").read_bytes()) == ["IHDR", "IDAT", "IEND"]
 
 
@@ -113,13 +113,13 @@ def test_running_backwards_needs_the_right_seed() -> None:
     toy, plan = Toy(), Plan(steps=4, skip=0.5, guidance=-2.0, seed=1)
     steering = SimpleNamespace(features=lambda faces: torch.ones(len(faces), 512))
     photo = torch.rand(2, 4, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    predict = of_network(toy.branches(embedded(steering, photo), photo), plan.guidance)
-    made = replay(predict, apart(toy, photo, plan), of_recorded(plan.guidance))
+    predict = network_guidance(toy.branches(embedded(steering, photo), photo), plan.guidance)
+    made = sample(predict, invert_latents(toy, photo, plan), recorded_guidance(plan.guidance))
 
     def miss(guess: torch.Tensor) -> float:
         return float((guess - photo).abs().mean())
 
-    right, wrong = (miss(undone(toy, made, seeded(plan, seed), steering)) for seed in (1, 99))
+    right, wrong = (miss(reconstruct(toy, made, seeded(plan, seed), steering)) for seed in (1, 99))
     assert miss(made) > 0.02
     assert right < 0.2 * miss(made) and right < 0.2 * wrong
 
@@ -146,7 +146,7 @@ def test_ddim_without_guidance_gives_the_photo_back(ports, photos) -> None:
     """Up and down one deterministic path, better with more steps (first order)."""
     nobody = SimpleNamespace(
         encode=ports.encode, decode=ports.decode, sigma=ports.sigma, branches=ports.branches,
-        embed=lambda x: baselines.nobody(len(x)),
+        embed=lambda x: baselines.null_identity(len(x)),
     )  # fmt: skip
     vae = baselines.autoencoder(photos, ports, PLAN)
 
@@ -192,4 +192,4 @@ def test_the_shipped_tables_are_the_commands(name) -> None:
 
 
 def test_people_of_the_attacks_are_nobody_elses() -> None:
-    assert not set(Crowd(100).seeds) & {pocket.HELD_OUT + i for i in range(1000)}
+    assert not set(HeldOutPeople(100).seeds) & {pocket.HELD_OUT + i for i in range(1000)}

@@ -14,7 +14,7 @@ from revpers_core.hosts import diffusers_files
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
 from revpers_core.hosts.diffusers_files import POCKET_CONFIG, SDXL_CONFIG, pocket_sdxl, single_file, tokenizers
 from revpers_core.hosts.diffusers_unet import unet_slots
-from revpers_core.method.anonymize import take_apart
+from revpers_core.method.anonymize import invert_image
 from revpers_core.method.types import Attribute, Plan
 
 
@@ -121,7 +121,7 @@ def miniature(tmp_path_factory, random_files):
 def anonymous(pipeline):
     image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(4))
     plan = Plan(4, 0.5, -3.0, 7, Attribute(age="old", sex="woman"))
-    return pipeline.redo(take_apart(image, pipeline, plan), pipeline.embed(image), plan)
+    return pipeline.sample(invert_image(image, pipeline, plan), pipeline.embed(image), plan)
 
 
 def test_a_single_file_is_the_folders_model(miniature, random_files, offline):

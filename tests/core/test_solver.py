@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from revpers_core.method.solver import Past, step
+from revpers_core.method.solver import Previous, step
 
 PULL = -0.5
 FIRST, LAST = 3.0, 0.05
@@ -29,7 +29,7 @@ def error(rule, steps: int) -> float:
     sigmas = levels(steps)
     x, past = torch.tensor([exact(FIRST)], dtype=torch.float64), None
     for sigma, sigma_next in pairwise(sigmas):
-        now = Past(PULL * x + cos(-log(sigma)), sigma)
+        now = Previous(PULL * x + cos(-log(sigma)), sigma)
         x, past = rule(x, now.x0, sigma, sigma_next, past).mean, now
     return abs(x.item() - exact(LAST))
 
@@ -45,7 +45,7 @@ def extrapolating(factor):
     def rule(x, x0, sigma, sigma_next, past):
         if past is not None:
             times = factor(log(sigma / sigma_next), log(past.sigma / sigma))
-            past = Past(x0 - times * (x0 - past.x0), past.sigma)
+            past = Previous(x0 - times * (x0 - past.x0), past.sigma)
         return step(x, x0, sigma, sigma_next, past)
 
     return rule

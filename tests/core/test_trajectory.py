@@ -7,9 +7,9 @@ import torch
 from torch.nn.functional import conv2d
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from revpers_core.method.guidance import Interval, guide, of_network, of_recorded
+from revpers_core.method.guidance import Interval, cfg, network_guidance, recorded_guidance
 from revpers_core.method.schedule import sdxl_sigmas, sigmas, timesteps
-from revpers_core.method.trajectory import REFERENCE, Need, SeededNoise, invert, joined, noise_maps, replay
+from revpers_core.method.trajectory import REFERENCE, Need, SeededNoise, concatenate, invert, noise_maps, sample
 from revpers_core.method.types import Plan
 
 LEVELS = sigmas(timesteps(20, 0.5), sdxl_sigmas().__getitem__)
@@ -47,7 +47,7 @@ def inverted(x0=None, seed: int = 3, network=None, indices=None):
 
 
 def edited(path, guidance: float, network, **rest):
-    return replay(of_network(network, guidance), path, of_recorded(guidance), **rest)
+    return sample(network_guidance(network, guidance), path, recorded_guidance(guidance), **rest)
 
 
 @pytest.mark.parametrize("guidance", [-10.0, 0.0, 1.0, 4.0])
@@ -113,7 +113,7 @@ def test_any_guidance_from_one_trajectory_equals_a_fresh_inversion(guidance, dty
 
 def test_maps_depend_on_guidance():
     path = inverted()
-    far, near = (torch.stack(list(noise_maps(path, of_recorded(g)))) for g in (-10.0, 0.0))
+    far, near = (torch.stack(list(noise_maps(path, recorded_guidance(g)))) for g in (-10.0, 0.0))
     assert (far - near).abs().max() > 0.1
 
 
@@ -205,7 +205,7 @@ def test_a_branch_without_weight_is_not_run(guidance, need):
     same = edited(path, guidance, Watched())
     assert set(asked) == {need} and len(asked) == path.steps
     assert (same - path.x0).abs().max() < 1e-12
-    both = replay(lambda x, sigma: guide(*Toy(0.05)(x, sigma), guidance), path, of_recorded(guidance))
+    both = sample(lambda x, sigma: cfg(*Toy(0.05)(x, sigma), guidance), path, recorded_guidance(guidance))
     assert torch.equal(edited(path, guidance, Toy(0.05)), both)
 
 
@@ -225,10 +225,10 @@ def test_guidance_within_an_interval_runs_one_branch_elsewhere():
     for ours, theirs, whole in zip(path.uncond, alone.uncond, inverted(x0).uncond, strict=True):
         assert torch.equal(ours, theirs) and torch.equal(ours, whole)
     asked.clear()
-    same = replay(of_network(Watched(), -10.0, middle), path, of_recorded(-10.0, middle))
+    same = sample(network_guidance(Watched(), -10.0, middle), path, recorded_guidance(-10.0, middle))
     assert (same - x0).abs().max() < 1e-12
     assert [one is Need.BOTH for one in asked] == [6 <= k <= 12 for k in range(path.steps)]
-    changed = replay(of_network(Toy(0.05), -10.0, middle), path, of_recorded(-10.0, middle))
+    changed = sample(network_guidance(Toy(0.05), -10.0, middle), path, recorded_guidance(-10.0, middle))
     assert (changed - x0).abs().max() > 1e-2
 
 
@@ -237,8 +237,8 @@ def test_some_of_the_faces_are_the_same_faces():
     whole = inverted(x0)
     parts = [whole.rows(slice(0, 2)), whole.rows(slice(2, 3))]
     assert torch.equal(parts[1].state(4), whole.state(4)[2:])
-    again = joined(parts, whole.noise)
-    assert again.together == 2 and torch.equal(again.x0, x0)
+    again = concatenate(parts, whole.noise)
+    assert again.chunk_size == 2 and torch.equal(again.x0, x0)
     for k in range(whole.steps):
         assert torch.equal(again.cond[k], whole.cond[k]) and torch.equal(again.uncond[k], whole.uncond[k])
         assert torch.equal(again.state(k), whole.state(k))

@@ -30,13 +30,15 @@ def rows(lab: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def inverted(lab: SimpleNamespace, model: Any, latent: Any = None, steps: int = STEPS, **rest: Any) -> Any:
     with torch.inference_mode():
         levels = lab.host.levels(model, steps, 0.7)
-        return lab.host.invert(model, lab.adapter, lab.positive, latent or lab.latent, levels, 3, at_once=1, **rest)
+        return lab.host.invert_latent(
+            model, lab.adapter, lab.positive, latent or lab.latent, levels, 3, at_once=1, **rest
+        )
 
 
 def replayed(lab: SimpleNamespace, model: Any, path: Any, guidance: float, who: Any = None, **rest: Any) -> Any:
     identity = lab.types.Identity(lab.face if who is None else who)
     with torch.inference_mode():
-        return lab.host.replay(model, lab.adapter, identity, path, lab.attribute, guidance, **rest)["samples"]
+        return lab.host.sample_latent(model, lab.adapter, identity, path, lab.attribute, guidance, **rest)["samples"]
 
 
 def test_evaluations_are_those_that_weigh_anything(lab: SimpleNamespace, rows: list[int]) -> None:
@@ -119,7 +121,7 @@ def test_running_out_of_memory_takes_fewer_faces_and_steps(
     monkeypatch.setattr(comfy.samplers, "calc_cond_batch", small)
     with torch.inference_mode():
         levels = lab.host.levels(model, STEPS, 0.7)
-        path = lab.host.invert(model, lab.adapter, lab.positive, lab.latent, levels, 3, at_once=4)
+        path = lab.host.invert_latent(model, lab.adapter, lab.positive, lab.latent, levels, 3, at_once=4)
     made = replayed(lab, model, path, -4.0)
     assert (made - right).abs().max() < 1e-4 * right.abs().max()
 

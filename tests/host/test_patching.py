@@ -44,9 +44,9 @@ def anonymized(
     """Samples of the whole method in 6 steps."""
     with torch.inference_mode():
         levels = lab.host.levels(model, 6, 0.7)
-        trajectory = lab.host.invert(model, lab.adapter, lab.positive, latent, levels, seed=3)
+        trajectory = lab.host.invert_latent(model, lab.adapter, lab.positive, latent, levels, seed=3)
         identity = lab.types.Identity(lab.face if who is None else who)
-        return lab.host.replay(model, lab.adapter, identity, trajectory, lab.attribute, guidance)["samples"]
+        return lab.host.sample_latent(model, lab.adapter, identity, trajectory, lab.attribute, guidance)["samples"]
 
 
 def plain(lab: SimpleNamespace, model: Any) -> torch.Tensor:
@@ -115,14 +115,14 @@ def test_a_mask_confines_the_change(lab: SimpleNamespace) -> None:
 
 
 def test_nobody_gives_the_photo_back(lab: SimpleNamespace) -> None:
-    zeros = lab.host.zeroed(lab.positive)
+    zeros = lab.host.zero_out(lab.positive)
     with torch.inference_mode():
         model = lab.model()
-        trajectory = lab.host.invert(
+        trajectory = lab.host.invert_latent(
             model, lab.adapter, lab.positive, lab.latent, lab.host.levels(model, 6, 0.7), seed=3, at_once=1
         )
         nobody = lab.types.Identity(torch.zeros(2, 512))
-        same = lab.host.replay(model, lab.adapter, nobody, trajectory, zeros, -10.0)["samples"]
+        same = lab.host.sample_latent(model, lab.adapter, nobody, trajectory, zeros, -10.0)["samples"]
     assert (same - lab.latent["samples"]).abs().max() < 1e-6 * lab.latent["samples"].abs().max()
 
 
@@ -139,7 +139,7 @@ def test_steps_share_a_call_only_where_nothing_looks_at_the_level(lab: SimpleNam
         calls.clear()
         with torch.inference_mode():
             levels = lab.host.levels(model, 6, 0.7)
-            made = lab.host.invert(model, lab.adapter, positive, lab.latent, levels, seed=3, at_once=at_once)
+            made = lab.host.invert_latent(model, lab.adapter, positive, lab.latent, levels, seed=3, at_once=at_once)
         return torch.stack(made.path.cond)
 
     together = inverted(lab.model())
@@ -163,12 +163,12 @@ def test_custom_cfg_functions_act_in_both_phases(lab: SimpleNamespace) -> None:
     model = lab.model()
     model.set_model_sampler_post_cfg_function(lambda args: args["denoised"] * 0.9 + 0.1 * args["cond_denoised"])
     model.set_model_sampler_pre_cfg_function(lambda args: [args["conds_out"][0] * 1.1, args["conds_out"][1]])
-    zeros = lab.host.zeroed(lab.positive)
+    zeros = lab.host.zero_out(lab.positive)
     with torch.inference_mode():
         levels = lab.host.levels(model, 6, 0.7)
-        trajectory = lab.host.invert(model, lab.adapter, lab.positive, lab.latent, levels, seed=3)
+        trajectory = lab.host.invert_latent(model, lab.adapter, lab.positive, lab.latent, levels, seed=3)
         nobody = lab.types.Identity(torch.zeros(2, 512))
-        same = lab.host.replay(model, lab.adapter, nobody, trajectory, zeros, -10.0)["samples"]
+        same = lab.host.sample_latent(model, lab.adapter, nobody, trajectory, zeros, -10.0)["samples"]
     assert (same - lab.latent["samples"]).abs().max() < 1e-6 * lab.latent["samples"].abs().max()
     assert (anonymized(lab, model, lab.latent) - anonymized(lab, lab.model(), lab.latent)).abs().max() > 1e-2
 
@@ -177,18 +177,20 @@ def test_mix_ups_are_refused(lab: SimpleNamespace) -> None:
     model, other = lab.model(), lab.model()
     with torch.inference_mode():
         levels = lab.host.levels(model, 6, 0.7)
-        trajectory = lab.host.invert(model, lab.adapter, lab.positive, lab.latent, levels, seed=3)
+        trajectory = lab.host.invert_latent(model, lab.adapter, lab.positive, lab.latent, levels, seed=3)
         face = lab.types.Identity(lab.face)
         with pytest.raises(ValueError, match="another model, LoRA or adapter"):
-            lab.host.replay(other, lab.adapter, face, trajectory, lab.attribute, -4.0)
+            lab.host.sample_latent(other, lab.adapter, face, trajectory, lab.attribute, -4.0)
         with pytest.raises(ValueError, match="each of the trajectory's 2 images, got 3"):
             three = lab.types.Identity(torch.randn(3, 512))
-            lab.host.replay(model, lab.adapter, three, trajectory, lab.attribute, -4.0)
+            lab.host.sample_latent(model, lab.adapter, three, trajectory, lab.attribute, -4.0)
         with pytest.raises(ValueError, match="NaN"):
             bad = {"samples": lab.latent["samples"] * float("nan")}
-            lab.host.invert(model, lab.adapter, lab.positive, bad, levels, seed=3)
+            lab.host.invert_latent(model, lab.adapter, lab.positive, bad, levels, seed=3)
         with pytest.raises(ValueError, match="encoded by another text encoder"):
             sd15 = [[torch.zeros(1, 77, 768), {"pooled_output": torch.zeros(1, 768)}]]
-            lab.host.replay(model, lab.adapter, face, trajectory, sd15, -4.0)
+            lab.host.sample_latent(model, lab.adapter, face, trajectory, sd15, -4.0)
         with pytest.raises(ValueError, match="SDXL latent"):
-            lab.host.invert(model, lab.adapter, lab.positive, {"samples": torch.zeros(1, 16, 8, 8)}, levels, seed=3)
+            lab.host.invert_latent(
+                model, lab.adapter, lab.positive, {"samples": torch.zeros(1, 16, 8, 8)}, levels, seed=3
+            )

@@ -27,7 +27,7 @@ from safetensors.torch import load_file  # noqa: E402
 from revpers_core.adapters import weights as faceid  # noqa: E402
 from revpers_core.hosts.comfy import Run  # noqa: E402
 from revpers_core.hosts.comfy_adapter import Adapter, adapt  # noqa: E402
-from revpers_core.method.guidance import of_recorded  # noqa: E402
+from revpers_core.method.guidance import recorded_guidance  # noqa: E402
 from revpers_core.method.schedule import sigmas  # noqa: E402
 from revpers_core.method.trajectory import REFERENCE, alpha, noise_maps  # noqa: E402
 from revpers_core.method.types import Identity  # noqa: E402
@@ -89,9 +89,9 @@ class ComfyUIHost:
         latent = {"samples": x0}
         return Outcome(
             init=path.state(0) * alpha(run_sigmas[0]),
-            zs=torch.cat(list(noise_maps(path, of_recorded(settings["cfg"])))),
-            final=generation.replay(path, latent, who, settings["cfg"], REFERENCE) * scale,
-            null_reset=inversion.replay(path, latent, nobody, settings["cfg"]) * scale,
+            zs=torch.cat(list(noise_maps(path, recorded_guidance(settings["cfg"])))),
+            final=generation.sample(path, latent, who, settings["cfg"], REFERENCE) * scale,
+            null_reset=inversion.sample(path, latent, nobody, settings["cfg"]) * scale,
         )
 
     def conditionings(self, case: Case, phase: str) -> tuple[list[Any], list[Any]]:

@@ -8,9 +8,9 @@ from run import Case, Outcome
 
 from revpers_core.adapters import weights as faceid
 from revpers_core.hosts.diffusers_unet import Adapted, Conditions, unet_branches
-from revpers_core.method.guidance import of_network, of_recorded
+from revpers_core.method.guidance import network_guidance, recorded_guidance
 from revpers_core.method.schedule import sdxl_sigmas, sigmas
-from revpers_core.method.trajectory import REFERENCE, Branches, Trajectory, alpha, invert, noise_maps, replay
+from revpers_core.method.trajectory import REFERENCE, Branches, Trajectory, alpha, invert, noise_maps, sample
 from revpers_core.method.types import Identity
 
 
@@ -36,12 +36,12 @@ class DiffusersHost:
         noise = list(case.tensors["noise"].flip(0)[:, None])
         null = self.branches(case, adapted, "inv")
         path = invert(null, x0, run_sigmas, noise)
-        combine = of_recorded(guidance)
-        predict = of_network(self.branches(case, adapted, "gen"), guidance)
+        combine = recorded_guidance(guidance)
+        predict = network_guidance(self.branches(case, adapted, "gen"), guidance)
         return Outcome(
             init=path.state(0) * alpha(run_sigmas[0]),
             zs=torch.cat(list(noise_maps(path, combine))),
-            final=replay(predict, path, combine, quirks=REFERENCE),
+            final=sample(predict, path, combine, quirks=REFERENCE),
             null_reset=self.null_replay(null, path, guidance),
         )
 
@@ -51,4 +51,4 @@ class DiffusersHost:
         return unet_branches(adapted.unet, conditions, self.levels, case.settings["pred"] == "v_prediction")
 
     def null_replay(self, null: Branches, path: Trajectory, guidance: float) -> torch.Tensor:
-        return replay(of_network(null, guidance), path, of_recorded(guidance))
+        return sample(network_guidance(null, guidance), path, recorded_guidance(guidance))

@@ -22,7 +22,7 @@ from PIL import Image
 
 from revpers_core.faces import detect, judges
 from revpers_core.faces.detector import Detector
-from revpers_core.faces.judge_spec import described
+from revpers_core.faces.judge_spec import load_judge
 
 CACHE = Path(os.environ.get("REVPERS_CACHE", "~/.cache/revpers")).expanduser() / "assets"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
@@ -112,7 +112,7 @@ def photo() -> Callable[[str], torch.Tensor]:
 
 @pytest.fixture(scope="session")
 def fr_feature() -> judges.ArcFaceJudge:
-    return described(fetched("faceplugin") / "package/model/fr_feature.onnx")
+    return load_judge(fetched("faceplugin") / "package/model/fr_feature.onnx")
 
 
 @pytest.fixture(scope="session")

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from revpers_core.audit.compare import Pair, look
+from revpers_core.audit.compare import ImagePair, compare
 from revpers_core.audit.report import Report, report
 from revpers_core.faces.detect import find_faces
 from revpers_core.faces.detector import Detector
 from revpers_core.faces.face import Face
 from revpers_core.faces.judges import Judge
-from revpers_core.faces.views import whole
+from revpers_core.faces.views import full_view
 
 Photo = Callable[[str], torch.Tensor]
 PEOPLE = ("obama", "biden", "astronaut")
@@ -34,14 +34,14 @@ def pixelated(image: torch.Tensor, face: Face, cells: int) -> torch.Tensor:
 def audit(
     photo: Photo, detectors: list[Detector], fr_feature: Judge, dlib: Judge
 ) -> Callable[[Callable[[torch.Tensor, Face], torch.Tensor]], Report]:
-    photos = {name: whole(photo(name), SIDE).pixels for name in PEOPLE}
+    photos = {name: full_view(photo(name), SIDE).pixels for name in PEOPLE}
     faces = {name: find_faces(image, detectors)[:1] for name, image in photos.items()}
 
     def run(change: Callable[[torch.Tensor, Face], torch.Tensor]) -> Report:
-        pairs = [Pair(name, image, change(image, faces[name][0])) for name, image in photos.items()]
+        pairs = [ImagePair(name, image, change(image, faces[name][0])) for name, image in photos.items()]
         told = {id(pair.original): faces[pair.name] for pair in pairs}
         judges = [fr_feature, dlib]
-        return report(look(pairs, judges, lambda image: told.get(id(image), [])), judges)
+        return report(compare(pairs, judges, lambda image: told.get(id(image), [])), judges)
 
     return run
 

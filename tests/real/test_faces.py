@@ -11,10 +11,10 @@ import torch
 from revpers_core.faces.detect import Search, find_faces
 from revpers_core.faces.detector import Detector
 from revpers_core.faces.face import Face
-from revpers_core.faces.geometry import cut, face_for_recogniser
+from revpers_core.faces.geometry import crop_face, face_for_recogniser
 from revpers_core.faces.judges import ArcFaceJudge, Judge
 from revpers_core.faces.paste import footprint, paste
-from revpers_core.faces.views import roll, whole
+from revpers_core.faces.views import full_view, roll
 from revpers_core.faces.warp import inverted, warp
 from revpers_core.metrics.seam import seam
 from revpers_core.pocket import world
@@ -35,7 +35,7 @@ def test_all_29_of_solvay(name: str, photo: Photo, detectors: list[Detector]) ->
 @pytest.mark.parametrize(("side", "found"), [(512, 29), (400, 29), (320, 28)])
 def test_small_faces_when_asked_for(side: int, found: int, photo: Photo, detectors: list[Detector]) -> None:
     """Faces of 11 and 9 pixels: enlarged where ``smallest`` asks for it."""
-    faces = find_faces(whole(photo(LARGEST), side).pixels, detectors, Search(smallest=8))
+    faces = find_faces(full_view(photo(LARGEST), side).pixels, detectors, Search(smallest=8))
     assert found <= len(faces) <= 29
 
 
@@ -68,7 +68,7 @@ def test_tight_crops(margin: float, zoom: int, photo: Photo, detectors: list[Det
     x0, y0, x1, y1 = find_faces(image, detectors)[0].box
     dx, dy = margin * (x1 - x0), margin * (y1 - y0)
     tight = image[:, round(y0 - dy) : round(y1 + dy), round(x0 - dx) : round(x1 + dx)]
-    (face,) = find_faces(whole(tight, max(tight.shape) * zoom).pixels, detectors)
+    (face,) = find_faces(full_view(tight, max(tight.shape) * zoom).pixels, detectors)
     assert face.area > 0.6 * tight.shape[-1] * tight.shape[-2] * zoom**2
 
 
@@ -92,7 +92,7 @@ def test_cut_then_paste_gives_everyone_back(size: int, photo: Photo, detectors: 
     image = photo("solvay-1024x705")
     out, covered = image, torch.zeros(1, *image.shape[-2:])
     for face in find_faces(image, detectors):
-        crop = cut(image, face, size)
+        crop = crop_face(image, face, size)
         out, covered = paste(out, crop, crop.pixels), torch.maximum(covered, footprint(image, crop))
     assert (out - image).abs().max() <= 1 / 255
     outside = (covered == 0).expand_as(image)
@@ -105,7 +105,7 @@ def test_no_seam(size: int, match: bool, photo: Photo, detectors: list[Detector]
     """A crop in another light with noise of its own: the jump along the mask's edge stays within 10% of the photo's."""
     for name in ("obama", "biden", "astronaut"):
         image = photo(name)
-        crop = cut(image, find_faces(image, detectors)[0], size)
+        crop = crop_face(image, find_faces(image, detectors)[0], size)
         noise = 0.02 * torch.randn(crop.pixels.shape, generator=torch.Generator().manual_seed(0))
         out = paste(image, crop, crop.pixels * 0.9 + 0.08 + noise, match=match)
         assert seam(out, image, footprint(image, crop)) == pytest.approx(1, abs=0.1)
@@ -147,7 +147,7 @@ def test_our_alignment_is_as_good_as_insightfaces(
     ours, theirs = [], []
     for name in OBAMA:
         for side in (2000, 500, 250):
-            image = whole(photo(name), side).pixels
+            image = full_view(photo(name), side).pixels
             face = find_faces(image, detectors)[0]
             pixels = (image * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
             plain = (
