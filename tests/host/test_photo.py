@@ -17,7 +17,7 @@ def scene(comfy: SimpleNamespace) -> SimpleNamespace:
     node = comfy.nodes["RevPersLoadPocket"]
     with torch.inference_mode():
         model, clip, vae, adapter, face_model = node.execute().args
-    types, world = comfy.core("revpers_core.method.types"), comfy.core("revpers_core.pocket.world")
+    types, world = comfy.core("revpers_core.faces.face"), comfy.core("revpers_core.pocket.world")
     held_out = comfy.core("revpers_core.pocket").HELD_OUT
     people = world.sample([held_out + 3, held_out + 8], [1, 2])
     photo = torch.full((1, 224, 380, 3), 0.4)

@@ -7,7 +7,7 @@ import numpy as np
 
 from .factors import AGES, SEXES, SKINS, clipped, odds, stream
 
-SPREAD = 0.4
+SPREAD = 0.36
 """Of a local change of the head, in MakeHuman's units (1 is its most)."""
 CHANGES = (
     "cheek-trans-up cheek-volume-incr cheek-inner-incr cheek-bones-incr chin-jaw-drop-incr chin-height-incr "
@@ -97,8 +97,8 @@ def person(seed: int) -> Person:
     return Person(
         seed=seed, age=age, years=years, sex=sex, skin=skin, melanin=melanin,
         undertone=(1.0, float(rng.uniform(0.93, 1.05)), float(rng.uniform(0.86, 1.06))),
-        phenotypes=_phenotypes(stream(seed, 4), years, man, skin), changes=_changes(stream(seed, 5)),
-        lips=(float(rng.uniform(0.25, 1.0) * (0.75 if man else 1.0)), float(rng.uniform(0.0, 0.35))),
+        phenotypes=_phenotypes(stream(seed, 4), years, man, skin), changes=_changes(stream(seed, 5), man),
+        lips=(float(rng.uniform(0.2, 0.7) if man else rng.uniform(0.5, 1.4)), float(rng.uniform(0.1, 0.45))),
         blush=float(rng.uniform(0.1, 0.9)), blotches=float(rng.uniform(0.15, 0.6)),
         freckles=float(max(0, rng.normal(-0.25, 0.5)) * (melanin < 0.3)), moles=_moles(stream(seed, 6)),
         wrinkles=float(np.clip((years - 0.3) * 1.35, 0, 1) * rng.uniform(0.6, 1.2)),
@@ -107,7 +107,7 @@ def person(seed: int) -> Person:
         hairline=float(rng.uniform(0, 0.55) * (man and years > 0.3) + rng.uniform(-0.06, 0.06)),
         curl=float(np.clip(rng.normal(0.85, 0.1) if melanin > 0.6 else rng.beta(1.2, 3), 0, 1)),
         beard=float(max(0, rng.uniform(-1.1, 1)) if man else 0),
-        glasses=int(rng.integers(1, 4)) if rng.random() < 0.12 + 0.1 * (years > 0.66) else 0,
+        glasses=int(rng.integers(1, 4)) if rng.random() < 0.08 + 0.08 * (years > 0.66) else 0,
         texture=float(rng.uniform(0, 100)),
     )  # fmt: skip
 
@@ -115,18 +115,29 @@ def person(seed: int) -> Person:
 def _phenotypes(rng: np.random.Generator, years: float, man: bool, skin: str) -> dict[str, float]:
     african, asian, caucasian = rng.dirichlet(np.array(ANCESTRY[skin]) + 0.15)
     return {
-        "gender": clipped(rng, 0.88 if man else 0.1, 0.08, 0, 1), "age": 0.5 + 0.42 * years,
+        "gender": clipped(rng, 0.9 if man else 0.04, 0.07, 0, 1), "age": 0.5 + 0.42 * years,
         "muscle": clipped(rng, 0.5, 0.12, 0.2, 0.8), "weight": clipped(rng, 0.5, 0.13, 0.25, 0.8), "height": 0.5,
         "proportions": clipped(rng, 0.75, 0.15, 0.4, 1), "cupsize": 0.4, "firmness": 0.5, "african": float(african),
         "asian": float(asian), "caucasian": float(caucasian),
     }  # fmt: skip
 
 
-def _changes(rng: np.random.Generator) -> dict[str, float]:
+MEANS = {"mouth-angles-up": 0.3, "mouth-upperlip-volume-incr": 0.25, "mouth-lowerlip-volume-incr": 0.25,
+         "mouth-upperlip-height-incr": 0.2, "mouth-lowerlip-height-incr": 0.15, "nose-scale-vert-incr": -0.1,
+         "nose-volume-incr": -0.15, "ear-scale-incr": -0.2, "ear-wing-incr": -0.15}  # fmt: skip
+OF_WOMEN = {"mouth-upperlip-volume-incr": 0.2, "mouth-lowerlip-volume-incr": 0.2, "chin-bones-incr": -0.3,
+            "chin-width-incr": -0.35, "eye-scale-incr": 0.15, "nose-scale-horiz-incr": -0.25, "nose-volume-incr": -0.15,
+            "chin-prominent-incr": -0.2, "forehead-nubian-incr": 0.1, "cheek-bones-incr": 0.15,
+            "nose-hump-incr": -0.2, "neck-scale-horiz-incr": -0.25, "head-age-incr": -0.15}  # fmt: skip
+"""Where the template, and women beside it, are off what photographs show."""
+
+
+def _changes(rng: np.random.Generator, man: bool) -> dict[str, float]:
     """Both sides by nearly the same amount, under MakeHuman's names."""
     changes: dict[str, float] = {}
     for name in CHANGES:
         value = float(np.clip(rng.normal(0, SPREAD), -0.85, 0.85)) * (0.5 if name in HALF else 1.0)
+        value += MEANS.get(name, 0.0) + (0.0 if man else OF_WOMEN.get(name, 0.0))
         changes[name] = value
         for side in "lr":
             changes[f"{side}-{name}"] = float(np.clip(value + rng.normal(0, 0.05), -1, 1))
@@ -157,9 +168,9 @@ def _brow(rng: np.random.Generator, man: bool) -> dict[str, float]:
     """Of the brows: height, arch, reach and width in eye distances; inner gap; how dense and dark."""
     return {
         "height": clipped(rng, 0.36, 0.04, 0.28, 0.44), "arch": float(rng.uniform(0.0, 0.22)),
-        "reach": float(rng.uniform(0.34, 0.44)), "width": float(rng.uniform(0.045, 0.085)) * (1.1 if man else 0.75),
-        "inner": clipped(rng, 0.24, 0.05, 0.14, 0.34), "dense": float(rng.uniform(0.55, 1.1)) * (1.1 if man else 0.9),
-        "tint": float(rng.uniform(0.25, 0.6)),
+        "reach": float(rng.uniform(0.34, 0.44)), "width": float(rng.uniform(0.04, 0.075)) * (1.1 if man else 0.66),
+        "inner": clipped(rng, 0.24, 0.05, 0.14, 0.34), "dense": float(rng.uniform(0.5, 1.05)) * (1.1 if man else 0.65),
+        "tint": float(rng.uniform(0.25, 0.6)) * (1.0 if man else 0.8),
     }  # fmt: skip
 
 

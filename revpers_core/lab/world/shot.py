@@ -78,15 +78,15 @@ def shot(who: Person, seed: int) -> Shot:
         fill=float(light.uniform(1.0, 3.2)), rim=float(light.uniform(0, 2.5)), rim_side=int(light.choice([-1, 1])),
         exposure=clipped(camera, 0, 0.22, -0.45, 0.45),
         white=(float(np.exp(clipped(camera, 0, 0.04, -0.1, 0.1))), float(np.exp(clipped(camera, 0, 0.05, -0.12, 0.12)))),
-        grain=float(camera.uniform(0.002, 0.014)), zoom=float(camera.uniform(-0.04, 0.04)),
+        grain=float(camera.uniform(0.001, 0.008)), zoom=float(camera.uniform(-0.04, 0.04)),
         shift=(float(camera.uniform(-0.015, 0.015)), float(camera.uniform(-0.015, 0.015))),
     )  # fmt: skip
 
 
 def _factors(rng: np.random.Generator) -> dict[str, float]:
     return {
-        "smile": float(rng.uniform(-0.6, 1.0)), "open": float(max(0, (rng.uniform() - 0.5) / 0.5) ** 1.2),
-        "brow": clipped(rng, 0, 0.45, -1, 1), "lid": float(1 - rng.uniform() ** 3 * 0.95),
+        "smile": float(rng.uniform(-0.4, 1.0)), "open": float(max(0, (rng.uniform() - 0.5) / 0.5) ** 1.2),
+        "brow": clipped(rng, 0, 0.45, -1, 1), "lid": float(1 - rng.uniform() ** 4 * 0.95),
         "gaze_x": float(rng.uniform(-1, 1)), "gaze_y": float(rng.uniform(-0.8, 0.8)),
         "yaw": clipped(rng, 0, 15, -35, 35), "pitch": clipped(rng, 0, 6.5, -18, 18), "roll": clipped(rng, 0, 3.5, -8, 8),
         "light_x": float(rng.uniform(-1, 1)), "light_y": float(rng.uniform(-0.3, 1)),

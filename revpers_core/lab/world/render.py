@@ -1,0 +1,83 @@
+"""Seeds in, pictures out: one scene that is used again and again."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from .actor import Actor
+from .camera import Camera, face_box, framed
+from .develop import developed
+from .mesh import Head
+from .person import Person
+from .shot import Shot
+from .studio import Studio
+
+
+@dataclass(frozen=True)
+class Picture:
+    """pixels: (H, W, 3) uint8. points: (5, 2) and box: (4,) of the face in the unit square, y down."""
+
+    pixels: np.ndarray
+    points: np.ndarray
+    box: np.ndarray
+
+
+class Renderer:
+    """Draws people. samples: a pixel; threads: of the processor; device: CPU or GPU."""
+
+    def __init__(self, samples: int = 6, threads: int = 1, device: str = "CPU"):
+        self.studio = Studio(samples, threads, device)
+        self.head = Head()
+        self.actors = [Actor(self.studio.scene, self.head)]
+        self.folder = tempfile.TemporaryDirectory()
+
+    def render(self, who: Person, taken: Shot, size: int, wider: float = 1.0) -> Picture:
+        """One person in one shot, ``size`` pixels square."""
+        vertices = self.head.vertices(who, taken)
+        points = self.head.points(vertices)
+        camera = framed(points, taken, wider)
+        self.actors[0].become(who, taken, vertices)
+        self.studio.set(who, taken, camera, points[:2].mean(0))
+        seen = camera.project(points)
+        box = face_box(seen)
+        return Picture(developed(self.shoot(size, size, taken.seed), who, taken, box), seen, box)
+
+    def group(self, people: Sequence[tuple[Person, Shot]], places: np.ndarray, camera: Camera, size: tuple[int, int]) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Several people in one scene: linear light (H, W, 3) and everyone's points (5, 2). places: (N, 4) where each
+        one stands, metres, and how far each is turned, radians."""
+        while len(self.actors) < len(people):
+            self.actors.append(Actor(self.studio.scene, self.head, f"a{len(self.actors)}"))
+        found = []
+        for actor, (who, taken), place in zip(self.actors, people, places, strict=False):
+            vertices = moved(self.head.vertices(who, taken), place)
+            actor.become(who, taken, vertices)
+            found.append(camera.project(self.head.points(vertices)) * [1, 1])
+        self.studio.set(*people[0], camera, places[:, :3].mean(0))
+        return self.shoot(*size, people[0][1].seed), found
+
+    def shoot(self, width: int, height: int, seed: int) -> np.ndarray:
+        """(H, W, 3) linear light of the scene as it stands."""
+        scene, path = self.studio.scene, str(Path(self.folder.name) / "shot.exr")
+        scene.cycles.seed = seed % (2**31)
+        scene.render.resolution_x, scene.render.resolution_y = width, height
+        scene.render.image_settings.file_format, scene.render.image_settings.color_depth = "OPEN_EXR", "16"
+        scene.render.filepath = path
+        bpy.ops.render.render(write_still=True)
+        image = bpy.data.images.load(path)
+        flat = np.empty(width * height * 4, np.float32)
+        image.pixels.foreach_get(flat)
+        bpy.data.images.remove(image)
+        return flat.reshape(height, width, 4)[::-1, :, :3].astype(np.float64)
+
+
+def moved(vertices: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Vertices turned about the neck's axis and carried to a place (x, y, z, turn)."""
+    c, s = np.cos(place[3]), np.sin(place[3])
+    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    return vertices @ turn.T + place[:3]
