@@ -20,7 +20,9 @@ class Actor:
 
     def __init__(self, scene: bpy.types.Scene, head: Head, name: str = "a"):
         self.scene, self.head, self.name = scene, head, name
-        self.skin, self.eye, self.cloth = (kind(f"{name}-{kind.__name__}") for kind in (skin.Skin, parts.Eye, parts.Cloth))
+        self.skin, self.eye, self.cloth = (
+            kind(f"{name}-{kind.__name__}") for kind in (skin.Skin, parts.Eye, parts.Cloth)
+        )
         self.hair, self.brow = parts.Hair(f"{name}-hair"), parts.Hair(f"{name}-brow")
         teeth = parts.plain(f"{name}-teeth", (0.62, 0.55, 0.43), 0.25)
         tongue = parts.plain(f"{name}-tongue", (0.35, 0.1, 0.09), 0.4)
@@ -129,7 +131,9 @@ class Actor:
         for points in curves:
             spline = data.splines.new("POLY")
             spline.points.add(len(points) - 1)
-            spline.points.foreach_set("co", np.concatenate([points, np.ones((len(points), 1))], 1).astype(np.float32).ravel())
+            spline.points.foreach_set(
+                "co", np.concatenate([points, np.ones((len(points), 1))], 1).astype(np.float32).ravel()
+            )
         self.loose.append(self._add(data, self.wire))
 
     def _clear(self) -> None:
@@ -137,5 +141,7 @@ class Actor:
         for thing in self.loose:
             data = thing.data
             bpy.data.objects.remove(thing)
-            {bpy.types.Curves: bpy.data.hair_curves, bpy.types.Mesh: bpy.data.meshes}.get(type(data), bpy.data.curves).remove(data)
+            {bpy.types.Curves: bpy.data.hair_curves, bpy.types.Mesh: bpy.data.meshes}.get(
+                type(data), bpy.data.curves
+            ).remove(data)
         self.loose = []

@@ -57,7 +57,7 @@ def framed(points: np.ndarray, taken: Shot, wider: float = 1.0) -> Camera:
 
 
 def face_box(points: np.ndarray) -> np.ndarray:
-    """(4,) of the face, x0, y0, x1, y1, from its five points (5, 2) in a picture: hairline to chin, as detectors box."""
+    """(4,) of the face, x0, y0, x1, y1, from its five points (5, 2) in a picture: hairline to chin."""
     eyes, mouth = points[:2].mean(0), points[3:].mean(0)
     length = float(np.linalg.norm(mouth - eyes))
     half = 1.02 * max(float(np.linalg.norm(points[1] - points[0])), 0.8 * length)

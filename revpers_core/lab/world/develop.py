@@ -27,7 +27,7 @@ def developed(linear: np.ndarray, who: Person, taken: Shot, box: np.ndarray | No
     red, blue = taken.white
     exposed = linear * gain * np.array([red, 1.0, blue])
     toned = _tone(exposed)
-    noise = stream(taken.seed, 40).normal(0, taken.grain, toned.shape[:2] + (1,))
+    noise = stream(taken.seed, 40).normal(0, taken.grain, (*toned.shape[:2], 1))
     colour = stream(taken.seed, 41).normal(0, taken.grain * 0.5, toned.shape)
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     fall = 1 - 0.06 * (x**2 + y**2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -15,8 +16,8 @@ from .shot import Shot
 
 @dataclass(frozen=True)
 class Style:
-    """A haircut. length: of a strand; lift: how far it stands off the skin; forward, side, down: how it is combed; fall:
-    how gravity takes it along its way; clump: how far tips come together; count: of strands."""
+    """A haircut. length: of a strand; lift: how far it stands off the skin; forward, side, down: how it is combed;
+    fall: how gravity takes it along its way; clump: how far tips come together; count: of strands."""
 
     length: float
     lift: float
@@ -57,6 +58,11 @@ class Body:
     middle: np.ndarray
     unit: float
 
+    @cached_property
+    def nearest(self) -> cKDTree:
+        """Finds the vertex of the skin that is nearest to a point."""
+        return cKDTree(self.vertices[self.head.skin])
+
     def local(self, x: np.ndarray) -> np.ndarray:
         """World points in eye distances from between the eyes."""
         return (x - self.middle) / self.unit
@@ -84,7 +90,9 @@ def scalp(head: Head, who: Person, style: str) -> np.ndarray:
     return grows * (grows > 0.3) * np.isin(np.arange(len(x)), head.skin)
 
 
-def roots(body: Body, weight: np.ndarray, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def roots(
+    body: Body, weight: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points (N, 3), normals (N, 3) and rest coordinates (N, 3) spread over the body by a weight (V,)."""
     t, v = body.head.triangles, body.vertices
     area = np.linalg.norm(np.cross(v[t[:, 1]] - v[t[:, 0]], v[t[:, 2]] - v[t[:, 0]]), axis=1) * weight[t].mean(1)
@@ -152,23 +160,11 @@ def _grow(
 
 def _pushed(body: Body, at: np.ndarray, margin: float) -> np.ndarray:
     """Points moved out of the body, to ``margin`` eye distances above its skin."""
-    tree, skin = _tree(body)
-    _, near = tree.query(at, workers=1)
-    v = skin[near]
+    _, near = body.nearest.query(at, workers=1)
+    v = body.head.skin[near]
     height = ((at - body.vertices[v]) * body.normals[v]).sum(1)
     missing = np.clip(margin * body.unit - height, 0, None) * (height > -1.2 * body.unit)
     return at + body.normals[v] * missing[:, None]
-
-
-_TREES: dict[int, tuple[cKDTree, np.ndarray]] = {}
-
-
-def _tree(body: Body) -> tuple[cKDTree, np.ndarray]:
-    key = id(body)
-    if key not in _TREES:
-        _TREES.clear()
-        _TREES[key] = (cKDTree(body.vertices[body.head.skin]), body.head.skin)
-    return _TREES[key]
 
 
 def _gathered(body: Body, path: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -248,7 +244,9 @@ def brows(body: Body, who: Person) -> np.ndarray:
     rng = stream(who.seed, 31)
     start, normal, rest = roots(body, brow_weight(body.head, who), int(2200 * who.brow["dense"]), rng)
     out = np.clip((np.abs(rest[:, 0]) - who.brow["inner"]) / (2 * who.brow["reach"]), 0, 1)
-    way = np.stack([np.sign(rest[:, 0]) * (0.35 + out), 0.1 + 0 * out, 1.0 - 1.35 * out], -1) + rng.normal(0, 0.16, start.shape)
+    way = np.stack([np.sign(rest[:, 0]) * (0.35 + out), 0.1 + 0 * out, 1.0 - 1.35 * out], -1) + rng.normal(
+        0, 0.16, start.shape
+    )
     way = unit(way - (way * normal).sum(1, keepdims=True) * normal)
     long = 0.062 * body.unit * rng.uniform(0.6, 1.15, (len(start), 1))
     return np.stack([start, start + (way * 0.5 + normal * 0.1) * long, start + (way + normal * 0.06) * long], 1)
@@ -257,11 +255,19 @@ def brows(body: Body, who: Person) -> np.ndarray:
 def beard_weight(head: Head) -> np.ndarray:
     """(V,) how much beard may grow at each vertex."""
     x, y, z = head.rest.T
-    jaw = 1 / (1 + np.exp((z + 0.98 - 0.42 * np.clip(np.abs(x) - 0.55, 0, 0.6)) / 0.06)) / (1 + np.exp(-(z + 2.0) / 0.08))
+    jaw = (
+        1 / (1 + np.exp((z + 0.98 - 0.42 * np.clip(np.abs(x) - 0.55, 0, 0.6)) / 0.06)) / (1 + np.exp(-(z + 2.0) / 0.08))
+    )
     lip = np.exp(-(((x / 0.44) ** 2 + ((z + 0.87) / 0.085) ** 2) ** 2))
     mouth = np.exp(-(((x / 0.45) ** 2 + ((z + 1.12) / 0.15) ** 2) ** 2))
     soul = 1 - 0.8 * np.exp(-(((x / 0.34) ** 2 + ((z + 1.34) / 0.06) ** 2) ** 2)) * (np.abs(x) > 0.1)
-    return np.clip(jaw + lip, 0, 1) * (1 - np.clip(1.7 * mouth, 0, 1)) * soul * (y < 1.25) * np.isin(np.arange(len(x)), head.skin)
+    return (
+        np.clip(jaw + lip, 0, 1)
+        * (1 - np.clip(1.7 * mouth, 0, 1))
+        * soul
+        * (y < 1.25)
+        * np.isin(np.arange(len(x)), head.skin)
+    )
 
 
 def beard(body: Body, who: Person) -> np.ndarray | None:
@@ -272,7 +278,15 @@ def beard(body: Body, who: Person) -> np.ndarray | None:
     start, normal, _ = roots(body, np.maximum(beard_weight(body.head), 1e-9), 9000, rng)
     long = (0.05 + 0.3 * (who.beard - 0.25)) * body.unit * rng.uniform(0.6, 1.2, (len(start), 1))
     way = unit(0.55 * normal + np.array([0, -0.15, -0.75]) + rng.normal(0, 0.22, normal.shape))
-    return np.stack([start, start + (normal + way) * 0.25 * long, start + way * 0.7 * long, start + way * long - [0, 0, 0.1] * long], 1)
+    return np.stack(
+        [
+            start,
+            start + (normal + way) * 0.25 * long,
+            start + way * 0.7 * long,
+            start + way * long - [0, 0, 0.1] * long,
+        ],
+        1,
+    )
 
 
 def lashes(body: Body, who: Person) -> np.ndarray:

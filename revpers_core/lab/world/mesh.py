@@ -111,7 +111,8 @@ def actions(taken: Shot) -> dict[str, float]:
     up, down = max(f["brow"], 0.0), max(-f["brow"], 0.0)
     x, y, shut = f["gaze_x"], f["gaze_y"], 1 - f["lid"]
     both = {
-        "mouthSmile": 0.85 * smile, "cheekSquint": 0.5 * smile, "eyeSquint": 0.25 * smile, "mouthFrown": 0.9 * frown * (1 - f["open"]),
+        "mouthSmile": 0.85 * smile, "cheekSquint": 0.5 * smile, "eyeSquint": 0.25 * smile,
+        "mouthFrown": 0.9 * frown * (1 - f["open"]),
         "mouthLowerDown": 0.3 * f["open"] * smile, "mouthUpperUp": 0.25 * f["open"] * smile, "mouthPress": 0.2 * frown,
         "browDown": 0.9 * down, "browOuterUp": 0.8 * up, "eyeBlink": float(np.clip(0.8 * shut - 0.1 * max(y, 0), 0, 1)),
         "eyeWide": 0.12 + 0.25 * up + 0.12 * max(y, 0), "eyeLookUp": 0.75 * max(y, 0), "eyeLookDown": 0.55 * max(-y, 0),

@@ -146,7 +146,11 @@ def collar(body: Body, taken: Shot) -> tuple[np.ndarray, list[list[int]]]:
             way = np.array([np.sin(angle), -np.cos(angle)])
             edge = float(neckline(taken, np.array([way[0] * 0.9]), np.array([middle[1] + way[1] * 0.9]))[0])
             ahead = max(0.0, float(np.cos(angle))) ** 6
-            height = edge + top * (1 - (0.25 if shirt else 0) * ahead) - (0.35 * ahead if shirt and k == len(tops) - 1 else 0)
+            height = (
+                edge
+                + top * (1 - (0.25 if shirt else 0) * ahead)
+                - (0.35 * ahead if shirt and k == len(tops) - 1 else 0)
+            )
             near = at[np.abs(at[:, 2] - edge) < 0.14]
             flat = near[:, :2] - middle
             along, across = flat @ way, np.abs(flat @ np.array([way[1], -way[0]]))
@@ -169,18 +173,23 @@ def frames(body: Body, who: Person) -> tuple[list[np.ndarray], float]:
     """Curves (N, 3) of glasses in metres, and their wire's radius."""
     wide, tall, power, wire = FRAMES[max(who.glasses, 1)]
     at = body.local(body.vertices[body.head.skin])
-    front = float(np.quantile(at[(np.abs(np.abs(at[:, 0]) - 0.5) < 0.4) & (np.abs(at[:, 2]) < 0.35)][:, 1], 0.02)) - 0.14
+    front = (
+        float(np.quantile(at[(np.abs(np.abs(at[:, 0]) - 0.5) < 0.4) & (np.abs(at[:, 2]) < 0.35)][:, 1], 0.02)) - 0.14
+    )
     beside = (np.abs(at[:, 2] - 0.25) < 0.15) & (np.abs(at[:, 1] - 1.25) < 0.3)
     temple = float(np.abs(at[beside][:, 0]).max()) + 0.01
     angle = np.linspace(0, 2 * np.pi, 33)
-    lens = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** (2 / power), np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** (2 / power)
+    lens = (
+        np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** (2 / power),
+        np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** (2 / power),
+    )
     curves = []
     for side in (-1, 1):
         x = side * 0.52 + wide * lens[0]
         curves.append(np.stack([x, front + 0.1 * np.abs(x) ** 2, -0.06 + tall * lens[1]], -1))
         hinge = np.array([side * (0.52 + wide), front + 0.1 * (0.52 + wide) ** 2, 0.02])
         ear = np.array([side * temple, 1.5, 0.12])
-        curves.append(np.stack([hinge, (hinge + ear) / 2 + [side * 0.04, 0, 0], ear, ear + [0, 0.25, -0.25]]))
+        curves.append(np.stack([hinge, (hinge + ear) / 2 + [side * 0.04, 0, 0], ear, ear + np.array([0, 0.25, -0.25])]))
     t = np.linspace(-1, 1, 9)
     gap = 0.52 - wide
     curves.append(np.stack([t * gap, front + 0 * t, 0.02 + 0.06 * (1 - t**2)], -1))

@@ -29,10 +29,11 @@ CHANGES = (
     "nose-scale-horiz-incr nose-width1-incr nose-trans-forward nose-trans-up nose-hump-incr nose-nostrils-width-incr "
     "nose-greek-incr nose-point-up nose-width2-incr nose-width3-incr nose-septumangle-incr nose-base-up "
     "nose-compression-uncompress nose-volume-incr"
-).split()
-"""MakeHuman's local changes of a head, without "l-" and "r-"."""
+)
+"""MakeHuman's local changes of a head, without "l-" and "r-", in one string."""
 HALF = {"head-angle-out", "eye-scale-incr", "mouth-scale-depth-incr", "ear-wing-incr", "head-fat-incr", "head-age-incr",
-        "eye-trans-up", "eye-push1-out", "eye-push2-out", "eye-bag-out", "mouth-upperlip-ext-up", "mouth-lowerlip-ext-up",
+        "eye-trans-up", "eye-push1-out", "eye-push2-out", "eye-bag-out", "mouth-upperlip-ext-up",
+        "mouth-lowerlip-ext-up",
         "chin-prognathism-incr", "mouth-trans-forward", "eye-height1-incr", "eye-height2-incr", "eye-height3-incr",
         "mouth-scale-vert-incr", "neck-double-incr", "nose-scale-depth-incr", "chin-jaw-drop-incr"}  # fmt: skip
 """Changes of which half is plenty: more looks ill."""
@@ -44,8 +45,8 @@ ANCESTRY = {"pale": (0.05, 0.35, 1.6), "light": (0.1, 0.9, 1.2), "tan": (0.4, 0.
 
 @dataclass(frozen=True)
 class Person:
-    """An identity. Lengths are eye distances, places (x, y, z) in them from between the eyes: right of the viewer, back,
-    up. Shares are from 0 to 1."""
+    """An identity. Lengths are eye distances, places (x, y, z) in them from between the eyes: right of the viewer,
+    back, up. Shares are from 0 to 1."""
 
     seed: int
     age: str
@@ -135,7 +136,7 @@ OF_WOMEN = {"mouth-upperlip-volume-incr": 0.2, "mouth-lowerlip-volume-incr": 0.2
 def _changes(rng: np.random.Generator, man: bool) -> dict[str, float]:
     """Both sides by nearly the same amount, under MakeHuman's names."""
     changes: dict[str, float] = {}
-    for name in CHANGES:
+    for name in CHANGES.split():
         value = float(np.clip(rng.normal(0, SPREAD), -0.85, 0.85)) * (0.5 if name in HALF else 1.0)
         value += MEANS.get(name, 0.0) + (0.0 if man else OF_WOMEN.get(name, 0.0))
         changes[name] = value
@@ -180,11 +181,15 @@ def _hair(rng: np.random.Generator, years: float, melanin: float) -> tuple[str, 
     weights = {"black": 0.3 + 0.7 * (1 - light), "brown": 0.3, "auburn": 0.1 * light, "red": 0.08 * light,
                "blond": 0.35 * light}  # fmt: skip
     name = odds(rng, weights)
-    shade = {"black": (0.96, 0.3), "brown": (0.78, 0.5), "auburn": (0.62, 0.85), "red": (0.42, 1.0), "blond": (0.24, 0.4)}
+    shade = {
+        "black": (0.96, 0.3),
+        "brown": (0.78, 0.5),
+        "auburn": (0.62, 0.85),
+        "red": (0.42, 1.0),
+        "blond": (0.24, 0.4),
+    }
     value, redness = shade[name]
     grey = float(np.clip((years - 0.62) * 3.2, 0, 1) * rng.uniform(0.15, 1.0))
     if grey > 0.45:
         name = "white" if grey > 0.75 else "grey"
     return name, clipped(rng, value, 0.03, 0.1, 1), clipped(rng, redness, 0.08, 0, 1), grey
-
-

@@ -48,7 +48,9 @@ class Renderer:
         box = face_box(seen)
         return Picture(developed(self.shoot(size, size, taken.seed), who, taken, box), seen, box)
 
-    def group(self, people: Sequence[tuple[Person, Shot]], places: np.ndarray, camera: Camera, size: tuple[int, int]) -> tuple[np.ndarray, list[np.ndarray]]:
+    def group(
+        self, people: Sequence[tuple[Person, Shot]], places: np.ndarray, camera: Camera, size: tuple[int, int]
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
         """Several people in one scene: linear light (H, W, 3) and everyone's points (5, 2). places: (N, 4) where each
         one stands, metres, and how far each is turned, radians."""
         while len(self.actors) < len(people):

@@ -24,10 +24,13 @@ CALM = {"smile": 0.1, "open": 0.0, "brow": 0.0, "lid": 0.92, "gaze_x": 0.0, "gaz
 
 @dataclass(frozen=True)
 class Shot:
-    """One photograph. factors: by FACTORS' names. hair: one of HAIRS; its length, volume and parting in eye distances.
-    world: which environment lights it; turn: by how much it is turned, radians. part: of the environment behind, (x, y,
-    width) in shares of it. key, fill, rim: lights' watts; soft: the key's side in metres; warm: of its colour. exposure:
-    in stops; white: gains of red and blue; grain: of the sensor. zoom, shift: of the frame, in shares of its side."""
+    """One photograph.
+
+    factors: by FACTORS' names. hair: one of HAIRS; its length, volume and parting in eye distances. world: which
+    environment lights it; turn: by how much it is turned, radians; part: of it behind, (x, y, width) in shares. key,
+    fill, rim: lights' watts; soft: the key's side in metres; warm: of its colour. exposure: in stops; white: gains of
+    red and blue; grain: of the sensor. zoom, shift: of the frame, in shares of its side.
+    """
 
     seed: int
     factors: Mapping[str, float]
@@ -74,10 +77,11 @@ def shot(who: Person, seed: int) -> Shot:
         world=int(light.integers(6)), turn=float(light.uniform(0, 2 * np.pi)),
         part=(float(light.uniform(0, 1)), float(light.uniform(0.3, 0.55)), float(light.uniform(0.12, 0.3))),
         blur=int(light.integers(2)), ambient=float(light.uniform(0.45, 0.8)), behind=float(light.uniform(0.25, 0.6)),
-        key=float(light.uniform(2.5, 6.0)), soft=float(light.uniform(0.4, 1.3)), warm=clipped(light, 0.03, 0.07, -0.12, 0.2),
+        key=float(light.uniform(2.5, 6.0)), soft=float(light.uniform(0.4, 1.3)),
+        warm=clipped(light, 0.03, 0.07, -0.12, 0.2),
         fill=float(light.uniform(1.0, 3.2)), rim=float(light.uniform(0, 2.5)), rim_side=int(light.choice([-1, 1])),
         exposure=clipped(camera, 0, 0.22, -0.45, 0.45),
-        white=(float(np.exp(clipped(camera, 0, 0.04, -0.1, 0.1))), float(np.exp(clipped(camera, 0, 0.05, -0.12, 0.12)))),
+        white=(_gain(camera, 0.04), _gain(camera, 0.05)),
         grain=float(camera.uniform(0.001, 0.008)), zoom=float(camera.uniform(-0.04, 0.04)),
         shift=(float(camera.uniform(-0.015, 0.015)), float(camera.uniform(-0.015, 0.015))),
     )  # fmt: skip
@@ -88,9 +92,15 @@ def _factors(rng: np.random.Generator) -> dict[str, float]:
         "smile": float(rng.uniform(-0.4, 1.0)), "open": float(max(0, (rng.uniform() - 0.5) / 0.5) ** 1.2),
         "brow": clipped(rng, 0, 0.45, -1, 1), "lid": float(1 - rng.uniform() ** 4 * 0.95),
         "gaze_x": float(rng.uniform(-1, 1)), "gaze_y": float(rng.uniform(-0.8, 0.8)),
-        "yaw": clipped(rng, 0, 15, -35, 35), "pitch": clipped(rng, 0, 6.5, -18, 18), "roll": clipped(rng, 0, 3.5, -8, 8),
+        "yaw": clipped(rng, 0, 15, -35, 35), "pitch": clipped(rng, 0, 6.5, -18, 18),
+        "roll": clipped(rng, 0, 3.5, -8, 8),
         "light_x": float(rng.uniform(-1, 1)), "light_y": float(rng.uniform(-0.3, 1)),
     }  # fmt: skip
+
+
+def _gain(rng: np.random.Generator, spread: float) -> float:
+    """Of a colour by the white balance."""
+    return float(np.exp(clipped(rng, 0, spread, -2.5 * spread, 2.5 * spread)))
 
 
 def _cloth(hue: float, value: float, rng: np.random.Generator) -> tuple[float, float, float]:
@@ -117,9 +127,11 @@ def clip(who: Person, seed: int, frames: int) -> list[Shot]:
         k, share = int(t), (1 - np.cos(np.pi * (t - int(t)))) / 2
         now = {name: float(drawn[k][name] * (1 - share) + drawn[k + 1][name] * share) for name in FACTORS}
         turn = first.turn + 0.15 * np.sin(2 * np.pi * t / 5)
-        sway = tuple(float(0.012 * np.sin(2 * np.pi * t / period + phase)) for period, phase in ((3.1, 0.4), (2.3, 1.9)))
+        sway = tuple(
+            float(0.012 * np.sin(2 * np.pi * t / period + phase)) for period, phase in ((3.1, 0.4), (2.3, 1.9))
+        )
         moves.append(replace(first, factors=now, turn=float(turn), shift=(sway[0], sway[1]), grain=first.grain))
-    
+
     return moves
 
 

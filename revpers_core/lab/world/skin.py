@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bpy
 import numpy as np
 
 from . import hair
@@ -45,9 +44,13 @@ def colours(head: Head, who: Person, taken: Shot) -> np.ndarray:
     made *= 1 - 0.3 * (0.35 + who.blush) * np.clip(red, 0, 1)[:, None] * np.array([0.02, 0.75, 0.65])
     under = np.exp(-(((np.abs(x) - 0.48) / 0.26) ** 2 + ((z + 0.24) / 0.1) ** 2)) * front
     made *= 1 - 0.3 * who.eye_shade * under[:, None] * np.array([0.7, 0.95, 0.75])
-    rim = np.exp(-(((np.abs(x) - 0.5) / 0.3) ** 2 + (z / 0.12) ** 2) ** 2) * front
+    rim = np.exp(-((((np.abs(x) - 0.5) / 0.3) ** 2 + (z / 0.12) ** 2) ** 2)) * front
     made *= 1 - 0.22 * rim[:, None] * np.array([0.75, 0.95, 0.9])
-    fold = np.exp(-(((np.abs(x) - 0.42 - 0.16 * (-0.75 - z) / 0.4) / 0.045) ** 2)) * np.exp(-(((z + 0.85) / 0.25) ** 4)) * front
+    fold = (
+        np.exp(-(((np.abs(x) - 0.42 - 0.16 * (-0.75 - z) / 0.4) / 0.045) ** 2))
+        * np.exp(-(((z + 0.85) / 0.25) ** 4))
+        * front
+    )
     made *= 1 - 0.42 * who.wrinkles * fold[:, None] * np.array([0.8, 0.95, 1])
     lip = np.exp(-(((x / 0.42) ** 2 + ((z + 1.12) / 0.135) ** 2) ** 2)) * front
     rouge = skin * np.array([0.92, 0.6, 0.58]) * (1 - 0.35 * who.lips[1]) - skin * [0.02, 0.26, 0.2] * who.lips[0]
@@ -60,7 +63,10 @@ def _haired(made: np.ndarray, head: Head, who: Person, taken: Shot) -> np.ndarra
     root = np.minimum(hair_tone(who) * 0.8, tone(who))
     stubble = (0.3 + 0.4 * min(who.beard, 0.6)) if who.beard > 0 else 0.16 * who.is_man
     for weight, share in (
-        (hair.scalp(head, who, taken.hair if taken.hair != "bald" else "cropped"), 0.15 if taken.hair == "bald" else 0.8),
+        (
+            hair.scalp(head, who, taken.hair if taken.hair != "bald" else "cropped"),
+            0.15 if taken.hair == "bald" else 0.8,
+        ),
         (hair.brow_weight(head, who), who.brow["tint"]),
         (hair.beard_weight(head), stubble),
     ):

@@ -72,7 +72,10 @@ class Studio:
         world.cycles.sampling_method, world.cycles.sample_map_resolution = "MANUAL", 64
         nodes, link = world.node_tree.nodes, world.node_tree.links.new
         nodes.clear()
-        new = {name: nodes.new(f"ShaderNode{name}") for name in ("OutputWorld", "TexEnvironment", "TexImage", "LightPath", "MixShader", "TexCoord")}
+        new = {
+            name: nodes.new(f"ShaderNode{name}")
+            for name in ("OutputWorld", "TexEnvironment", "TexImage", "LightPath", "MixShader", "TexCoord")
+        }
         self.ambient, self.behind = nodes.new("ShaderNodeBackground"), nodes.new("ShaderNodeBackground")
         self.turn, self.part = nodes.new("ShaderNodeMapping"), nodes.new("ShaderNodeMapping")
         self.around, self.back = new["TexEnvironment"], new["TexImage"]
@@ -95,7 +98,9 @@ class Studio:
             image.pixels.foreach_set(one.ravel())
             image.update()
         self.means = [float(one[..., :3].mean()) for one in pixels]
-        self.blurred = [[_blurred(image, one, blur) for blur in BLURS] for image, one in zip(self.worlds, pixels, strict=True)]
+        self.blurred = [
+            [_blurred(image, one, blur) for blur in BLURS] for image, one in zip(self.worlds, pixels, strict=True)
+        ]
 
     def set(self, who: Person, taken: Shot, camera: Camera, middle: np.ndarray) -> None:
         """Stand camera and lights for a shot. middle: (3,) of the face."""
@@ -130,7 +135,9 @@ class Studio:
         self.camera.angle = 2 * atan(camera.extent / 2 / camera.away)
         self.camera.clip_start, self.camera.clip_end = 0.05, 50
 
-    def _lamp(self, name: str, middle: np.ndarray, way: np.ndarray, away: float, watts: float, size: float, colour: np.ndarray) -> None:
+    def _lamp(
+        self, name: str, middle: np.ndarray, way: np.ndarray, away: float, watts: float, size: float, colour: np.ndarray
+    ) -> None:
         place = Vector(middle + way * away)
         stand, lamp = self.stands[name], self.lamps[name]
         stand.location = place
