@@ -8,14 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import images
     from .hosts.diffusers import ReversePersonalizationPipeline
-    from .media import images
     from .method.types import Attribute, Identity, NoFaceError, Plan
 
 __all__ = ["Attribute", "Identity", "NoFaceError", "Plan", "ReversePersonalizationPipeline", "images"]
 
 _HOMES = {
-    "images": "media",
     "Attribute": "method.types",
     "Identity": "method.types",
     "NoFaceError": "method.types",

@@ -1,8 +1,12 @@
-"""The old address of ``revpers_core.media.images``: for one release."""
+"""Pictures on disk, for the library's users: what they need of ``revpers_core.media.images``.
 
-from .media.images import centre_square, read, resized, write_png
-from .media.images import from_pil as tensor
-from .media.images import to_pil as picture
-from .media.images import watermarked as marked
+``marked``, ``picture`` and ``tensor`` are the last release's names, kept for one more.
+"""
 
-__all__ = ["centre_square", "marked", "picture", "read", "resized", "tensor", "write_png"]
+from .media.images import centre_square, from_pil, read, resized, to_pil, watermarked, write_png
+
+marked, picture, tensor = watermarked, to_pil, from_pil
+
+__all__ = [
+    "centre_square", "from_pil", "marked", "picture", "read", "resized", "tensor", "to_pil", "watermarked", "write_png",
+]  # fmt: skip
