@@ -95,7 +95,7 @@ def test_a_target_finds_the_weakest_strength_along_one_inversion(
     scene: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host, inversions = scene.core("revpers_core.hosts.comfy"), []
-    invert = host.invert
+    invert = host.invert_latent
     monkeypatch.setattr(host, "invert_latent", lambda *args: inversions.append(1) or invert(*args))
     alone = (lambda image: scene.faces[:1],)
     _, _, report = everyone(scene, judge=(judge([-0.9, 0.9, 0.0, 0.9, 0.9]),), target=0.2, detector=alone)
