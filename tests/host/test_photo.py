@@ -111,7 +111,7 @@ def test_a_face_that_only_the_second_look_finds_is_done_too_and_then_is_an_error
     looks = iter([[first], [first, second], [first, second]])
     _, _, report = everyone(scene, detector=(lambda image: next(looks),))
     assert report.count("unverified") == 2
-    elsewhere = scene.core("revpers_core.method.types").Face((300.0, 5.0, 340.0, 45.0), second.points + 40, 0.9)
+    elsewhere = scene.core("revpers_core.faces.face").Face((300.0, 5.0, 340.0, 45.0), second.points + 40, 0.9)
     looks = iter([[first], [first, second], [first, second, elsewhere]])
     with pytest.raises(ValueError, match="still turn up after the second look"):
         everyone(scene, detector=(lambda image: next(looks),))
@@ -141,7 +141,7 @@ def test_people_on_the_keep_list_are_left_alone(scene: SimpleNamespace) -> None:
     world, held_out = scene.core("revpers_core.pocket.world"), scene.core("revpers_core.pocket").HELD_OUT
     reference = world.sample([held_out + 8], [79])
     points = world.keypoints(reference)[0] * SIDE
-    found = scene.core("revpers_core.method.types").Face((30.0, 30.0, 100.0, 110.0), points, 0.9)
+    found = scene.core("revpers_core.faces.face").Face((30.0, 30.0, 100.0, 110.0), points, 0.9)
     chosen, others = run(
         scene, "RevPersSelectFaces", faces=faces, which="all but these people", numbers="", size=1.0, likeness=0.2,
         image=scene.photo, face_model=scene.face_model,
@@ -280,7 +280,7 @@ def test_who_is_on_a_picture_of_any_framing(scene: SimpleNamespace) -> None:
     (found,) = run(
         scene, "FaceIDEmbed", face_model=scene.face_model, image=scene.photo, scale=0.5, detector=only
     )  # fmt: skip
-    likeness = scene.core("revpers_core.method.identity").similarity(aligned, found)
+    likeness = scene.core("revpers_core.method.identity").cosine(aligned, found)
     assert float(likeness) > 0.95 and float(found.embedding.norm()) == pytest.approx(0.5)
     with pytest.raises(ValueError, match="no face was found in image 1 of 1"):
         run(
