@@ -20,6 +20,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from ..media.photo import FaceSampler
 from ..method import trajectory as core
 from ..method.anonymize import finite
 from ..method.identity import null_identity
@@ -204,8 +205,11 @@ def sample_latent(
     attribute: Conditioning,
     guidance: float,
     callback: Callback | None = None,
+    instead: Identity | None = None,
 ) -> dict[str, Any]:
     """The LATENT of somebody else. A noise_mask of the inverted LATENT confines the change.
+
+    instead: who stands in the unconditional branch, one for all or one an image; nobody unless given.
 
     Raises ValueError when model or adapter are not those of the inversion, identities and latents differ in number, or
     the result is not finite.
@@ -215,6 +219,10 @@ def sample_latent(
         raise ValueError(
             f"identity: expected one face for each of the trajectory's {batch} images, got {faces}: "
             "give the same images to 'Who Is It' and to 'VAE Encode'"
+        )
+    if instead is not None and len(instead.embedding) not in (1, batch):
+        raise ValueError(
+            f"instead: expected one stand-in or one for each of {batch} faces, got {len(instead.embedding)}"
         )
     if guidance >= 0:
         logging.warning(f"guidance {guidance:g} does not lead away from the person: the result is not anonymous")
@@ -226,9 +234,9 @@ def sample_latent(
         )
 
     def part(few: slice) -> Tensor:
-        who = identity if faces == 1 else Identity(identity.embedding[few])
-        told = _of_part(callback, few, batch)
-        return run.sample(trajectory.path.rows(few), _rows(trajectory.latent, few), who, guidance, callback=told)
+        rest = {"callback": _of_part(callback, few, batch), "instead": instead.rows(few) if instead else None}
+        latent = _rows(trajectory.latent, few)
+        return run.sample(trajectory.path.rows(few), latent, identity.rows(few), guidance, **rest)
 
     samples = torch.cat(run.in_chunks(batch, trajectory.path.chunk_size or batch, part))
     return {**trajectory.latent, "samples": finite(samples)}
@@ -242,16 +250,16 @@ def face_inverter(
     sigmas: tuple[float, ...],
     seed: int,
     callback: Callback | None = None,
-) -> Callable[[Tensor, Identity, int], Callable[[float], Tensor]]:
+) -> Callable[[Tensor, Identity, int], FaceSampler]:
     """``PhotoPorts.invert_face`` of this host: pixels in, pixels out. conds: positive and attribute."""
     positive, attribute = conds
 
-    def invert_face(crop: Tensor, who: Identity, index: int) -> Callable[[float], Tensor]:
+    def invert_face(crop: Tensor, who: Identity, index: int) -> FaceSampler:
         latent = {"samples": vae.encode(rearrange(crop, "b c h w -> b h w c")), "batch_index": [index]}
         trajectory = invert_latent(model, adapter, positive, latent, sigmas, seed, callback)
 
-        def again(guidance: float) -> Tensor:
-            made = sample_latent(model, adapter, who, trajectory, attribute, guidance, callback)
+        def again(guidance: float, instead: Identity | None = None) -> Tensor:
+            made = sample_latent(model, adapter, who, trajectory, attribute, guidance, callback, instead)
             return finite(rearrange(vae.decode(made["samples"]), "b h w c -> b c h w"))
 
         return again
@@ -344,15 +352,18 @@ class Run:
         guidance: float,
         quirks: core.Quirks = core.EXACT,
         callback: Callback | None = None,
+        instead: Identity | None = None,
     ) -> Tensor:
-        """Latents (B, 4, h, w) of the identity's replay, in ComfyUI's scale. latent: the one that was inverted."""
+        """Latents (B, 4, h, w) of the identity's replay, in ComfyUI's scale. latent: the one that was inverted.
+        instead: who stands in the unconditional branch of this phase; nobody unless given."""
         samples = latent["samples"]
 
         def body(sampler: Any, extra_args: dict[str, Any], on_step: core.OnStep) -> Tensor:
             guider, confine = sampler.inner_model, _mask(sampler, extra_args)
             known, unknown = self._known(identity, sampler), self._known(null_identity(1), sampler)
+            new = self._known(instead, sampler) if instead else unknown
             null = Network.under(unknown, unknown, guider, extra_args)
-            theirs = Network.under(known, unknown, guider, extra_args)
+            theirs = Network.under(known, new, guider, extra_args)
             device = sampler.latent_image.device
             return core.sample(
                 theirs.predict, path, null.guide, mask=confine, quirks=quirks, device=device, on_step=on_step

@@ -47,9 +47,9 @@ class Progress:
             self._face, self._phase, self._faces = index, 0, max(self._faces, index + 1)
             again = tools.invert_face(crop, who, index)
 
-            def sample(guidance: float) -> Tensor:
+            def sample(guidance: float, instead: Identity | None = None) -> Tensor:
                 self._phase = 1
-                return again(guidance)
+                return again(guidance, instead)
 
             return sample
 

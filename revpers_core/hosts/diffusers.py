@@ -15,6 +15,7 @@ from ..faces import recognise
 from ..faces.recognise import FaceModel
 from ..media.photo import FaceSampler
 from ..method import anonymize as main
+from ..method.identity import null_identity
 from ..method.memory import BYTES, Fits, faces_at_once, steps_at_once, warn_if_lossy
 from ..method.schedule import sdxl_sigmas
 from ..method.trajectory import Branches, Need, OnStep, Trajectory
@@ -81,13 +82,26 @@ class ReversePersonalizationPipeline:
         face_model = recognise.load(pocket.FACE_MODEL, min_norm=pocket.MIN_NORM)
         return cls(pocket_sdxl(dtype).to(device), faceid.load(pocket.ADAPTER), face_model, strength)
 
-    def anonymize(self, image: Tensor, plan: Plan | None = None, on_step: OnStep | None = None) -> main.Anonymized:
-        """Aligned square crops (B, 3, S, S) in [0, 1], one face each, made into somebody else."""
-        return main.anonymize(image, self, plan or Plan(), on_step)
+    def anonymize(
+        self,
+        image: Tensor,
+        plan: Plan | None = None,
+        on_step: OnStep | None = None,
+        instead: Identity | None = None,
+    ) -> main.Anonymized:
+        """Aligned square crops (B, 3, S, S) in [0, 1], one face each, made into somebody else; instead: into whom."""
+        return main.anonymize(image, self, plan or Plan(), on_step, instead)
 
-    def sample(self, path: Trajectory, who: Identity, plan: Plan, on_step: OnStep | None = None) -> Tensor:
-        """Another guidance, identity or attribute along the same trajectory: half the work."""
-        return main.sample_image(path, who, self, plan, on_step)
+    def sample(
+        self,
+        path: Trajectory,
+        who: Identity,
+        plan: Plan,
+        on_step: OnStep | None = None,
+        instead: Identity | None = None,
+    ) -> Tensor:
+        """Another guidance, identity, attribute or stand-in along the same trajectory: half the work."""
+        return main.sample_image(path, who, self, plan, on_step, instead)
 
     def face_inverter(
         self, plan: Plan, on_step: OnStep | None = None
@@ -96,7 +110,11 @@ class ReversePersonalizationPipeline:
 
         def invert_face(crop: Tensor, who: Identity, index: int) -> FaceSampler:
             path = main.invert_image(crop, self, plan, on_step, index)
-            return lambda guidance: main.sample_image(path, who, self, replace(plan, guidance=guidance), on_step)
+
+            def again(guidance: float, instead: Identity | None = None) -> Tensor:
+                return main.sample_image(path, who, self, replace(plan, guidance=guidance), on_step, instead)
+
+            return again
 
         return invert_face
 
@@ -146,8 +164,11 @@ class ReversePersonalizationPipeline:
         row = shape[-2] * shape[-1] * self.sdxl.unet.dtype.itemsize * BYTES
         return lambda rows: self.device.type != "cuda" or rows * row < torch.cuda.mem_get_info(self.device)[0]
 
-    def branches(self, identity: Identity, latents: Tensor, prompt: str = "", *, wordless: bool = False) -> Branches:
-        conditions = self.conditions(identity, latents, prompt, wordless)
+    def branches(
+        self, identity: Identity, latents: Tensor, prompt: str = "", *, wordless: bool = False,
+        instead: Identity | None = None,
+    ) -> Branches:  # fmt: skip
+        conditions = self.conditions(identity, latents, prompt, wordless, instead)
         network = unet_branches(self.sdxl.unet, conditions, self.levels, self.v_prediction, self.device)
 
         def counted(x: Tensor, sigma: float | Tensor, need: Need = Need.BOTH) -> tuple[Tensor, Tensor]:
@@ -157,18 +178,19 @@ class ReversePersonalizationPipeline:
         return counted
 
     @torch.inference_mode()
-    def conditions(self, identity: Identity, latents: Tensor, prompt: str, wordless: bool = False) -> Conditions:
+    def conditions(
+        self, identity: Identity, latents: Tensor, prompt: str, wordless: bool = False, instead: Identity | None = None
+    ) -> Conditions:
         empty, pooled_empty = self._encode_text("")
         zeros = empty * 0, pooled_empty * 0
         said, pooled_said = self._encode_text(prompt) if prompt else zeros
         other, pooled_other = zeros if wordless else (empty, pooled_empty)
         height, width = (side * 8 for side in latents.shape[-2:])
-        nobody = Identity(identity.embedding[:1] * 0)
         return Conditions(
             torch.cat([said, other]),
             torch.cat([pooled_said, pooled_other]),
             torch.tensor([[height, width, 0, 0, height, width]] * 2, dtype=torch.float32),
-            (self.adapted.tokens(nobody), self.adapted.tokens(identity)),
+            (self.adapted.tokens(instead or null_identity(1)), self.adapted.tokens(identity)),
         )
 
     def _encode_text(self, prompt: str) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -24,8 +24,13 @@ from .verdict import independent, verdict
 ROUNDS = 2
 """Whoever the look at the finished picture still finds is done again in the second, and is an error after it."""
 
-FaceSampler = Callable[[float], Tensor]
-"""guidance -> the crop (1, 3, S, S) of somebody else; the inversion behind it is made once."""
+
+class FaceSampler(Protocol):
+    """A face that was inverted, ready to be sampled as somebody else as often as it takes."""
+
+    def __call__(self, guidance: float, instead: Identity | None = None) -> Tensor:
+        """The crop (1, 3, S, S). instead: who comes instead; nobody in particular unless given."""
+        ...
 
 
 def nobody_stays(photo: Tensor, faces: list[Face]) -> list[Face]:

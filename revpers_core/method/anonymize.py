@@ -23,8 +23,12 @@ class Anonymized(NamedTuple):
     trajectory: Trajectory
 
 
-def anonymize(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None) -> Anonymized:
+def anonymize(
+    image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None, instead: Identity | None = None
+) -> Anonymized:
     """Aligned square crops (B, 3, S, S) in [0, 1], one face each, made into somebody else.
+
+    instead: who comes instead, one for all or one an image; nobody in particular unless given, as in the paper.
 
     Raises NoFaceError where no face is seen and ValueError where guidance does not lead away from the person, the
     output is not finite or the face is unchanged: an unchanged face never passes for an anonymous one.
@@ -33,7 +37,7 @@ def anonymize(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = 
         raise ValueError(f"guidance must be below 0 to lead away from the person, got {plan.guidance:g}")
     who = ports.embed(image)
     path = invert_image(image, ports, plan, on_step)
-    made, same = sample_image(path, who, ports, plan, on_step), ports.decode(path.x0)
+    made, same = sample_image(path, who, ports, plan, on_step, instead), ports.decode(path.x0)
     for i, one in enumerate(made.split(1)):
         if (source_similarity(Identity(who.embedding[i : i + 1]), one, ports.embed) or 0) >= SAME_PERSON:
             raise ValueError(f"face {i + 1} of {len(made)} came out unchanged: use guidance well below 0")
@@ -62,14 +66,30 @@ def invert_image(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None
     return concatenate(in_chunks(len(image), ports.faces_at_once(shape), apart), noise)
 
 
-def sample_image(path: Trajectory, who: Identity, ports: Ports, plan: Plan, on_step: OnStep | None = None) -> Tensor:
-    """Images (B, 3, H, W) of another identity, attribute or guidance along a trajectory that is there already."""
+def sample_image(
+    path: Trajectory,
+    who: Identity,
+    ports: Ports,
+    plan: Plan,
+    on_step: OnStep | None = None,
+    instead: Identity | None = None,
+) -> Tensor:
+    """Images (B, 3, H, W) of another identity, attribute or guidance along a trajectory that is there already.
+
+    instead: who stands in the unconditional branch, where the paper has nobody: results look like that one. The
+    inversion stays under nobody, so that a trajectory serves for any. who, instead: (1, 512) for all, or one an image.
+    """
     recorded = recorded_guidance(plan.guidance, plan.interval)
 
     def again(part: slice) -> Tensor:
         mine = path.rows(part)
-        theirs = who if len(who.embedding) == 1 else Identity(who.embedding[part])
-        branches = ports.branches(theirs, mine.x0, plan.attribute.prompt, wordless=plan.one_branch)
+        branches = ports.branches(
+            who.rows(part),
+            mine.x0,
+            plan.attribute.prompt,
+            wordless=plan.one_branch,
+            instead=None if instead is None else instead.rows(part),
+        )
         predict = network_guidance(branches, plan.guidance, plan.interval)
         return ports.decode(finite(sample(predict, mine, recorded, device=ports.device, on_step=on_step)))
 

@@ -16,6 +16,13 @@ def null_identity(batch: int) -> Identity:
     return Identity(torch.zeros(batch, 512))
 
 
+def scaled(identity: Identity, length: float) -> Identity:
+    """The identity at another length: 0 is nobody, 1 leaves it as it is. Raises ValueError outside [0, 1]."""
+    if not 0 <= length <= 1:
+        raise ValueError(f"the length of who comes instead must be between 0 and 1, got {length}")
+    return Identity(identity.embedding * length)
+
+
 def identity_of(features: Tensor, scale: float = 1.0) -> Identity:
     """Identity from a recogniser's raw features (B, 512): unit length, times ``scale``."""
     return Identity(normalize(features.float(), dim=-1) * scale)

@@ -35,6 +35,10 @@ class Identity:
         if not torch.isfinite(self.embedding).all():
             raise ValueError("Identity.embedding holds NaN or infinite values: the face model cannot be used")
 
+    def rows(self, part: slice) -> "Identity":
+        """Those of some of a batch's images; one that stands for all stays so."""
+        return self if len(self.embedding) == 1 else Identity(self.embedding[part])
+
 
 @dataclass(frozen=True)
 class Attribute:
@@ -128,7 +132,10 @@ class Ports(Protocol):
         """Faces that share a call of the network, for latents of ``shape`` (B, 4, h, w)."""
         ...
 
-    def branches(self, identity: Identity, latents: Tensor, prompt: str = "", *, wordless: bool = False) -> Branches:
+    def branches(
+        self, identity: Identity, latents: Tensor, prompt: str = "", *, wordless: bool = False,
+        instead: Identity | None = None,
+    ) -> Branches:  # fmt: skip
         """The network: cond = encoded "" (zeros when wordless) and the identity, uncond = the prompt (zeros when empty)
-        and nobody."""
+        and who comes ``instead``, nobody unless given."""
         ...

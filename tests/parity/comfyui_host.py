@@ -84,13 +84,13 @@ class ComfyUIHost:
         inversion = Run(adapted, adapter, *self.conditionings(case, "inv"))
         path = inversion.invert(x0, run_sigmas, noise)
         generation = Run(adapted, adapter, *self.conditionings(case, "gen"))
-        who = Identity(case.identity("gen")[1:])
+        instead, who = (Identity(row[None]) for row in case.identity("gen"))
         nobody = Identity(case.identity("inv")[1:])
         latent = {"samples": x0}
         return Outcome(
             init=path.state(0) * alpha(run_sigmas[0]),
             zs=torch.cat(list(noise_maps(path, recorded_guidance(settings["cfg"])))),
-            final=generation.sample(path, latent, who, settings["cfg"], REFERENCE) * scale,
+            final=generation.sample(path, latent, who, settings["cfg"], REFERENCE, instead=instead) * scale,
             null_reset=inversion.sample(path, latent, nobody, settings["cfg"]) * scale,
         )
 

@@ -19,6 +19,21 @@ def test_diffusers_host_equals_the_papers_code(dtype, kind):
     assert verdict(rows, dtype) == []
 
 
+def test_a_stand_in_gives_what_both_hosts_give():
+    """ComfyUI's host is held to the same file (tests/host/test_parity.py)."""
+    from diffusers_host import DiffusersHost
+    from run import INSTEAD, measure_instead, read_cases
+    from safetensors.torch import load_file
+
+    golden, known = FOLDER / "golden", load_file(FOLDER / "instead.safetensors")
+    host, cases = DiffusersHost(golden, "float32"), read_cases(golden, golden / "cases", "f32")
+    for case in cases[:3]:
+        row = measure_instead(case, host, known[case.settings["name"]])
+        assert row["final"] <= INSTEAD and row["null_reset"] <= 1e-6
+        assert (known[case.settings["name"]] - case.golden("final")).abs().max() > 100 * INSTEAD
+    assert len(known) == len(cases) == 8
+
+
 def test_the_verdict_sees_what_is_wrong():
     from run import verdict
 
