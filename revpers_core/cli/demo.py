@@ -1,8 +1,10 @@
-"""The main job on the embedded default, shown in one picture and a few numbers."""
+"""``revpers demo``: the pocket model at work, shown in one picture and a few numbers."""
 
+import argparse
+import secrets
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -13,6 +15,9 @@ from ..media import images
 from ..method.identity import cosine, null_identity
 from ..method.trajectory import OnStep
 from ..method.types import NoFaceError, Plan
+from .model import pipeline
+from .options import run_options, settle_preset
+from .terminal import progress
 
 if TYPE_CHECKING:
     from ..hosts.diffusers import ReversePersonalizationPipeline
@@ -31,29 +36,51 @@ class Demo(NamedTuple):
     lines: list[str]
 
 
-def run(
-    pipeline: "ReversePersonalizationPipeline", plan: Plan, photo: Path | None = None, on_step: OnStep | None = None
+def add(commands: Any) -> None:
+    """Register the command with the parser's subcommands."""
+    parser = commands.add_parser("demo", help="the pocket model at work on a rendered face or a photo")
+    parser.set_defaults(run=_run)
+    parser.add_argument("--image", type=Path, help="a photo; its middle square is taken")
+    parser.add_argument("-o", "--output", type=Path, default=Path("demo"), metavar="DIR")
+    run_options(parser, GUIDANCE)
+
+
+def _run(args: argparse.Namespace) -> int:
+    settle_preset(args)
+    seed = secrets.randbits(62) if args.seed is None else args.seed
+    plan = Plan(args.steps, args.skip, args.guidance, seed, at_once=args.at_once or 1)  # a null replay is exact then
+    model = pipeline((None, None, None), torch.float32, "cpu")
+    with progress(3 * plan.steps, "demo") as on_step:
+        shown = demonstrate(model, plan, args.image, on_step)
+    args.output.mkdir(parents=True, exist_ok=True)
+    images.write_png(shown.picture, args.output / "demo.png")
+    print(*shown.lines, f"picture: {args.output / 'demo.png'}", sep="\n")
+    return 0
+
+
+def demonstrate(
+    model: "ReversePersonalizationPipeline", plan: Plan, photo: Path | None = None, on_step: OnStep | None = None
 ) -> Demo:
     """A rendered held-out face, or the middle square of a photo (its result is marked), through the whole chain."""
     start = time.perf_counter()
-    image = _input(photo, pipeline.size)[None]
+    image = _input(photo, model.size)[None]
     try:
-        result = pipeline.anonymize(image, plan, on_step)
+        result = model.anonymize(image, plan, on_step)
     except NoFaceError:
         raise NoFaceError(f"no face is seen in the middle of {photo or 'the rendered picture'}") from None
-    null = pipeline.sample(result.trajectory, null_identity(1), plan, on_step)
+    null = model.sample(result.trajectory, null_identity(1), plan, on_step)
     lines = [
-        f"{plan.steps} steps, guidance {plan.guidance:g}: {pipeline.unet_evaluations} network evaluations, "
+        f"{plan.steps} steps, guidance {plan.guidance:g}: {model.unet_evaluations} network evaluations, "
         f"{time.perf_counter() - start:.0f} s",
         f"null replay: {(null - result.reconstruction).abs().max():.1e} from the VAE's own picture at most",
         "likeness to the input, as the conditioning recogniser sees it (1 the same, 0 unrelated):",
-        f"  null-identity reconstruction {_likeness(pipeline, image, null)}",
-        f"  anonymized                   {_likeness(pipeline, image, result.image)}",
+        f"  null-identity reconstruction {_likeness(model, image, null)}",
+        f"  anonymized                   {_likeness(model, image, result.image)}",
     ]
     if photo is None:
         lines += [
-            f"  another photo of the person  {_likeness(pipeline, image, _face(PERSON, 1, pipeline.size))}",
-            f"  a photo of somebody else     {_likeness(pipeline, image, _face(PERSON + 1, 0, pipeline.size))}",
+            f"  another photo of the person  {_likeness(model, image, _face(PERSON, 1, model.size))}",
+            f"  a photo of somebody else     {_likeness(model, image, _face(PERSON + 1, 0, model.size))}",
         ]
     lines.append("The pocket model shows the machinery; it proves no anonymity.")
     anonymous = images.to_pil(result.image[0])
@@ -78,10 +105,10 @@ def _face(person: int, shot: int, size: int) -> Tensor:
     return pocket.held_out_face(person, shot, size)[None]
 
 
-def _likeness(pipeline: "ReversePersonalizationPipeline", a: Tensor, b: Tensor) -> str:
+def _likeness(model: "ReversePersonalizationPipeline", a: Tensor, b: Tensor) -> str:
     try:
         with torch.inference_mode():
-            return f"{float(cosine(pipeline.embed(a), pipeline.embed(b))):.2f}"
+            return f"{float(cosine(model.embed(a), model.embed(b))):.2f}"
     except NoFaceError:
         return "no face seen"
 

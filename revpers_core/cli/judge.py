@@ -9,33 +9,40 @@ from typing import Any
 from torch import Tensor
 
 from ..audit.files import pictures
+from ..faces import registry
 from ..faces.face import Face
 from ..faces.geometry import face_in_aligned
 from ..faces.judge_spec import METRICS, JudgeSpec, build_judge, measure_threshold, write
 from ..faces.select import largest
 from ..media import images
+from .options import load_search, search_options
 
 Detect = Callable[[Tensor], list[Face]]
 
 
-def options(judge: argparse.ArgumentParser) -> None:
-    """What the command asks beside a detector's options."""
-    judge.add_argument("file", type=Path, metavar="FILE.onnx", help="(N, 3, S, S) to an embedding (N, D)")
-    judge.add_argument(
+def add(commands: Any) -> None:
+    """Register the command with the parser's subcommands."""
+    parser = commands.add_parser("judge", help="measure a recogniser's threshold, so that it may judge")
+    parser.set_defaults(run=_run)
+    parser.add_argument("file", type=Path, metavar="FILE.onnx", help="(N, 3, S, S) to an embedding (N, D)")
+    parser.add_argument(
         "--people", type=Path, required=True, metavar="DIR",
         help="photos by person, a sub-folder each; 46 people with one each give enough pairs of strangers",
     )  # fmt: skip
-    judge.add_argument("--size", type=int, default=112, help="of its input in pixels (default %(default)s)")
-    judge.add_argument("--channels", choices=("RGB", "BGR"), default="RGB", help="BGR for AdaFace (default RGB)")
-    judge.add_argument("--mean", type=float, nargs="+", default=[127.5], help="one number or three (default 127.5)")
-    judge.add_argument("--std", type=float, nargs="+", default=[127.5], help="one number or three (default 127.5)")
-    judge.add_argument("--metric", choices=tuple(METRICS), default="cosine", help="(default cosine)")
-    judge.add_argument("--embedding", default="", metavar="NAME", help="of its outputs (default the first)")
-    judge.add_argument("--crops", action="store_true", help="photos are aligned crops with one face each")
+    parser.add_argument("--size", type=int, default=112, help="of its input in pixels (default %(default)s)")
+    parser.add_argument("--channels", choices=("RGB", "BGR"), default="RGB", help="BGR for AdaFace (default RGB)")
+    parser.add_argument("--mean", type=float, nargs="+", default=[127.5], help="one number or three (default 127.5)")
+    parser.add_argument("--std", type=float, nargs="+", default=[127.5], help="one number or three (default 127.5)")
+    parser.add_argument("--metric", choices=tuple(METRICS), default="cosine", help="(default cosine)")
+    parser.add_argument("--embedding", default="", metavar="NAME", help="of its outputs (default the first)")
+    parser.add_argument("--crops", action="store_true", help="photos are aligned crops with one face each")
+    search_options(parser)
 
 
-def run(args: argparse.Namespace, detect: Detect | None) -> int:
+def _run(args: argparse.Namespace) -> int:
     """Measure, and write FILE.json beside FILE.onnx."""
+    args.detector = [] if args.crops else args.detector or [registry.CENTERFACE]
+    detect = load_search(args)
     mean, std = (value if len(value) > 1 else value[0] for value in (args.mean, args.std))
     plain = JudgeSpec(
         args.file.name, size=args.size, channels=args.channels, mean=mean, std=std, metric=args.metric,

