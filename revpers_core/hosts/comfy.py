@@ -255,7 +255,7 @@ def face_inverter(
     positive, attribute = conds
 
     def invert_face(crop: Tensor, who: Identity, index: int) -> FaceSampler:
-        latent = {"samples": vae.encode(rearrange(crop, "b c h w -> b h w c")), "batch_index": [index]}
+        latent = {"samples": vae.encode(rearrange(crop, "b c h w -> b h w c")), "batch_index": [index] * len(crop)}
         trajectory = invert_latent(model, adapter, positive, latent, sigmas, seed, callback)
 
         def again(guidance: float, instead: Identity | None = None) -> Tensor:

@@ -109,7 +109,7 @@ class ReversePersonalizationPipeline:
         """``invert_face`` of ``revpers_core.media.photo.PhotoPorts``: one inversion a face, any guidance along it."""
 
         def invert_face(crop: Tensor, who: Identity, index: int) -> FaceSampler:
-            path = main.invert_image(crop, self, plan, on_step, index)
+            path = main.invert_image(crop, self, plan, on_step, [index] * len(crop))
 
             def again(guidance: float, instead: Identity | None = None) -> Tensor:
                 return main.sample_image(path, who, self, replace(plan, guidance=guidance), on_step, instead)

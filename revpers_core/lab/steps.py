@@ -65,7 +65,7 @@ def made(photos: Tensor, ports: Ports, plan: Plan, counted: Callable[[], int]) -
     """Results of a plan, each photo with noise of its own. counted: evaluations of the network so far."""
     before, parts = counted(), list[Tensor]()
     for k, part in enumerate(photos.split(BATCH)):
-        path = invert_image(part, ports, plan, first=k * BATCH)
+        path = invert_image(part, ports, plan, indices=range(k * BATCH, k * BATCH + len(part)))
         parts.append(sample_image(path, ports.embed(part), ports, plan))
     return Made(torch.cat(parts), (counted() - before) // len(photos))
 

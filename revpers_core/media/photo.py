@@ -29,7 +29,7 @@ class FaceSampler(Protocol):
     """A face that was inverted, ready to be sampled as somebody else as often as it takes."""
 
     def __call__(self, guidance: float, instead: Identity | None = None) -> Tensor:
-        """The crop (1, 3, S, S). instead: who comes instead; nobody in particular unless given."""
+        """The crops (B, 3, S, S). instead: who comes instead; nobody in particular unless given."""
         ...
 
 
@@ -41,9 +41,9 @@ def nobody_stays(photo: Tensor, faces: list[Face]) -> list[Face]:
 
 @dataclass(frozen=True)
 class PhotoPorts:
-    """What anonymizing a photo needs of a host. ``invert_face(crop (1, 3, S, S), identity, index)`` inverts a face;
-    index tells its noise from the other faces'. size: the model's side in pixels. judges: recognisers that take no part
-    otherwise."""
+    """What anonymizing a photo needs of a host. ``invert_face(crop (B, 3, S, S), identity, index)`` inverts a face, or
+    one person's in several frames; index tells its noise from the other faces'. size: the model's side in pixels.
+    judges: recognisers that take no part otherwise."""
 
     detect: Callable[[Tensor], list[Face]]
     embed: Callable[[Tensor, Face], Identity]

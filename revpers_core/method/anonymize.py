@@ -1,6 +1,6 @@
 """The main path: pixels walk in at one end, an anonymous face walks out at the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -44,15 +44,17 @@ def anonymize(
     return Anonymized(made, same, who, path)
 
 
-def invert_image(image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None, first: int = 0) -> Trajectory:
+def invert_image(
+    image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None, indices: Sequence[int] | None = None
+) -> Trajectory:
     """The inversion of images (B, 3, H, W) under nobody's identity, kept on the CPU; of the plan, guidance and
     attribute play no part.
 
-    first: the place of the first image among all of the run, so that its noise is its own.
+    indices: tell each image's noise, 0...B-1 unless given; images that share one share their noise.
     """
     levels = plan.levels(ports.sigma)
     shape = (len(image), 4, image.shape[-2] // 8, image.shape[-1] // 8)
-    noise = SeededNoise(plan.steps, shape, plan.seed, range(first, first + len(image)))
+    noise = SeededNoise(plan.steps, shape, plan.seed, indices)
 
     def apart(part: slice) -> Trajectory:
         latents = ports.encode(image[part])

@@ -1,0 +1,215 @@
+"""Some neighbouring frames of a clip, worked on together: each person in them becomes the same stranger."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..faces.face import Face
+from ..faces.geometry import Crop, crop_face
+from ..faces.masks import change_mask
+from ..faces.merge import same_face
+from ..faces.paste import footprint, paste, within
+from ..method.anonymize import source_similarity
+from ..method.identity import cosine
+from ..method.types import Identity, NoFaceError
+from .photo import FaceSampler, PhotoPorts, blurred
+from .strength import STRONGER, Judgement, Outcome, Target, judge_result, refusal, search_guidance
+from .tracking import ALIKE
+from .tracks import UNSURE_WIDER, Certainty, ClipTracks, Place, wider
+from .video_ports import Frame, FrameResult, VideoOptions, VideoPorts
+
+
+class _State:
+    """A frame while it is worked on."""
+
+    def __init__(self, frame: Frame, number: int):
+        self.number, self.original, self.image = number, frame.image, frame.image
+        self.mask = frame.image.new_zeros(1, *frame.image.shape[-2:])
+        self.handled: list[Face] = []
+        self.made: list[int] = []
+        self.blurred: list[int] = []
+        self.stronger = 0
+
+    def result(self) -> FrameResult:
+        return FrameResult(self.image, self.mask, tuple(self.made), tuple(self.blurred), self.stronger)
+
+
+class _Cut(NamedTuple):
+    """A face cut from a frame; where: its mask."""
+
+    state: _State
+    face: Face
+    crop: Crop
+    where: Tensor
+
+
+@dataclass(frozen=True)
+class Window:
+    """What is the same for all frames. strengths: the guidance of those people who have one of their own."""
+
+    tracks: ClipTracks
+    ports: VideoPorts
+    options: VideoOptions
+    strengths: dict[int, float] = field(default_factory=dict[int, float])
+
+    def anonymize(self, frames: Sequence[Frame], first: int) -> list[FrameResult]:
+        """Some neighbouring frames. What nobody is sure of is covered first; then one person after the other, each cut
+        from the pictures so far: where two overlap, nothing of the first one's original comes back with the second."""
+        states = [_State(frame, first + k) for k, frame in enumerate(frames)]
+        places = [(state, place) for state in states for place in self.tracks.places(state.number)]
+        for state, place in places:
+            state.handled.append(place.face)
+            if place.certainty is Certainty.UNSURE and place.person not in self.tracks.kept:
+                self._cover(state, place.face, place.person)
+        changing = [
+            (state, place)
+            for state, place in places
+            if place.certainty is not Certainty.UNSURE and not self.tracks.is_kept(place)
+        ]
+        for person in sorted({place.person for _, place in changing}):
+            self._become(person, [(state, place.face) for state, place in changing if place.person == person])
+        for state in states:
+            self._look_again(state)
+        return [state.result() for state in states]
+
+    def _become(self, person: int, there: Sequence[tuple[_State, Face]]) -> None:
+        """Somebody else in place of a person, in every frame of the window at once."""
+        identity = self.tracks.people[person].identity
+        if identity is None:
+            for state, face in there:
+                self._cover(state, face, person)
+            return
+        self._replace(person, identity, person, there)
+
+    def _replace(self, index: int, who: Identity, person: int, there: Sequence[tuple[_State, Face]]) -> None:
+        """index: tells the noise."""
+        cuts = [one for state, face in there if (one := self._cut(state, face, person)) is not None]
+        if not cuts:
+            return
+        sampler = self.ports.photo.invert_face(torch.stack([one.crop.pixels for one in cuts]), who, index)
+        guidance = self.strengths.get(person, self.options.guidance)
+        known = self._put_back(cuts, sampler, guidance, who, person)
+        if known:
+            for one in known:
+                one.state.stronger += 1
+            for one in self._put_back(known, _rows(sampler, cuts, known), guidance * STRONGER, who, person):
+                self._cover(one.state, one.face, person)
+
+    def _cut(self, state: _State, face: Face, person: int) -> _Cut | None:
+        where = self.options.where(state.number)
+        try:
+            crop = crop_face(state.image, face, self.ports.photo.size)
+        except ValueError:  # points in one place: no crop can be fitted
+            self._cover(state, face, person)
+            return None
+        return _Cut(state, face, crop, change_mask(crop, self.options.keep_parts, where))
+
+    def _put_back(
+        self, cuts: Sequence[_Cut], sampler: FaceSampler, guidance: float, who: Identity, person: int
+    ) -> list[_Cut]:
+        """Paste the new faces; those that are still known are left out and handed back."""
+        known: list[_Cut] = []
+        for one, pixels in zip(cuts, sampler(guidance), strict=True):
+            state, where = one.state, self.options.where(one.state.number)
+            made = paste(state.image, one.crop, pixels, one.where, match=self.options.match)
+            made = within(made, state.image, where)
+            if self._judged(state.original, made, one.face, who).seen is Outcome.KNOWN:
+                known.append(one)
+                continue
+            reached = within(footprint(state.image, one.crop, one.where), torch.zeros_like(state.mask), where)
+            state.image, state.mask = made, torch.maximum(state.mask, reached)
+            state.made.append(person)
+        return known
+
+    def _judged(self, before: Tensor, after: Tensor, face: Face, who: Identity, aim: Target | None = None) -> Judgement:
+        ports = self.ports.photo
+        own = read_identity(before, face, ports) or who
+        steered = source_similarity(own, after, lambda image: ports.embed(image, face))
+        source = [judge.embed(before, face) for judge in ports.judges]
+        return judge_result(ports.judges, source, [judge.embed(after, face) for judge in ports.judges], aim, steered)
+
+    def _look_again(self, state: _State) -> None:
+        """Whoever is found in the finished frame and is nobody's known place becomes somebody else too; who is found
+        even then is covered."""
+        for last in (False, True):
+            missed = [face for face in self.ports.photo.detect(state.image) if not _is_handled(face, state)]
+            for face in missed:
+                state.handled.append(face)
+                who = None if last else read_identity(state.image, face, self.ports.photo)
+                if who is None:
+                    self._cover(state, face, -1)
+                else:
+                    number, identity = self._whose(who)
+                    self._replace(number, identity, -1, [(state, face)])
+            if not missed:
+                return
+
+    def _whose(self, who: Identity) -> tuple[int, Identity]:
+        """The noise and the identity of a face that no track has: those of whom it is like, else its own."""
+        alike = [
+            (float(cosine(who, person.identity)), number)
+            for number, person in enumerate(self.tracks.people)
+            if person.identity is not None
+        ]
+        best = max(alike, default=(-1.0, 0))
+        return (best[1], who) if best[0] >= ALIKE else (len(self.tracks.people), who)
+
+    def _cover(self, state: _State, face: Face, person: int) -> None:
+        """Blur a place so that nobody can be recognised there."""
+        where = self.options.where(state.number)
+        image, mask = covered(state.image, face)
+        state.image = within(image, state.image, where)
+        state.mask = torch.maximum(state.mask, within(mask, torch.zeros_like(mask), where))
+        state.blurred.append(person)
+
+    def search_strength(self, image: Tensor, place: Place) -> float:
+        """The weakest guidance at which every judge takes somebody for a stranger in this frame."""
+        who, face = self.tracks.people[place.person].identity, place.face
+        if who is None:
+            return self.options.guidance
+        crop = crop_face(image, face, self.ports.photo.size)
+        where = change_mask(crop, self.options.keep_parts, None)
+        sampler = self.ports.photo.invert_face(crop.pixels[None], who, place.person)
+        result = search_guidance(
+            lambda guidance: paste(image, crop, sampler(guidance)[0], where, match=self.options.match),
+            lambda made: self._judged(image, made, face, who, self.options.aim),
+            self.options.guidance,
+            self.options.aim,
+        )
+        if result.made is None:
+            raise refusal(place.person + 1, result.tries, self.options.aim)
+        return result.guidance
+
+
+def covered(image: Tensor, face: Face) -> tuple[Tensor, Tensor]:
+    """The image (3, H, W) with a face's place blurred, and the mask (1, H, W) of it: the box and a half of it around,
+    averaged over a few cells, with nothing left to recognise."""
+    height, width = image.shape[-2:]
+    x0, y0, x1, y1 = (round(v) for v in wider(face, UNSURE_WIDER).box)
+    left, right = max(0, x0), min(width, max(x1, x0 + 1) + 1)
+    top, bottom = max(0, y0), min(height, max(y1, y0 + 1) + 1)
+    out, mask = image.clone(), image.new_zeros(1, height, width)
+    if left < right and top < bottom:
+        out[:, top:bottom, left:right] = blurred(image[:, top:bottom, left:right], 5)
+        mask[:, top:bottom, left:right] = 1
+    return out, mask
+
+
+def read_identity(image: Tensor, face: Face, ports: PhotoPorts) -> Identity | None:
+    try:
+        return ports.embed(image, face)
+    except (NoFaceError, ValueError):  # a face whose points fit no template is not readable either
+        return None
+
+
+def _is_handled(face: Face, state: _State) -> bool:
+    return any(same_face(face, one) for one in state.handled)
+
+
+def _rows(sampler: FaceSampler, cuts: Sequence[_Cut], some: Sequence[_Cut]) -> FaceSampler:
+    """The sampler of some of the crops. All are sampled: they belong to one inversion."""
+    numbers = [k for k, one in enumerate(cuts) if any(one is other for other in some)]
+    return lambda guidance, instead=None: sampler(guidance, instead)[numbers]

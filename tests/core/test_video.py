@@ -1,0 +1,366 @@
+"""A clip with stand-ins for the networks: whatever goes wrong, no frame shows anybody as they were."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from revpers_core.faces.face import Face
+from revpers_core.faces.geometry import face_for_recogniser, framing
+from revpers_core.faces.judges import cosine
+from revpers_core.media.photo import FaceSampler, PhotoPorts
+from revpers_core.media.strength import StillRecognisedError, Target
+from revpers_core.media.tracks import Certainty, ClipTracks
+from revpers_core.media.video import anonymize_frames, find_strengths, find_tracks
+from revpers_core.media.video_ports import Frame, FrameResult, VideoOptions, VideoPorts
+from revpers_core.method.types import Identity, NoFaceError
+
+SIDE, HEAD = 64, 48
+RATE = 25.0
+WISHES = VideoOptions(-10.0)
+Where = Callable[[int], tuple[float, float] | None]
+"""Frame -> where somebody's head is, None where they are not there."""
+
+
+def head(who: int) -> Tensor:
+    """Somebody of coloured noise (3, HEAD, HEAD)."""
+    coarse = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(who))
+    return torch.nn.functional.interpolate(coarse, (HEAD, HEAD))[0]
+
+
+def face_at(x: float, y: float, score: float = 0.9) -> Face:
+    box = (x + HEAD * 0.24, y + HEAD * 0.22, x + HEAD * 0.76, y + HEAD * 0.87)
+    return Face(box, (framing(HEAD) + torch.tensor([x, y])).float(), score)
+
+
+def features(image: Tensor, face: Face) -> Tensor:
+    """512 numbers by which the stand-ins know people: the face's middle in coarse pixels."""
+    middle = face_for_recogniser(image, face)[:, 24:88, 24:88]
+    coarse = torch.nn.functional.adaptive_avg_pool2d(middle, 13).flatten()
+    return torch.nn.functional.normalize(torch.nn.functional.pad(coarse - coarse.mean(), (0, 5)), dim=0)
+
+
+class Scene:
+    """Frames with people, and detectors that see them but in the frames where they are told not to.
+
+    A frame's first pixel holds its number. backgrounds: frame -> grey of the scene.
+    """
+
+    def __init__(self, people: dict[int, Where], count: int, background: Callable[[int], float] = lambda frame: 0.5):
+        self.people, self.count, self.background = people, count, background
+        self.blind: dict[int, set[int]] = {}
+        """Frame -> people whom the first look misses."""
+        self.faint: dict[int, set[int]] = {}
+        """Frame -> people whom it sees faintly."""
+        self.seen_later: set[int] = set()
+        """People whom only the second look sees."""
+
+    def image(self, frame: int) -> Tensor:
+        image = torch.full((3, 120, 200), self.background(frame))
+        image[:, 0, 0] = frame / 1000
+        for who, where in self.people.items():
+            if place := where(frame):
+                x, y = map(round, place)
+                image[:, y : y + HEAD, x : x + HEAD] = head(who)
+        return image
+
+    def frames(self, start: int = 0) -> list[Frame]:
+        return [Frame(k / RATE, self.image(k)) for k in range(start, self.count)]
+
+    def search(self, image: Tensor) -> tuple[list[Face], list[Face]]:
+        frame = round(float(image[0, 0, 0]) * 1000)
+        missed = self.blind.get(frame, set()) | self.seen_later
+        faint = self.faint.get(frame, set())
+        there = [(who, place) for who, where in self.people.items() if (place := where(frame)) and who not in missed]
+        return (
+            [face_at(*place) for who, place in there if who not in faint],
+            [face_at(*place, 0.35) for who, place in there if who in faint],
+        )
+
+    def second(self, image: Tensor) -> list[Face]:
+        """Whoever is there and as they were."""
+        frame = round(float(image[0, 0, 0]) * 1000)
+        places = {who: place for who, where in self.people.items() if (place := where(frame))}
+        return [
+            face_at(*place)
+            for who, place in places.items()
+            if who in self.seen_later
+            and cosine(features(image, face_at(*place)), features(self.image(frame), face_at(*place))) > 0.9
+        ]
+
+    def ports(self, **changes) -> VideoPorts:
+        def embed(image: Tensor, face: Face) -> Identity:
+            return Identity(features(image, face)[None])
+
+        return VideoPorts(replace(PhotoPorts(self.second, embed, stranger, SIDE), **changes), self.search)
+
+
+def stranger(crops: Tensor, who: Identity, index: int) -> FaceSampler:
+    """Somebody else, by the index alone."""
+    coarse = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(100 + index))
+    new = torch.nn.functional.interpolate(coarse, crops.shape[-2:]).expand(len(crops), -1, -1, -1)
+    return lambda guidance, instead=None: new
+
+
+def as_is(crops: Tensor, who: Identity, index: int) -> FaceSampler:
+    return lambda guidance, instead=None: crops
+
+
+def run(
+    scene: Scene, ports: VideoPorts | None = None, options: VideoOptions = WISHES
+) -> tuple[ClipTracks, list[FrameResult]]:
+    ports = ports or scene.ports()
+    tracks = find_tracks(scene.frames(), ports, options)
+    return tracks, list(anonymize_frames(scene.frames(), 0, tracks, ports, options))
+
+
+def likeness(scene: Scene, results: Sequence[FrameResult], who: int) -> list[float]:
+    """Of the place where somebody was to themselves, in every frame where they were there."""
+    return [
+        cosine(features(one.image, face_at(*place)), features(scene.image(k), face_at(*place)))
+        for k, one in enumerate(results)
+        if (place := scene.people[who](k))
+    ]
+
+
+def still(x: float, y: float) -> Where:
+    return lambda frame: (x, y)
+
+
+def test_everyone_changes_in_every_frame_and_the_rest_does_not():
+    scene = Scene({1: still(10, 20), 2: lambda k: (100 + k, 30)}, 20)
+    tracks, results = run(scene)
+    assert len(results) == 20 and len(tracks.people) == 2
+    assert max(likeness(scene, results, 1) + likeness(scene, results, 2)) < 0.5
+    for k, one in enumerate(results):
+        assert torch.equal(one.image[:, one.mask[0] == 0], scene.image(k)[:, one.mask[0] == 0])
+        assert sorted(one.made) == [0, 1] and not one.blurred
+
+
+def test_one_noise_and_the_mean_identity_a_person():
+    scene, told = Scene({1: still(10, 20), 2: still(100, 30)}, 10), []
+
+    def invert_face(crops, who, index):
+        told.append((index, len(crops), who.embedding))
+        return stranger(crops, who, index)
+
+    run(scene, scene.ports(invert_face=invert_face))
+    assert [(index, count) for index, count, _ in told] == [(0, 8), (1, 8), (0, 2), (1, 2)]
+    assert torch.equal(told[0][2], told[2][2]) and float(told[0][2].norm()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("lost", [range(8, 11), range(8, 9)])
+def test_a_frame_without_a_detection_gets_the_place_between(lost):
+    scene = Scene({1: lambda k: (10 + 2 * k, 20)}, 20)
+    scene.blind = {k: {1} for k in lost}
+    tracks, results = run(scene)
+    (place,) = tracks.places(lost[0])
+    assert place.certainty is Certainty.BRIDGED
+    seen = face_at(10 + 2 * lost[0], 20)
+    assert torch.allclose(place.face.points, seen.points, atol=1.0)
+    assert place.face.area > 1.5 * seen.area
+    assert max(likeness(scene, results, 1)) < 0.5 and not any(one.blurred for one in results)
+
+
+def test_where_nobody_can_say_where_the_face_is_the_place_is_blurred():
+    scene = Scene({1: lambda k: (10 + 2 * k, 20)}, 30)
+    scene.blind = {k: {1} for k in range(8, 20)}
+    tracks, results = run(scene)
+    assert all(tracks.places(k)[0].certainty is Certainty.UNSURE for k in range(8, 20))
+    assert [k for k, one in enumerate(results) if one.blurred] == list(range(8, 20))
+    assert max(likeness(scene, results, 1)) < 0.6
+
+
+def test_a_faint_face_carries_a_track_on_and_back_but_begins_none():
+    scene = Scene({1: still(10, 20), 2: still(100, 30)}, 20)
+    scene.faint = {k: {1} if 8 <= k < 15 else set() for k in range(20)} | {k: {1, 2} for k in range(5)}
+    scene.people[2] = lambda k: (100, 30) if k < 5 else None
+    tracks, results = run(scene)
+    assert len(tracks.people) == 1 and tracks.tracks[0].start == 0 and tracks.tracks[0].seen == 20
+    assert max(likeness(scene, results, 1)) < 0.5
+
+
+def test_before_the_first_face_and_after_the_last_somebody_may_be_there():
+    scene = Scene({1: still(10, 20)}, 30)
+    scene.blind = {k: {1} for k in (*range(8), *range(20, 30))}
+    _, results = run(scene)
+    assert [k for k, one in enumerate(results) if one.blurred] == [3, 4, 5, 6, 7, 20, 21, 22, 23, 24]
+
+
+def test_a_cut_ends_a_track_at_once():
+    scene = Scene(
+        {1: lambda k: (10, 20) if k < 10 else None, 2: lambda k: (14, 22) if k >= 10 else None},
+        20,
+        lambda k: 0.2 if k < 10 else 0.8,
+    )
+    tracks, results = run(scene)
+    assert [(one.start, one.stop) for one in tracks.tracks] == [(0, 10), (10, 20)] and len(tracks.people) == 2
+    assert not any(one.blurred for one in results)
+    assert max(likeness(scene, results, 1) + likeness(scene, results, 2)) < 0.5
+
+
+def test_two_people_who_cross_keep_their_strangers():
+    scene = Scene({1: lambda k: (10 + 6 * k, 20), 2: lambda k: (130 - 6 * k, 26)}, 21)
+    scene.blind = {10: {1}, 9: {1}, 11: {1}}
+    tracks, results = run(scene)
+    assert len(tracks.people) == 2
+    first = next(one.person for one in tracks.places(0) if one.face.box[0] < 60)
+    assert next(one.person for one in tracks.places(20) if one.face.box[0] > 100) == first
+    apart = [one for k, one in enumerate(results) if not 6 <= k <= 14]
+    assert all(sorted(one.made) == [0, 1] for one in apart)
+    assert max(likeness(scene, results, 2)) < 0.5
+
+
+def test_who_comes_back_is_the_same_stranger():
+    scene = Scene({1: lambda k: (10, 20) if k < 20 else (120, 40) if k >= 60 else None}, 80)
+    tracks, results = run(scene)
+    assert len(tracks.tracks) == 2 and [one.tracks for one in tracks.people] == [(0, 1)]
+    first, later = (results[k].image[:, y + 16 : y + 40, x + 14 : x + 34] for k, x, y in ((5, 10, 20), (70, 120, 40)))
+    assert float((first - later).abs().mean()) < 0.02
+
+
+def test_a_face_in_one_frame_only():
+    scene = Scene({1: lambda k: (10, 20) if k == 7 else None}, 15)
+    _, results = run(scene)
+    assert results[7].made == (0,) and likeness(scene, results, 1)[0] < 0.5
+    assert [k for k, one in enumerate(results) if one.blurred] == [2, 3, 4, 5, 6, 8, 9, 10, 11, 12]
+
+
+def test_a_clip_of_one_frame():
+    scene = Scene({1: still(10, 20)}, 1)
+    _, results = run(scene)
+    assert len(results) == 1 and results[0].made == (0,)
+
+
+def test_a_clip_without_a_face_is_an_error():
+    with pytest.raises(NoFaceError, match="in any of the 5 frames"):
+        run(Scene({}, 5))
+
+
+def test_whom_only_the_second_look_finds_changes_too():
+    scene = Scene({1: still(10, 20), 2: still(100, 30)}, 6)
+    scene.seen_later = {2}
+    _, results = run(scene)
+    assert max(likeness(scene, results, 2)) < 0.5
+    assert all(-1 in one.made for one in results)
+
+
+@pytest.mark.parametrize("found", ["at once", "later"])
+def test_a_face_that_comes_out_unchanged_is_blurred(found):
+    scene = Scene({1: still(10, 20), 2: still(100, 30)}, 6)
+    scene.seen_later = {2} if found == "later" else set()
+    _, results = run(scene, scene.ports(invert_face=as_is))
+    assert max(likeness(scene, results, 1) + likeness(scene, results, 2)) < 0.6
+    assert all(len(one.blurred) == 2 and not one.made and one.stronger == 2 for one in results)
+
+
+def test_only_where_it_takes_more_is_guidance_stronger():
+    scene, asked = Scene({1: still(10, 20)}, 6), []
+
+    def invert_face(crops, who, index):
+        def sample(guidance, instead=None):
+            asked.append(guidance)
+            new = stranger(crops, who, index)(guidance).clone()
+            if guidance > -12:
+                new[3] = crops[3]
+            return new
+
+        return sample
+
+    _, results = run(scene, scene.ports(invert_face=invert_face))
+    assert [one.stronger for one in results] == [0, 0, 0, 1, 0, 0] and asked == [-10.0, -15.0]
+    assert max(likeness(scene, results, 1)) < 0.5 and not any(one.blurred for one in results)
+
+
+def test_a_face_that_the_recogniser_cannot_read_is_blurred():
+    scene = Scene({1: still(10, 20)}, 4)
+
+    def embed(image, face):
+        raise NoFaceError("no face in image 1 of 1")
+
+    _, results = run(scene, scene.ports(embed=embed))
+    assert all(one.blurred == (0,) for one in results) and max(likeness(scene, results, 1)) < 0.6
+
+
+def test_who_is_to_be_kept_stays_bit_for_bit_and_nobody_else():
+    scene = Scene({1: still(10, 20), 2: still(100, 30)}, 12)
+    scene.blind = {5: {1}}
+    wanted = Identity(features(scene.image(0), face_at(10, 20))[None])
+    tracks, results = run(scene, options=replace(WISHES, keep=(wanted,), likeness=0.8))
+    assert len(tracks.kept) == 1
+    for k, one in enumerate(results):
+        assert torch.equal(one.image[:, :, :70], scene.image(k)[:, :, :70])
+    assert max(likeness(scene, results, 2)) < 0.5
+
+
+def test_a_frame_of_a_kept_track_that_shows_somebody_else_is_changed():
+    """Whoever slips into the place of a person to keep."""
+    scene = Scene({1: lambda k: (10, 20) if k != 5 else None, 2: lambda k: (10, 20) if k == 5 else None}, 10)
+    wanted = Identity(features(scene.image(0), face_at(10, 20))[None])
+    _, results = run(scene, options=replace(WISHES, keep=(wanted,), likeness=0.8))
+    assert likeness(scene, results, 2)[0] < 0.6
+
+
+def test_parts_of_a_clip_come_out_as_the_whole_does():
+    scene = Scene({1: lambda k: (10 + k, 20), 2: still(100, 30)}, 24)
+    tracks, results = run(scene)
+    later = list(anonymize_frames(scene.frames(16), 16, tracks, scene.ports(), WISHES))
+    assert all(torch.equal(a.image, b.image) for a, b in zip(results[16:], later, strict=True))
+
+
+def test_an_aim_finds_the_strength_on_the_best_frame_once():
+    scene, asked = Scene({1: still(10, 20)}, 20), []
+
+    def invert_face(crops, who, index):
+        return lambda guidance, instead=None: (
+            asked.append((len(crops), guidance)) or stranger(crops, who, index)(guidance)
+        )
+
+    with pytest.raises(ValueError, match="needs a judge"):
+        find_strengths(scene.frames(), run(scene)[0], scene.ports(), replace(WISHES, aim=Target()))
+    judge = Judge()
+    ports, options = scene.ports(judges=[judge], invert_face=invert_face), replace(WISHES, aim=Target(0.0, 3))
+    tracks = find_tracks(scene.frames(), ports, options)
+    assert find_strengths(scene.frames(), tracks, ports, WISHES) == {}
+    strengths = find_strengths(scene.frames(), tracks, ports, options)
+    assert [count for count, _ in asked] == [1, 1, 1] and strengths == {0: max(guidance for _, guidance in asked)}
+    asked.clear()
+    list(anonymize_frames(scene.frames(), 0, tracks, ports, options, strengths))
+    assert {guidance for _, guidance in asked} == set(strengths.values())
+    with pytest.raises(StillRecognisedError):
+        find_strengths(scene.frames(), tracks, scene.ports(judges=[judge], invert_face=as_is), options)
+
+
+class Judge:
+    """A judge that knows people by their pixels."""
+
+    name = "pixels"
+
+    def __init__(self):
+        from revpers_core.faces.judges import DecisionRule
+
+        self.rule = DecisionRule(cosine, 0.5, -0.9, "a test")
+
+    def embed(self, image: Tensor, face: Face) -> Tensor:
+        return features(image, face).roll(100) * torch.linspace(0.2, 1, 512)
+
+    def similarity(self, a: Tensor, b: Tensor) -> float:
+        return self.rule.likeness(a, b)
+
+    def same_person(self, a: Tensor, b: Tensor) -> bool:
+        return not self.similarity(a, b) < self.rule.threshold
+
+
+def test_a_face_that_a_judge_knows_is_made_again_or_blurred():
+    scene = Scene({1: still(10, 20)}, 4)
+
+    def faded(crops, who, index):
+        return lambda guidance, instead=None: 0.45 * crops + 0.55 * stranger(crops, who, index)(guidance)
+
+    _, alone = run(scene, scene.ports(invert_face=faded))
+    _, judged = run(scene, scene.ports(invert_face=faded, judges=[Judge()]))
+    assert all(one.blurred for one in judged)
+    assert not any(one.blurred for one in alone)
+    assert max(likeness(scene, judged, 1)) < 0.5 < max(likeness(scene, alone, 1))
