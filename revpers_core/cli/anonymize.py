@@ -39,6 +39,11 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where NAME_anonymous.png go")
     parser.add_argument("--json", action="store_true", help="one JSON line an image")
+    photo_options(parser)
+
+
+def photo_options(parser: argparse.ArgumentParser) -> None:
+    """Everything that decides what becomes of a picture."""
     model_options(parser)
     search_options(parser)
     parser.add_argument("--crops", action="store_true", help="pictures are aligned crops with one face each: no search")
@@ -74,9 +79,9 @@ def _run(args: argparse.Namespace) -> int:
     if args.output.exists() and not args.output.is_dir():
         raise ValueError(f"{args.output} is a file: name a folder to write into")
     todo = tasks(args.images, args.output)
-    job = _job(args)
+    job = load_job(args)
     args.output.mkdir(parents=True, exist_ok=True)
-    settings = job.settings | _others(args)
+    settings = job.settings | other_settings(args)
     there = finished(args.output, settings)
     taken: set[Path] = {task.source.resolve() for task in todo}
     code = 0
@@ -108,18 +113,15 @@ def _counted(todo: Sequence[Task]) -> Iterable[Task]:
     return tqdm(todo, unit="picture", disable=len(todo) < 2 or not sys.stderr.isatty())
 
 
-def _others(args: argparse.Namespace) -> dict[str, Any]:
+def other_settings(args: argparse.Namespace) -> dict[str, Any]:
     """What else decides a result, by files' names."""
     files = {name: [Path(one).name for one in getattr(args, name) or []] for name in ("detector", "judge", "keep")}
     rest = {name: getattr(args, name) for name in ("no_face", "min_score", "smallest", "likeness")}
     return {**files, **rest, "keep_parts": list(args.keep_parts), "match_colour": args.match_colour}
 
 
-def _job(args: argparse.Namespace) -> JobConfig:
-    check_model_files(args)
-    attribute = Attribute(args.age, args.sex, args.look, args.text)
-    seed = secrets.randbits(62) if args.seed is None else args.seed
-    plan = Plan(args.steps, args.skip, args.guidance, seed, attribute, args.at_once)
+def run_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """What decides a result, as far as the run goes; a seed only where it was given."""
     said = {name: getattr(args, name) for name in ("age", "sex", "look", "text")}
     settings = {"model": args.model.name if args.model else "pocket", "steps": args.steps, "skip": args.skip}
     settings |= {"guidance": args.guidance, "dtype": args.dtype, **{k: v for k, v in said.items() if v}}
@@ -127,10 +129,24 @@ def _job(args: argparse.Namespace) -> JobConfig:
         settings["target"] = args.target
     if args.seed is not None:
         settings["seed"] = args.seed  # a drawn one is not told: it helps to undo the run
+    return settings
+
+
+def settle_detector(args: argparse.Namespace) -> None:
+    """None for crops; CenterFace where none is named, it is there, and the model is a real one."""
     if args.crops:
         args.detector = []
     elif args.model and not args.detector and registry.centerface():
         args.detector = [registry.CENTERFACE]
+
+
+def load_job(args: argparse.Namespace) -> JobConfig:
+    """Model, detectors and judges, loaded."""
+    check_model_files(args)
+    attribute = Attribute(args.age, args.sex, args.look, args.text)
+    seed = secrets.randbits(62) if args.seed is None else args.seed
+    plan = Plan(args.steps, args.skip, args.guidance, seed, attribute, args.at_once)
+    settle_detector(args)
     search, looks_again = load_search(args), load_judges(args.judge or [])
     if search is None and (args.keep or args.keep_parts or args.match_colour):
         raise ValueError(
@@ -148,7 +164,7 @@ def _job(args: argparse.Namespace) -> JobConfig:
     return JobConfig(
         model,
         plan,
-        settings,
+        run_settings(args),
         args.model is None,
         search,
         looks_again,

@@ -3,6 +3,7 @@
 import io
 import secrets
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ PLAIN = ("1", "L", "P", "RGB", "RGBA", "LA", "PA", "CMYK", "YCbCr")
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L")
 
 
-def read(path: str | Path) -> Tensor:
+def read(path: str | Path | BinaryIO) -> Tensor:
     """A picture (3, H, W) float32 in [0, 1], sRGB: turned as its EXIF says, transparent parts on white.
 
     Raises ValueError, saying why, where it cannot be read or its pixels have no plain meaning.

@@ -1,0 +1,135 @@
+"""Data sets that are parquet tables: a file or a folder of them, a picture's bytes in a column."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .files import arrow, stamp, write_whole
+from .records import Block, Columns, Row, RowRef, RowResult, record_of, row_of
+
+SUFFIX = ".parquet"
+READ = 16
+"""Rows that are decoded at once."""
+
+
+@dataclass(frozen=True)
+class ParquetSource:
+    """The rows of the parquet files at ``root``, a file or a folder."""
+
+    root: Path
+    columns: Columns
+    kind: str = "parquet"
+
+    def refs(self) -> Iterator[tuple[str, Sequence[RowRef], str]]:
+        for path in tables(self.root):
+            name = path.name
+            try:
+                file = arrow("pyarrow.parquet").ParquetFile(path)
+                if not file.metadata.num_rows:
+                    continue  # it may lack columns too
+                roles = self.columns.found(file.schema_arrow.names, name)
+                ids = file.read([roles["id"]]).column(0).to_pylist()
+            except (OSError, arrow("pyarrow").ArrowException) as error:
+                yield name, [RowRef(name, 0, f"the file cannot be read as parquet: {error}")], stamp(path)
+                continue
+            rows = [
+                RowRef(f"{name}#{k}", k, "this row has no id") if one is None else RowRef(str(one), k)
+                for k, one in enumerate(ids)
+            ]
+            yield name, rows, stamp(path)
+
+    def read(self, block: Block) -> Iterator[Row]:
+        if all(ref.problem for ref in block.rows):
+            yield from (Row(ref.id, problem=ref.problem) for ref in block.rows)
+            return
+        left = list(block.rows)
+        path = self.root / block.source if self.root.is_dir() else self.root
+        try:
+            with arrow("pyarrow.parquet").ParquetFile(path, pre_buffer=False) as file:
+                roles = self.columns.found(file.schema_arrow.names, path.name)
+                wanted = list(dict.fromkeys([*roles.values(), *self.columns.carry]))
+                for told in _rows(file, wanted, left[0].at, left[-1].at + 1):
+                    yield row_of(left.pop(0), told, roles, self.columns.carry)
+        except (OSError, arrow("pyarrow").ArrowException) as error:
+            yield from (Row(ref.id, problem=f"the file cannot be read: {error}") for ref in left)
+
+    def carried_fields(self) -> list[Any]:
+        """Names and types of the columns to carry over, as the first file that can be read has them."""
+        for path in tables(self.root) if self.columns.carry else []:
+            try:
+                schema = arrow("pyarrow.parquet").read_schema(path)
+            except (OSError, arrow("pyarrow").ArrowException):
+                continue
+            self.columns.found(schema.names, path.name)
+            return [schema.field(name) for name in self.columns.carry]
+        return []
+
+
+def tables(root: Path) -> list[Path]:
+    """The parquet files of a data set, in order."""
+    return [root] if root.is_file() else sorted(root.glob(f"*{SUFFIX}"))
+
+
+def _rows(file: Any, columns: Sequence[str], first: int, end: int) -> Iterator[Mapping[str, Any]]:
+    """Rows from ``first`` on, before ``end``, of the row groups that hold them."""
+    groups: list[int] = []
+    at = skipped = 0
+    for k in range(file.num_row_groups):
+        count = file.metadata.row_group(k).num_rows
+        if at + count <= first:
+            skipped += count
+        elif at < end:
+            groups.append(k)
+        at += count
+    at = skipped
+    for batch in file.iter_batches(READ, row_groups=groups, columns=list(columns)):
+        low, high = max(first, at), min(end, at + batch.num_rows)
+        if low < high:
+            yield from batch.slice(low - at, high - low).to_pylist()
+        at += batch.num_rows
+
+
+@dataclass(frozen=True)
+class ParquetSink:
+    """A parquet file a block. image, id: what these columns are called. labels: of every row. carried: fields (names
+    and types) that come from the input."""
+
+    root: Path
+    image: str
+    id: str
+    labels: Mapping[str, str]
+    carried: tuple[Any, ...] = ()
+
+    def write(self, block: Block, results: Sequence[RowResult]) -> None:
+        told = [{self.id if k == "id" else k: v for k, v in record_of(one, self.labels).items()} for one in results]
+        rows = [{**row, self.image: one.image} for row, one in zip(told, results, strict=True)]
+        table = arrow("pyarrow").Table.from_pylist(rows, schema=self._schema())
+        whole = io.BytesIO()
+        arrow("pyarrow.parquet").write_table(table, whole)
+        write_whole(self._place(block.number), whole.getvalue())
+
+    def is_there(self, block: Block) -> bool:
+        return self._place(block.number).is_file()
+
+    def remove(self, number: int) -> None:
+        self._place(number).unlink(missing_ok=True)
+
+    def finish(self, numbers: Sequence[int]) -> None:
+        """There is nothing over the files."""
+
+    def _place(self, number: int) -> Path:
+        return self.root / f"part-{number:06}{SUFFIX}"
+
+    def _schema(self) -> Any:
+        """The same for every block, so that files of failed rows alone fit the others."""
+        pa = arrow("pyarrow")
+        face = [("box", pa.list_(pa.float64())), *((name, pa.float64()) for name in NUMBERS), ("verdict", pa.string())]
+        words = ((name, pa.string()) for name in ("status", "reason", "verdict", *self.labels))
+        fields = [(self.id, pa.string()), (self.image, pa.binary()), *words, ("faces", pa.list_(pa.struct(face)))]
+        return pa.schema([*(pa.field(*one) for one in fields), *self.carried])
+
+
+NUMBERS = ("score", "guidance", "similarity_after")
+"""Of a face, beside its box and verdict."""

@@ -1,0 +1,136 @@
+"""Data sets that are webdataset shards, as img2dataset writes them: tar files; members of one name make a sample."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..audit.files import SUFFIXES
+from .files import stamp, write_whole
+from .records import USUAL, Block, Columns, Row, RowRef, RowResult, record_of, row_of, text_id
+
+SUFFIX = ".tar"
+PICTURES = tuple(suffix.removeprefix(".") for suffix in SUFFIXES)
+
+
+@dataclass(frozen=True)
+class ShardSource:
+    """The samples of the shards at ``root``, a tar file or a folder of them. A sample is a picture (jpg, png, webp...),
+    with a json of further columns where there is one; a txt is its column "txt". A row's id is the sample's key."""
+
+    root: Path
+    columns: Columns
+    kind: str = "webdataset"
+
+    def refs(self) -> Iterator[tuple[str, Sequence[RowRef], str]]:
+        for path in shards(self.root):
+            yield path.name, list(_samples(path)), stamp(path)
+
+    def read(self, block: Block) -> Iterator[Row]:
+        path = self.root / block.source if self.root.is_dir() else self.root
+        for ref in block.rows:
+            if ref.problem:
+                yield Row(ref.id, problem=ref.problem)
+                continue
+            try:
+                told = _sample(path, ref.at)
+            except (OSError, ValueError) as error:
+                yield Row(ref.id, problem=f"the sample cannot be read: {error}")
+                continue
+            roles = {role: name for role in ("boxes", "keep", "words") if (name := self._column(role, told))}
+            yield row_of(ref, told, {"image": "image", **roles}, self.columns.carry)
+
+    def _column(self, role: str, told: Mapping[str, Any]) -> str:
+        asked = getattr(self.columns, role)
+        return next((name for name in ((asked,) if asked else USUAL[role]) if name in told), "")
+
+
+def shards(root: Path) -> list[Path]:
+    """The shards of a data set, in order."""
+    return [root] if root.is_file() else sorted(root.glob(f"*{SUFFIX}"))
+
+
+def _samples(path: Path) -> Iterator[RowRef]:
+    """A row a sample, and one that fails where the shard cannot be read to its end."""
+    key, members = "", dict[str, tuple[int, int]]()
+    problem = ""
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                if not member.isfile():
+                    continue
+                folder, slash, name = member.name.rpartition("/")
+                stem, _, kind = name.partition(".")
+                if (new := text_id(folder + slash + stem)) != key and members:
+                    yield RowRef(key, members)
+                    members = {}
+                key, members[kind.lower()] = new, (member.offset_data, member.size)
+    except (OSError, tarfile.TarError, UnicodeError) as error:
+        problem = str(error)
+    if members:
+        size = path.stat().st_size
+        if any(offset + length > size for offset, length in members.values()):
+            problem = problem or "unexpected end of data"
+        else:
+            yield RowRef(key, members)
+    if problem:
+        yield RowRef(path.name, {}, f"the shard cannot be read{' to its end' if key else ''}: {problem}")
+
+
+def _sample(path: Path, members: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """Columns of a sample: its json's, "image" and "txt". Raises ValueError where the json is none."""
+    told: dict[str, Any] = {}
+    with path.open("rb") as file:
+
+        def member(kind: str) -> bytes:
+            offset, size = members[kind]
+            file.seek(offset)
+            return file.read(size)
+
+        if "json" in members:
+            fields: Any = json.loads(member("json"))
+            if not isinstance(fields, dict):
+                raise ValueError("its json holds no fields")
+            told |= fields
+        if "txt" in members:
+            told["txt"] = member("txt").decode("utf-8", "replace")
+        picture = next((kind for kind in members if kind.rpartition(".")[2] in PICTURES), None)
+        told["image"] = member(picture) if picture else None
+    return told
+
+
+@dataclass(frozen=True)
+class ShardSink:
+    """A shard a block: a picture (none where the row failed) and a json a sample. labels: of every row. suffix: of the
+    pictures, with its dot."""
+
+    root: Path
+    suffix: str
+    labels: Mapping[str, str]
+
+    def write(self, block: Block, results: Sequence[RowResult]) -> None:
+        whole = io.BytesIO()
+        with tarfile.open(fileobj=whole, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for result in results:
+                told = json.dumps({"key": result.id, **record_of(result, self.labels)}).encode()
+                for suffix, data in ((self.suffix, result.image), (".json", told)):
+                    if data is not None:
+                        member = tarfile.TarInfo(result.id + suffix)  # no time, no owner
+                        member.size = len(data)
+                        tar.addfile(member, io.BytesIO(data))
+        write_whole(self._place(block.number), whole.getvalue())
+
+    def is_there(self, block: Block) -> bool:
+        return self._place(block.number).is_file()
+
+    def remove(self, number: int) -> None:
+        self._place(number).unlink(missing_ok=True)
+
+    def finish(self, numbers: Sequence[int]) -> None:
+        """There is nothing over the shards."""
+
+    def _place(self, number: int) -> Path:
+        return self.root / f"{number:06}{SUFFIX}"

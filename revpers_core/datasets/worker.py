@@ -1,0 +1,125 @@
+"""What happens to one row: the same on every engine, in any order, on any number of workers."""
+
+import hmac
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..faces.face import Face
+from ..faces.geometry import ALIGNED_BOX, framing
+from ..faces.merge import iou
+from ..media import images
+from ..media.anonymize_file import Detect, JobConfig, anonymize_crop, anonymize_whole
+from ..method.types import Attribute
+from .records import OK, Box, Row, RowResult, failed
+
+COVERED = 0.2
+"""Intersection over union from which on a face that was found is the one of a box that was told."""
+Encode = Callable[[Image.Image], bytes]
+
+
+def row_seed(secret: bytes, row: str) -> int:
+    """The seed of a row, in [0, 2^62): HMAC-SHA256 of its id under the run's secret, so that it depends on nothing else
+    and tells nobody who does not have the secret anything."""
+    return int.from_bytes(hmac.digest(secret, row.encode(), "sha256")[:8], "big") >> 2
+
+
+class RowWorker:
+    """Rows to results, one at a time; the model and the judges of ``job`` are loaded already."""
+
+    def __init__(self, job: JobConfig, secret: bytes, encode: Encode):
+        self.job, self.secret, self.encode = job, secret, encode
+
+    def __call__(self, row: Row) -> RowResult:
+        """Never raises for what a row can cause: it fails instead, without a picture."""
+        if row.problem:
+            return failed(row, row.problem)
+        try:
+            return self._made(row)
+        except Exception as error:  # whatever a row does, the others go on
+            known = isinstance(error, (ValueError, OSError, RuntimeError, MemoryError, ImportError))
+            return failed(row, (str(error) if known else "") or f"{type(error).__name__}: {error}")
+
+    def _made(self, row: Row) -> RowResult:
+        image = images.read(io.BytesIO(row.image))
+        job = self._job(row, image)
+        if job.detect is None:
+            made, told = anonymize_crop(job, image, None)
+            faces = [{"box": None, "score": None, "verdict": told["verdict"], **_measured(told)}]
+        else:
+            made, told = anonymize_whole(job, job.detect, image, None)
+            faces = [{"box": _rounded(one["box"]), **_measured(one), "score": one["score"], "verdict": one["verdict"]}
+                     for one in told["faces"]]  # fmt: skip
+        picture = images.to_pil(made)
+        data = self.encode(images.watermarked(picture) if job.is_pocket else picture)
+        return RowResult(row.id, data, OK, "", tuple(faces), told["verdict"], row.carried)
+
+    def _job(self, row: Row, image: Tensor) -> JobConfig:
+        """The run's settings with what the row says."""
+        job = self.job
+        plan = replace(job.plan, seed=row_seed(self.secret, row.id))
+        if row.words:
+            plan = replace(plan, attribute=Attribute(text=row.words))
+        if job.detect is None and (row.boxes is not None or row.keep):
+            raise ValueError("boxes and keep are for photos, in which faces are found: give a --detector")
+        if job.detect is None:
+            return replace(job, plan=plan)
+        known = [face_of_box(box) for box in in_pixels(row.boxes or (), image)]
+        kept = in_pixels(row.keep, image)
+        keep = job.keep
+
+        def keep_told(photo: Tensor, faces: list[Face]) -> list[Face]:
+            named = keep(photo, faces)
+            there = [face for face in faces if any(_overlap(face, box) >= COVERED for box in kept)]
+            return [*named, *(face for face in there if not any(face is one for one in named))]
+
+        return replace(job, plan=plan, detect=with_known(job.detect, known), keep=keep_told)
+
+
+def with_known(detect: Detect, known: Sequence[Face]) -> Detect:
+    """The search, and faces that are known beforehand where it finds none at their place."""
+
+    def search(image: Tensor) -> list[Face]:
+        found = detect(image)
+        return [*found, *(face for face in known if not any(_overlap(one, face.box) >= COVERED for one in found))]
+
+    return search if known else detect
+
+
+def face_of_box(box: Box) -> Face:
+    """The face that a detector's box would hold, upright and seen from the front, when only the box is told."""
+    shares = torch.tensor(ALIGNED_BOX)
+    inner = (framing(512).float() + 0.5) / 512
+    x0, y0, x1, y1 = box
+    points = (inner - shares[:2]) / (shares[2:] - shares[:2]) * torch.tensor([x1 - x0, y1 - y0])
+    return Face(box, points + torch.tensor([x0, y0]), 1.0)
+
+
+def in_pixels(boxes: Sequence[Box], image: Tensor) -> list[Box]:
+    """Boxes in pixels of the image (3, H, W). Raises ValueError for one that lies outside."""
+    height, width = image.shape[-2:]
+    found: list[Box] = []
+    for x0, y0, x1, y1 in boxes:
+        share = max(x1, y1) <= 1 and min(x0, y0) >= 0
+        box = (x0 * width, y0 * height, x1 * width, y1 * height) if share else (x0, y0, x1, y1)
+        if box[2] <= 0 or box[3] <= 0 or box[0] >= width or box[1] >= height:
+            raise ValueError(f"the box {[x0, y0, x1, y1]} lies outside the picture of {width} x {height} pixels")
+        found.append(box)
+    return found
+
+
+def _overlap(face: Face, box: Box) -> float:
+    return float(iou(torch.tensor(face.box, dtype=torch.float64), torch.tensor([box], dtype=torch.float64))[0])
+
+
+def _measured(told: dict[str, Any]) -> dict[str, Any]:
+    return {name: told[name] for name in ("guidance", "similarity_after")}
+
+
+def _rounded(box: Sequence[float]) -> list[float]:
+    return [round(value, 1) for value in box]
