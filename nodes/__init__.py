@@ -5,7 +5,7 @@ import os
 import folder_paths
 from comfy_api.latest import ComfyExtension, io
 
-from .anonymize import AnonymizeFaces, AttributePrompt, NegativeIDGuidanceSampler, NullIDInvertDPMPP
+from .anonymize import AnonymizeFaces
 from .audit import Audit
 from .compare import BeforeAfter, SeveralStrengths
 from .faces import CropFaces, DetectFaces, FaceIDEmbed, PasteFaces, SelectFaces
@@ -18,6 +18,7 @@ from .loaders import (
     LoadPocket,
     PocketFace,
 )
+from .method import AttributePrompt, NegativeIDGuidanceSampler, NullIDInvertDPMPP
 from .save import Save
 
 FOLDERS = {"ipadapter": {".bin", ".safetensors"}, "insightface": {".onnx"}}

@@ -1,10 +1,8 @@
-"""The method's three boxes: what the new face may look like, the way back into noise, the way out as somebody else."""
+"""One box for everyone in a photo."""
 
 import json
 from dataclasses import replace
 
-import comfy.model_management
-import latent_preview
 import torch
 from comfy_api.latest import io
 
@@ -18,174 +16,9 @@ from ..revpers_core.media import photo
 from ..revpers_core.media.strength import Target
 from ..revpers_core.method.schedule import PAPER_SKIP, PAPER_STEPS
 from ..revpers_core.method.settings import CUSTOM, resolve_preset
-from ..revpers_core.method.types import PAPER_GUIDANCE, Attribute
+from ..revpers_core.method.types import PAPER_GUIDANCE
 from . import sockets
-from .faces import to_comfy, to_core, to_core_masks
-
-ANY = "any"
-
-
-class AttributePrompt(io.ComfyNode):
-    @classmethod
-    def define_schema(cls):
-        return sockets.schema(
-            "AttributePrompt",
-            "New Face Looks Like (Attribute Prompt)",
-            description="Says in words who the new face may look like. Say nothing to leave it open.",
-            inputs=[
-                io.Clip.Input("clip", tooltip="The text encoders of the SDXL checkpoint."),
-                io.Combo.Input(
-                    "age",
-                    options=[ANY, "child", "young", "middle-aged", "old"],
-                    default=ANY,
-                    tooltip="Age of the new face; 'any' leaves it open.",
-                ),
-                io.Combo.Input(
-                    "sex",
-                    options=[ANY, "woman", "man"],
-                    default=ANY,
-                    tooltip="Sex of the new face; 'any' leaves it open.",
-                ),
-                io.String.Input("look", default="", tooltip="Features, such as: dark skin, freckles, red hair, beard."),
-                io.String.Input(
-                    "text", default="", multiline=True, tooltip="Anything else, put behind the other words."
-                ),
-            ],
-            outputs=[
-                io.Conditioning.Output("positive", tooltip="The empty prompt. To the inversion."),
-                io.Conditioning.Output("attribute", tooltip="The words. To the sampler."),
-            ],
-        )
-
-    @classmethod
-    def execute(cls, clip, age: str, sex: str, look: str, text: str) -> io.NodeOutput:
-        if clip is None:
-            raise ValueError(
-                "clip is missing: use a checkpoint with its text encoders, or load them with DualCLIPLoader"
-            )
-        said = Attribute("" if age == ANY else age, "" if sex == ANY else sex, look, text).prompt
-        positive = clip.encode_from_tokens_scheduled(clip.tokenize(""))
-        attribute = clip.encode_from_tokens_scheduled(clip.tokenize(said)) if said else host.zero_out(positive)
-        return io.NodeOutput(positive, attribute)
-
-
-class NullIDInvertDPMPP(io.ComfyNode):
-    @classmethod
-    def define_schema(cls):
-        return sockets.schema(
-            "NullIDInvertDPMPP",
-            "Take the Photo Apart (Null-ID Invert)",
-            description=(
-                "Inverts the photo with nobody's identity (edit-friendly SDE-DPM-Solver++). Runs once per photo: "
-                "another person, look or guidance re-uses it."
-            ),
-            advanced=("at_once",),
-            inputs=[
-                io.Model.Input("model", tooltip="An SDXL model. Give the sampler the same."),
-                sockets.Adapter.Input("adapter", tooltip="From 'Load FaceID Adapter'. Give the sampler the same."),
-                io.Conditioning.Input("positive", tooltip="From 'New Face Looks Like'."),
-                io.Latent.Input("latent", tooltip="The encoded face crops. A mask on it confines the change."),
-                io.Int.Input(
-                    "steps",
-                    default=PAPER_STEPS,
-                    min=2,
-                    max=999,
-                    tooltip="For the preset 'custom': 2 to 999; the paper takes 100. Each step costs two model "
-                    "evaluations here and two in the sampler. No more steps than skip leaves timesteps (299 at "
-                    "0.7).",
-                ),
-                io.Float.Input(
-                    "skip",
-                    default=PAPER_SKIP,
-                    min=0.0,
-                    max=0.99,
-                    step=0.01,
-                    tooltip="For the preset 'custom': share of the schedule left out, 0 to 0.99; the paper takes "
-                    "0.7. Less keeps less of the photo and changes more.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Another seed gives another new face. Keep it secret: it helps to undo the result.",
-                ),
-                sockets.preset_input(),
-                io.Int.Input(
-                    "at_once",
-                    optional=True,
-                    default=0,
-                    min=0,
-                    max=999,
-                    tooltip="Steps that share a call of the model, 0 to 999. 0 takes as many as fit where only "
-                    "rounding changes (a float32 model without other packs' patches), else one. More than one in half "
-                    "precision is faster, but gives another result.",
-                ),
-            ],
-            outputs=[
-                sockets.Trajectory.Output(
-                    "trajectory", tooltip="Restores the original photo: never share it. To the sampler."
-                )
-            ],
-        )
-
-    @classmethod
-    def execute(
-        cls, model, adapter, positive, latent, steps: int, skip: float, seed: int, preset: str = CUSTOM,
-        at_once: int = 0,
-    ) -> io.NodeOutput:  # fmt: skip
-        steps, skip = resolve_preset(preset, steps, skip)
-        levels = host.levels(model, steps, skip)
-        callback = latent_preview.prepare_callback(model, steps)
-        return io.NodeOutput(host.invert_latent(model, adapter, positive, latent, levels, seed, callback, at_once))
-
-
-class NegativeIDGuidanceSampler(io.ComfyNode):
-    @classmethod
-    def define_schema(cls):
-        return sockets.schema(
-            "NegativeIDGuidanceSampler",
-            "Become Somebody Else (Negative ID Sampler)",
-            description="Samples the photo again along the same noise, away from the person it shows.",
-            advanced=("guidance",),
-            inputs=[
-                io.Model.Input("model", tooltip="The same model as for the inversion."),
-                sockets.Adapter.Input("adapter", tooltip="The same adapter as for the inversion."),
-                sockets.Identity.Input("identity", tooltip="Who to lead away from, from 'Who Is It'."),
-                sockets.Trajectory.Input("trajectory", tooltip="From 'Take the Photo Apart'."),
-                io.Conditioning.Input("attribute", tooltip="From 'New Face Looks Like'."),
-                io.Float.Input(
-                    "guidance",
-                    default=PAPER_GUIDANCE,
-                    min=-30.0,
-                    max=30.0,
-                    step=0.5,
-                    tooltip="What strength 1 means, -30 to 30. Below 0 leads away from the person (paper: -10); 0 "
-                    "ignores who it is, above 0 makes the person more alike.",
-                ),
-                io.Float.Input(
-                    "strength",
-                    optional=True,
-                    default=1.0,
-                    min=0.0,
-                    max=3.0,
-                    step=0.05,
-                    tooltip="How far from the person, 0 to 3: 1 takes guidance as it is, 0.5 goes half as far. More is "
-                    "safer and costs detail.",
-                ),
-            ],
-            outputs=[io.Latent.Output("latent", tooltip="To 'VAE Decode'.")],
-        )
-
-    @classmethod
-    def execute(
-        cls, model, adapter, identity, trajectory, attribute, guidance: float, strength: float = 1.0
-    ) -> io.NodeOutput:
-        callback = latent_preview.prepare_callback(model, trajectory.path.steps)
-        latent = host.sample_latent(model, adapter, identity, trajectory, attribute, guidance * strength, callback)
-        samples = latent["samples"].to(comfy.model_management.intermediate_device())
-        return io.NodeOutput({**latent, "samples": samples})
+from .convert import to_comfy, to_core, to_core_masks
 
 
 class AnonymizeFaces(io.ComfyNode):

@@ -11,7 +11,7 @@ from ..revpers_core.faces.insightface import as_detectors
 from ..revpers_core.hosts.comfy_progress import interruptible
 from ..revpers_core.media import images as pictures
 from . import sockets
-from .faces import to_comfy, to_core
+from .convert import to_comfy, to_core
 
 
 class Audit(io.ComfyNode):

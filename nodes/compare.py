@@ -3,7 +3,7 @@
 from comfy_api.latest import io, ui
 
 from . import sockets
-from .faces import to_comfy, to_core
+from .convert import to_comfy, to_core
 
 STRONGEST = 3.0
 

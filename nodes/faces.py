@@ -2,7 +2,6 @@
 
 import torch
 from comfy_api.latest import io
-from einops import rearrange
 
 from ..revpers_core.faces import detect, geometry, masks, paste, select
 from ..revpers_core.faces.detector import FLOOR
@@ -11,30 +10,7 @@ from ..revpers_core.hosts.comfy_progress import interruptible
 from ..revpers_core.media.overlay import overlay
 from ..revpers_core.method.types import NoFaceError
 from . import sockets
-
-
-def to_core(image):
-    """IMAGE (B, H, W, C), in colour or grey, with or without alpha, which is left out -> (B, 3, H, W)."""
-    colours = image[..., : 3 if image.shape[-1] > 2 else 1]
-    return rearrange(colours, "b h w c -> b c h w").expand(-1, 3, -1, -1)
-
-
-def to_core_masks(mask, images):
-    """MASK (B, H, W), one for each of the images (3, H, W) or one for all -> as many (1, H, W); None stays None."""
-    if mask is None:
-        return [None] * len(images)
-    masks = mask.reshape(-1, 1, *mask.shape[-2:])
-    if len(masks) not in (1, len(images)) or any(masks.shape[-2:] != one.shape[-2:] for one in images):
-        raise ValueError(
-            f"mask: expected {len(images)} of the images' size ({images[0].shape[-1]} x {images[0].shape[-2]} pixels) "
-            f"or one for all, got {len(masks)} of {masks.shape[-1]} x {masks.shape[-2]}"
-        )
-    return list(masks.expand(len(images), -1, -1, -1))
-
-
-def to_comfy(images):
-    """(B, 3, H, W) -> IMAGE."""
-    return rearrange(torch.stack(list(images)), "b c h w -> b h w c")
+from .convert import to_comfy, to_core, to_core_masks
 
 
 class FaceIDEmbed(io.ComfyNode):

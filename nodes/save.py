@@ -9,7 +9,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ..revpers_core.media import images
 from . import sockets
-from .faces import to_core
+from .convert import to_core
 
 
 class Save(io.ComfyNode):

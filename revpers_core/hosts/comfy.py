@@ -5,17 +5,11 @@ attention patches, custom CFG functions, masks, memory management, previews, pro
 """
 
 import logging
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import comfy.model_management
 import comfy.model_sampling
-import comfy.samplers
-import comfy.utils
 import torch
 from einops import rearrange
 from torch import Tensor
@@ -23,22 +17,11 @@ from torch import Tensor
 from ..media.photo import FaceSampler
 from ..method import trajectory as core
 from ..method.anonymize import finite
-from ..method.identity import null_identity
-from ..method.memory import Fits, Part, faces_at_once, in_chunks, is_out_of_memory, steps_at_once, warn_if_lossy
 from ..method.schedule import sigmas, timesteps
-from ..method.trajectory import Need, SeededNoise
+from ..method.trajectory import SeededNoise
 from ..method.types import Identity
-from .comfy_adapter import IDENTITY_KV, Adapter, IdentityKV, adapt, check_sdxl, compute_dtype, guides_plainly, is_plain
-
-SIZES_AND_POOLED = {
-    "pooled_output", "width", "height", "crop_w", "crop_h", "target_width", "target_height"
-}  # fmt: skip
-"""What a conditioning may hold beside its words when steps share a call: no ControlNet, hook, area or time window."""
-COND, UNCOND = 0, 1
-"""ComfyUI's numbers for the branches in ``cond_or_uncond``."""
-
-Conditioning = list[Any]
-Callback = Callable[[int, Tensor, Tensor, int], None]
+from .comfy_adapter import Adapter, adapt, check_sdxl
+from .comfy_run import Callback, Conditioning, Run
 
 
 class ComfyTrajectory(NamedTuple):
@@ -52,76 +35,6 @@ class ComfyTrajectory(NamedTuple):
     latent: dict[str, Any]
     positive: Conditioning
     weights: uuid.UUID
-
-
-@dataclass(frozen=True)
-class Network:
-    """The guider in mid-run, under one identity: the core's view of the model.
-
-    plain: whether guidance is the formula and nothing else, so that a branch without weight need not run.
-    """
-
-    guider: Any
-    model_options: dict[str, Any]
-    seed: int | None
-    plain: bool
-
-    @classmethod
-    def under(cls, cond: IdentityKV, uncond: IdentityKV, guider: Any, extra_args: dict[str, Any]) -> "Network":
-        options = extra_args["model_options"]
-        transformer_options = {**options.get("transformer_options", {}), IDENTITY_KV: (cond, uncond)}
-        carrying = {**options, "transformer_options": transformer_options}
-        return cls(guider, carrying, extra_args.get("seed"), guides_plainly(guider.model_patcher))
-
-    @property
-    def _conds(self) -> list[Any]:
-        return [self.guider.conds["positive"], self.guider.conds["negative"]]
-
-    def branches(self, x: Tensor, sigma: float | Tensor, need: Need = Need.BOTH) -> tuple[Tensor, Tensor]:
-        """Both predictions before any guidance; every other pack's patch on the model is in force."""
-        x, level = _fed(x, sigma)
-        conds = self._conds
-        for branch, alone in ((COND, Need.UNCOND), (UNCOND, Need.COND)):
-            if need is alone:
-                conds[branch] = None
-        out = comfy.samplers.calc_cond_batch(self.guider.inner_model, conds, x, level, self.model_options)
-        return out[COND if need is Need.COND else UNCOND], out[UNCOND if need is Need.UNCOND else COND]
-
-    def predict(self, x: Tensor, sigma: float) -> Tensor:
-        """The guided prediction as ComfyUI makes it, which itself leaves out the unconditional branch at guidance 1."""
-        if self.plain and self.guider.cfg == 0:
-            return self.branches(x, sigma, Need.UNCOND)[0]
-        x, level = _fed(x, sigma)
-        return self.guider(x, level, model_options=self.model_options, seed=self.seed)
-
-    def guide(self, uncond: Tensor, cond: Tensor, x: Tensor, sigma: float) -> Tensor:
-        """Guidance on kept predictions, through the same custom CFG functions that ``predict`` meets."""
-        if self.plain and self.guider.cfg == 1:
-            return cond
-        x, level = _fed(x, sigma)
-        conds, model, options = self._conds, self.guider.inner_model, self.model_options
-        out = [cond, uncond]
-        for function in options.get("sampler_pre_cfg_function", []):
-            out = function(
-                {
-                    "conds": conds,
-                    "conds_out": out,
-                    "cond_scale": self.guider.cfg,
-                    "timestep": level,
-                    "input": x,
-                    "sigma": level,
-                    "model": model,
-                    "model_options": options,
-                }
-            )
-        return comfy.samplers.cfg_function(
-            model, out[COND], out[UNCOND], self.guider.cfg, x, level, options, cond=conds[COND], uncond=conds[UNCOND]
-        )
-
-
-def _fed(x: Tensor, sigma: float | Tensor) -> tuple[Tensor, Tensor]:
-    x = x.float()
-    return x, sigma.to(x) if isinstance(sigma, Tensor) else x.new_full((len(x),), sigma)
 
 
 def levels(model: Any, steps: int, skip: float) -> tuple[float, ...]:
@@ -265,180 +178,3 @@ def face_inverter(
         return again
 
     return invert_face
-
-
-@dataclass(frozen=True)
-class Run:
-    """An adapted model with its two conditionings: positive (encoded "") and negative (attribute words or zeros)."""
-
-    adapted: Any
-    adapter: Adapter
-    positive: Conditioning
-    negative: Conditioning
-
-    def __post_init__(self):
-        wanted = self.adapter.weights.context
-        for embeds, _ in [*self.positive, *self.negative]:
-            if embeds.shape[-1] != wanted:
-                raise ValueError(
-                    f"the prompt was encoded by another text encoder (width {embeds.shape[-1]}, not {wanted}): connect "
-                    "the clip of the same SDXL checkpoint to 'New Face Looks Like'"
-                )
-
-    def invert(
-        self,
-        samples: Tensor,
-        sigmas: tuple[float, ...],
-        noise: Sequence[Tensor],
-        callback: Callback | None = None,
-        at_once: int = 1,
-    ) -> core.Trajectory:
-        """Invert latents (B, 4, h, w) under the null identity; the trajectory is kept on the CPU. ``at_once``: as in
-        ``invert``."""
-        made: list[core.Trajectory] = []
-
-        def body(sampler: Any, extra_args: dict[str, Any], on_step: core.OnStep) -> Tensor:
-            x0, null = sampler.latent_image, self._known(null_identity(1), sampler)
-            network = Network.under(null, null, sampler.inner_model, extra_args)
-            together = at_once or self._at_once(x0)
-            warn_if_lossy(together, compute_dtype(self.adapted))
-            path = core.invert(network.branches, x0, sigmas, noise, at_once=together, on_step=on_step)
-            made.append(path.to("cpu"))
-            return x0
-
-        with timed("inversion", samples, len(sigmas) - 1):
-            self._sample(body, samples, None, sigmas, 1.0, callback)
-        return made[0]
-
-    def _known(self, identity: Identity, sampler: Any) -> IdentityKV:
-        return self.adapter.identity_kv(identity, sampler.latent_image.device, compute_dtype(self.adapted))
-
-    def _is_plain(self) -> bool:
-        """Whether nothing depends on the level or on an image's place in the batch."""
-        words = {key for part in (self.positive, self.negative) for _, rest in part for key in rest}
-        single = all(len(embeds) == 1 for part in (self.positive, self.negative) for embeds, _ in part)
-        return words <= SIZES_AND_POOLED and single and is_plain(self.adapted)
-
-    def _at_once(self, x0: Tensor) -> int:
-        """Steps a call: one where something may depend on the level, or where the network rounds coarsely."""
-        if not self._is_plain() or compute_dtype(self.adapted) != torch.float32:
-            return 1
-        return steps_at_once(x0.shape, self._device.type, self._fits(x0, 0))
-
-    def in_chunks(self, faces: int, size: int, make: Callable[[slice], Part]) -> list[Part]:
-        """In slices of ``size``, fewer once memory runs out; all at once where something may belong to the batch."""
-        return in_chunks(faces, size, make) if self._is_plain() else [make(slice(0, faces))]
-
-    def faces_at_once(self, samples: Tensor) -> int:
-        """Faces a call."""
-        missing = self.adapted.model_size() - self.adapted.loaded_size()
-        return faces_at_once(samples.shape, self._device.type, self._fits(samples, max(0, missing)))
-
-    @property
-    def _device(self) -> torch.device:
-        return comfy.model_management.get_torch_device()
-
-    def _fits(self, samples: Tensor, reserved: int) -> Fits:
-        """ComfyUI's own rule of what a batch takes. reserved: bytes of weights that are still to be loaded."""
-        free = comfy.model_management.get_free_memory(self._device) - reserved
-        required = self.adapted.model.memory_required
-        return lambda rows: 1.5 * required([rows, *samples.shape[1:]]) < free
-
-    def sample(
-        self,
-        path: core.Trajectory,
-        latent: dict[str, Any],
-        identity: Identity,
-        guidance: float,
-        quirks: core.Quirks = core.EXACT,
-        callback: Callback | None = None,
-        instead: Identity | None = None,
-    ) -> Tensor:
-        """Latents (B, 4, h, w) of the identity's replay, in ComfyUI's scale. latent: the one that was inverted.
-        instead: who stands in the unconditional branch of this phase; nobody unless given."""
-        samples = latent["samples"]
-
-        def body(sampler: Any, extra_args: dict[str, Any], on_step: core.OnStep) -> Tensor:
-            guider, confine = sampler.inner_model, _mask(sampler, extra_args)
-            known, unknown = self._known(identity, sampler), self._known(null_identity(1), sampler)
-            new = self._known(instead, sampler) if instead else unknown
-            null = Network.under(unknown, unknown, guider, extra_args)
-            theirs = Network.under(known, new, guider, extra_args)
-            device = sampler.latent_image.device
-            return core.sample(
-                theirs.predict, path, null.guide, mask=confine, quirks=quirks, device=device, on_step=on_step
-            )
-
-        with timed("sampling", samples, path.steps):
-            return self._sample(body, samples, latent.get("noise_mask"), path.sigmas, guidance, callback)
-
-    def _sample(
-        self,
-        body: Callable[[Any, dict[str, Any], core.OnStep], Tensor],
-        samples: Tensor,
-        mask: Tensor | None,
-        sigmas: tuple[float, ...],
-        guidance: float,
-        callback: Callback | None,
-    ) -> Tensor:
-        """Run ``body`` where ComfyUI runs samplers: conditionings prepared, weights loaded, cleaned up after."""
-
-        def sampler_function(
-            sampler: Any, x: Tensor, levels: Tensor, extra_args: Any = None, callback: Any = None, **_: Any
-        ):
-            def on_step(k: int, x0: Tensor, x: Tensor) -> None:
-                if callback is not None:
-                    callback(
-                        {"i": k, "denoised": x0.float(), "x": x.float(), "sigma": sigmas[k], "sigma_hat": sigmas[k]}
-                    )
-
-            return body(sampler, extra_args, on_step).float()
-
-        guider = comfy.samplers.CFGGuider(self.adapted)
-        guider.set_conds(self.positive, self.negative)
-        guider.set_cfg(guidance)
-        try:
-            return guider.sample(
-                torch.zeros_like(samples),
-                samples,
-                comfy.samplers.KSAMPLER(sampler_function),
-                torch.tensor(sigmas),
-                denoise_mask=mask,
-                callback=callback,
-                disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-            )
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            raise out_of_memory(samples) from error
-
-
-@contextmanager
-def timed(what: str, samples: Tensor, steps: int) -> Iterator[None]:
-    """Tell the log how long latents (B, 4, h, w) took."""
-    start = time.perf_counter()
-    yield
-    seconds, faces = time.perf_counter() - start, len(samples)
-    logging.info(f"{what} of {faces} face{'s' * (faces > 1)}, {steps} steps: {seconds / faces:.1f} s a face")
-
-
-def out_of_memory(samples: Tensor) -> Exception:
-    """The same kind of error in words, for latents (B, 4, h, w); ComfyUI frees its models when it sees the kind."""
-    faces, height, width = len(samples), samples.shape[-2] * 8, samples.shape[-1] * 8
-    fewer = "give fewer faces at a time, " if faces > 1 else ""
-    return comfy.model_management.OOM_EXCEPTION(
-        f"out of memory with {faces} face{'s' * (faces > 1)} of {width} x {height} pixels: {fewer}"
-        "cut smaller squares, unload other models, or start ComfyUI with --lowvram"
-    )
-
-
-def _mask(sampler: Any, extra_args: dict[str, Any]) -> Callable[[float], Tensor] | None:
-    """Where the picture may change at a level: the LATENT's mask, through a denoise mask function where one is set."""
-    mask = extra_args.get("denoise_mask")
-    if mask is None:
-        return None
-    function = extra_args["model_options"].get("denoise_mask_function")
-    if function is None:
-        return lambda sigma: mask
-    options = {"model": sampler.inner_model, "sigmas": sampler.sigmas}
-    return lambda sigma: function(mask.new_full((len(mask),), sigma), mask, extra_options=options)

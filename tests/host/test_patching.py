@@ -25,6 +25,7 @@ def lab(comfy: SimpleNamespace) -> SimpleNamespace:
 
     return SimpleNamespace(
         host=host,
+        network=comfy.core("revpers_core.hosts.comfy_network"),
         types=comfy.core("revpers_core.method.types"),
         model=lambda: golden_model(golden, "epsilon"),
         adapter_host=comfy.core("revpers_core.hosts.comfy_adapter"),
@@ -128,9 +129,9 @@ def test_nobody_gives_the_photo_back(lab: SimpleNamespace) -> None:
 
 def test_steps_share_a_call_only_where_nothing_looks_at_the_level(lab: SimpleNamespace, monkeypatch: Any) -> None:
     calls: list[int] = []
-    branches = lab.host.Network.branches
+    branches = lab.network.Network.branches
     monkeypatch.setattr(
-        lab.host.Network,
+        lab.network.Network,
         "branches",
         lambda self, x, sigma, need: calls.append(len(x)) or branches(self, x, sigma, need),
     )
