@@ -8,7 +8,6 @@ from comfy_api.latest import io
 
 from ..revpers_core.faces import detect, select
 from ..revpers_core.faces.detector import FLOOR
-from ..revpers_core.faces.geometry import face_for_recogniser
 from ..revpers_core.faces.insightface import as_detectors, as_face_model
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts.comfy_progress import Progress, interruptible
@@ -173,7 +172,7 @@ class AnonymizeFaces(io.ComfyNode):
         levels = host.levels(model, *resolve_preset(preset, steps, skip))
         tools = photo.PhotoPorts(
             detect=lambda one: detect.find_faces(one, detectors, search),
-            embed=lambda one, face: recogniser.identify(face_for_recogniser(one, face)[None]),
+            embed=recogniser.identify_face,
             invert_face=host.face_inverter(model, vae, adapter, (positive, attribute), levels, seed, progress.on_step),
             size=size,
             judges=judge,

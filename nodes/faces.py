@@ -8,6 +8,7 @@ from ..revpers_core.faces.detector import FLOOR
 from ..revpers_core.faces.insightface import as_detectors, as_face_model
 from ..revpers_core.hosts.comfy_progress import interruptible
 from ..revpers_core.media.overlay import overlay
+from ..revpers_core.method.identity import together
 from ..revpers_core.method.types import NoFaceError
 from . import sockets
 from .convert import to_comfy, to_core, to_core_masks
@@ -52,15 +53,15 @@ class FaceIDEmbed(io.ComfyNode):
         recogniser, images = as_face_model(face_model), to_core(image)
         if detector is None:
             return io.NodeOutput(recogniser.embed(images, scale))
-        detectors, aligned = interruptible(as_detectors(detector)), []
+        detectors, found = interruptible(as_detectors(detector)), []
         for i, one in enumerate(images, 1):
             face = select.largest(detect.find_faces(one, detectors))
             if not face:
                 raise NoFaceError(
                     f"image: no face was found in image {i} of {len(images)}: use one that shows the person"
                 )
-            aligned.append(geometry.face_for_recogniser(one, face[0]))
-        return io.NodeOutput(recogniser.identify(torch.stack(aligned), scale))
+            found.append(recogniser.identify_face(one, face[0], scale))
+        return io.NodeOutput(together(found))
 
 
 class DetectFaces(io.ComfyNode):
@@ -172,11 +173,7 @@ class SelectFaces(io.ComfyNode):
                 raise ValueError("'all but these people' needs image, face_model, references and references_faces")
 
             recogniser = as_face_model(face_model)
-
-            def embed(photo, face):
-                return recogniser.identify(geometry.face_for_recogniser(photo, face)[None])
-
-            keep = select.keep_people(to_core(references), references_faces, embed, likeness)
+            keep = select.keep_people(to_core(references), references_faces, recogniser.identify_face, likeness)
             others = [keep(photo, found) for found, photo in zip(faces, to_core(image), strict=True)]
             return io.NodeOutput(without(faces, others), others)
         choose = {

@@ -6,27 +6,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .weights import EMBEDDING, TOKENS, FaceIDWeights
+from ..method.types import Identity
+from .clip import FaceVision
+from .kinds import RECOGNISERS, Kind, Projection
+from .projections import projection
+from .weights import AdapterWeights
 
 Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-class ImageProjection(nn.Module):
-    """Identity embeddings (B, 512) -> identity tokens (B, 4, C). A zero embedding gives the null identity's tokens,
-    which are not zero."""
-
-    def __init__(self, hidden: int, context: int, ops: Any = nn):
-        super().__init__()
-        self.context = context
-        self.proj = nn.Sequential(ops.Linear(EMBEDDING, hidden), nn.GELU(), ops.Linear(hidden, TOKENS * context))
-        self.norm = ops.LayerNorm(context)
-
-    def forward(self, embedding: Tensor) -> Tensor:
-        return self.norm(self.proj(embedding).unflatten(-1, (TOKENS, self.context)))
-
-
 class KVProjection(nn.Module):
-    """Identity tokens (B, 4, C) -> keys and values (B, 4, inner) of one slot's identity attention, one by one:
+    """Identity tokens (B, T, C) -> keys and values (B, T, inner) of one slot's identity attention, one by one:
     rounding must not depend on the batch, or a null replay would drift from the inversion's single nobody."""
 
     def __init__(self, context: int, inner: int, ops: Any = nn):
@@ -39,27 +29,55 @@ class KVProjection(nn.Module):
         return torch.cat(keys), torch.cat(values)
 
 
-class FaceIDModules(nn.Module):
+class AdapterModules(nn.Module):
     """The adapter's trained layers without its LoRA. ``ops`` is where Linear and LayerNorm come from (a host's own)."""
 
-    def __init__(self, weights: FaceIDWeights, ops: Any = nn):
+    def __init__(self, weights: AdapterWeights, ops: Any = nn):
         super().__init__()
-        hidden = weights.image_proj["proj.0.weight"].shape[0]
+        self.kind = weights.kind
         inner = [weights.identity_projections(i)[0].shape[0] for i in range(weights.slots)]
-        self.image_proj = ImageProjection(hidden, weights.context, ops)
+        self.image_proj = projection(weights.kind, weights.image_proj, ops)
         self.kv = nn.ModuleList(KVProjection(weights.context, width, ops) for width in inner)
 
-    def tokens(self, embedding: Tensor) -> Tensor:
-        """Identity tokens (B, 4, C) of embeddings (B, 512), one by one as their keys and values."""
-        return torch.cat([self.image_proj(one) for one in embedding.split(1)])
+    def tokens(self, identity: Identity, like: Tensor, vision: FaceVision | None = None) -> Tensor:
+        """Identity tokens (B, T, C), one by one as their keys and values. like: a tensor where they are made and in
+        what. vision: what kinds with CLIP look through.
+
+        Raises ValueError for an identity that this kind of adapter cannot read.
+        """
+        kind, parts = self.kind, list[Tensor]()
+        if kind.recogniser:
+            check_recogniser(kind, identity)
+            vector = identity.embedding if kind.normed else identity.raw
+            parts.append(vector[:, None] if kind.projection is Projection.RESAMPLER else vector)
+        if kind.clip:
+            if vision is None:
+                raise ValueError(
+                    f"adapter: {kind.name} also looks at the face through CLIP ViT-H: connect or name its image encoder"
+                )
+            parts.append(vision.features(identity))
+        parts = [part.to(like) for part in parts]
+        return torch.cat([self.image_proj(*one) for one in zip(*(part.split(1) for part in parts), strict=True)])
 
     @staticmethod
-    def state(weights: FaceIDWeights) -> dict[str, Tensor]:
+    def state(weights: AdapterWeights) -> dict[str, Tensor]:
         """The record's tensors under this module's names."""
         state = {f"image_proj.{key}": value for key, value in weights.image_proj.items()}
         for i in range(weights.slots):
             state[f"kv.{i}.to_k.weight"], state[f"kv.{i}.to_v.weight"] = weights.identity_projections(i)
         return state
+
+
+def check_recogniser(kind: Kind, identity: Identity) -> None:
+    """Raise ValueError where another recogniser read the identity than the adapter was trained with: guidance would
+    lead away from nobody. Recognisers that are not known to be wrong pass."""
+    others = [start for pack, start in RECOGNISERS.items() if pack != kind.recogniser]
+    if identity.recogniser.startswith(tuple(others)):
+        raise ValueError(
+            f"identity: {kind.name} adapters understand the recogniser of {kind.recogniser} "
+            f"({RECOGNISERS[kind.recogniser]}...onnx) only, this one was read by {identity.recogniser}: "
+            f"load {kind.recogniser} as face model"
+        )
 
 
 def add_identity(text: Tensor, attend: Attention, q: Tensor, kv: tuple[Tensor, Tensor], scale: float) -> Tensor:

@@ -11,45 +11,47 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-EMBEDDING = 512
-TOKENS = 4
+from .kinds import AUTO, KINDS, WANTED, Kind, Projection, kind_of
+from .projections import projection
+
 PROJECTIONS = ("to_q", "to_k", "to_v", "to_out")
 
 
 @dataclass(frozen=True)
-class FaceIDWeights:
-    """IP-Adapter-FaceID for SDXL, checked against its own form.
+class AdapterWeights:
+    """An identity adapter of one of ``kinds.KINDS``, checked against that kind's form.
 
-    image_proj: ``proj.0`` 512 -> hidden, ``proj.2`` hidden -> 4 C, LayerNorm ``norm`` over C.
-    ip_adapter: ``N.to_{q,k,v,out}_lora.{down,up}.weight`` for every N, ``N.to_{k,v}_ip.weight`` for odd N.
+    image_proj: the projection's tensors (adapters/projections.py).
+    ip_adapter: ``N.to_{k,v}_ip.weight`` for odd N, and where the kind has a LoRA
+    ``N.to_{q,k,v,out}_lora.{down,up}.weight`` for every N.
     """
 
     image_proj: Mapping[str, Tensor]
     ip_adapter: Mapping[str, Tensor]
+    kind: Kind = KINDS["faceid"]
 
     def __post_init__(self):
-        _require(self.image_proj, ("proj.0.weight", "proj.0.bias", "proj.2.weight", "proj.2.bias", "norm.weight"))
-        entry = self.image_proj["proj.0.weight"].shape[1]
-        if entry != EMBEDDING:
-            raise ValueError(f"a FaceID adapter takes {EMBEDDING}-d identities, this one {entry}-d: load {WANTED}")
-        if self.image_proj["proj.2.weight"].shape[0] != TOKENS * self.context:
-            raise ValueError(f"expected {TOKENS} identity tokens: load {WANTED}, not the Plus or Portrait variants")
+        with torch.device("meta"):
+            wanted = projection(self.kind, self.image_proj).state_dict()
+        _require(self.image_proj, list(wanted), self.kind)
+        for name, tensor in wanted.items():
+            if self.image_proj[name].shape != tensor.shape:
+                got, want = tuple(self.image_proj[name].shape), tuple(tensor.shape)
+                raise ValueError(f"this is no {self.kind.name} adapter ({name} is {got}, not {want}): load {WANTED}")
         for slot in range(self.slots):
-            _require(self.ip_adapter, (f"{2 * slot + 1}.to_k_ip.weight", f"{2 * slot + 1}.to_v_ip.weight"))
-            _require(
-                self.ip_adapter,
-                [
-                    f"{n}.{p}_lora.{d}.weight"
-                    for n in (2 * slot, 2 * slot + 1)
-                    for p in PROJECTIONS
-                    for d in ("down", "up")
-                ],
-            )
+            _require(self.ip_adapter, [f"{2 * slot + 1}.to_{x}_ip.weight" for x in "kv"], self.kind)
+            if self.kind.lora:
+                numbers = (2 * slot, 2 * slot + 1)
+                lora = [
+                    f"{n}.{p}_lora.{d}.weight" for n in numbers for p in PROJECTIONS for d in ("down", "up")
+                ]  # fmt: skip
+                _require(self.ip_adapter, lora, self.kind)
 
     @property
     def context(self) -> int:
         """Width C of an identity token: the UNet's cross-attention width (SDXL 2048, SD 1.5 768)."""
-        return self.image_proj["norm.weight"].shape[0]
+        norm = "norm_out" if self.kind.projection is Projection.RESAMPLER else "norm"
+        return self.image_proj[f"{norm}.weight"].shape[0]
 
     @property
     def slots(self) -> int:
@@ -62,7 +64,8 @@ class FaceIDWeights:
         return self.ip_adapter[f"{n}.to_k_ip.weight"], self.ip_adapter[f"{n}.to_v_ip.weight"]
 
     def lora(self, slot: int, attention: int, projection: str) -> tuple[Tensor, Tensor]:
-        """(down (rank, in), up (out, rank)) of attention 1 or 2 of the slot; applied at strength 1."""
+        """(down (rank, in), up (out, rank)) of attention 1 or 2 of the slot; applied at strength 1. Only of kinds that
+        have one."""
         stem = f"{2 * slot + attention - 1}.{projection}_lora"
         return self.ip_adapter[f"{stem}.down.weight"], self.ip_adapter[f"{stem}.up.weight"]
 
@@ -70,10 +73,14 @@ class FaceIDWeights:
         """Raise ValueError unless the adapter is made for a UNet of that many slots and that context width."""
         if (self.slots, self.context) != (slots, context):
             made, there = _family(self.slots, self.context), _family(slots, context)
-            raise ValueError(f"adapter: it is made for {made}, but the model is {there}: load {WANTED}")
+            raise ValueError(
+                f"adapter: it is made for {made}, but the model is {there}: load the file for this model, such as "
+                f"{SUCH_AS.get(context, WANTED)}"
+            )
 
 
 FAMILIES = {(70, 2048): "SDXL", (16, 768): "SD 1.5"}
+SUCH_AS = {2048: WANTED, 768: "ip-adapter-faceid_sd15.bin (h94/IP-Adapter-FaceID)"}
 
 
 def _family(slots: int, context: int) -> str:
@@ -81,17 +88,15 @@ def _family(slots: int, context: int) -> str:
     return f"{known} ({slots} attention blocks of width {context})"
 
 
-WANTED = "ip-adapter-faceid_sdxl.bin (h94/IP-Adapter-FaceID)"
-
-
-def load(path: str | Path) -> FaceIDWeights:
+def load(path: str | Path, kind: str = AUTO) -> AdapterWeights:
     """Read a ``.bin`` (torch pickle of plain tensors, opened with weights_only) or flattened ``.safetensors``.
 
-    Raises ValueError, naming the file, when it is not a FaceID adapter.
+    kind: one of ``kinds.KINDS``, or "auto" for what tensors and name say. Raises ValueError, naming the file, when it
+    is no identity adapter or of another kind.
     """
     path = Path(path)
     try:
-        return from_state(_read(path))
+        return from_state(_read(path), kind, path.name)
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
 
@@ -107,21 +112,23 @@ def _read(path: Path) -> Any:
         raise ValueError(f"this is not a file of plain tensors, or it is damaged: load {WANTED}") from error
 
 
-def from_state(state: Any) -> FaceIDWeights:
+def from_state(state: Any, kind: str = AUTO, name: str = "") -> AdapterWeights:
     """From the two dicts ``image_proj`` and ``ip_adapter``, as the file and other packs' IPADAPTER socket hold them;
-    IPAdapter_plus's unified loaders wrap them as ``{"ipadapter": {"model": ...}}``."""
+    IPAdapter_plus's unified loaders wrap them as ``{"ipadapter": {"model": ...}}``. name: the file's."""
     if isinstance(state, Mapping) and isinstance(state.get("ipadapter"), Mapping):
         state = state["ipadapter"].get("model")
     if not isinstance(state, Mapping) or not state.get("image_proj") or not state.get("ip_adapter"):
         raise ValueError(f"this is not an IP-Adapter file (no image_proj and ip_adapter inside): load {WANTED}")
-    return FaceIDWeights(state["image_proj"], state["ip_adapter"])
+    lora = any("_lora." in key for key in state["ip_adapter"])
+    return AdapterWeights(state["image_proj"], state["ip_adapter"], kind_of(state["image_proj"], lora, name, kind))
 
 
 def _strip(flat: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in flat.items() if key.startswith(prefix)}
 
 
-def _require(tensors: Mapping[str, Tensor], keys: list[str] | tuple[str, ...]) -> None:
+def _require(tensors: Mapping[str, Tensor], keys: list[str], kind: Kind) -> None:
     missing = [key for key in keys if key not in tensors]
     if missing:
-        raise ValueError(f"this is not a FaceID adapter with its LoRA (no {missing[0]!r}): load {WANTED}")
+        with_lora = " with its LoRA" if kind.lora else ""
+        raise ValueError(f"this is not a whole {kind.name} adapter{with_lora} (no {missing[0]!r}): load {WANTED}")

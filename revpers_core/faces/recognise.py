@@ -1,7 +1,7 @@
 """Recognisers: ONNX networks in ArcFace's form, 112 x 112 pixels to an embedding."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..method.identity import identity_of
-from ..method.types import Identity, NoFaceError
-from .geometry import face_of_aligned
+from ..method.types import FACE_SIDE, Identity, NoFaceError
+from .face import Face
+from .geometry import face_for_recogniser, face_of_aligned
 from .onnx_session import open_network
 
 RECOGNISERS = ("w600k", "glintr100")
@@ -52,7 +53,13 @@ class FaceModel:
                 f"image: expected an aligned square crop of one face, got {image.shape[-1]} x {image.shape[-2]} pixels:"
                 " crop the photo to a square around the face"
             )
-        return self.identify(face_of_aligned(image), scale)
+        who = self.identify(face_of_aligned(image), scale)
+        return replace(who, face=face_of_aligned(image, FACE_SIDE).float().cpu())
+
+    def identify_face(self, photo: Tensor, face: Face, scale: float = 1.0) -> Identity:
+        """Identity of a face in a photo (3, H, W) in [0, 1]. Raises NoFaceError."""
+        who = self.identify(face_for_recogniser(photo, face)[None], scale)
+        return replace(who, face=face_for_recogniser(photo, face, FACE_SIDE)[None].float().cpu())
 
     def identify(self, faces: Tensor, scale: float = 1.0) -> Identity:
         """Identity of faces (B, 3, 112, 112) in [0, 1], aligned as ArcFace takes them. Raises NoFaceError."""
@@ -63,7 +70,7 @@ class FaceModel:
                     f"image: {self.name} sees no face in image {i + 1} of {len(features)}: use a clearer photo, or "
                     "crop it to a square around one face"
                 )
-        return identity_of(features, scale)
+        return replace(identity_of(features, scale), recogniser=self.name)
 
 
 def _a_channel(value: float | Sequence[float]) -> Tensor:

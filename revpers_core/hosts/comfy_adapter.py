@@ -1,4 +1,4 @@
-"""The FaceID adapter in ComfyUI: its LoRA and attention on a cloned model, keys and values made once a run."""
+"""An identity adapter in ComfyUI: its LoRA and attention on a cloned model, keys and values made once a run."""
 
 import uuid
 from collections.abc import Callable
@@ -7,46 +7,75 @@ from typing import Any
 
 import comfy.lora
 import comfy.model_base
+import comfy.model_management
 import comfy.ops
 import torch
 from comfy.ldm.modules.attention import optimized_attention
 from torch import Tensor
 
-from ..adapters.attention import FaceIDModules, add_identity, rows
+from ..adapters.attention import AdapterModules, add_identity, rows
+from ..adapters.clip import FaceVision
+from ..adapters.kinds import CLIP_FILE, CLIP_WIDTH
 from ..adapters.layout import Depths, Slot, slots
-from ..adapters.weights import PROJECTIONS, FaceIDWeights
+from ..adapters.weights import PROJECTIONS, AdapterWeights
 from ..method.types import Identity
 
 IDENTITY_KV = "revpers_identities"
 """Where a call's identities travel: transformer_options[IDENTITY_KV] = (cond, uncond), each an IdentityKV."""
 
 IdentityKV = tuple[tuple[Tensor, Tensor], ...]
-"""An identity's keys and values by slot, each (B or 1, 4, inner)."""
+"""An identity's keys and values by slot, each (B or 1, T, inner)."""
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A FaceID adapter. It stays in the machine's memory: all that the network needs of it is made once a run.
+    """An identity adapter. It stays in the machine's memory: all that the network needs of it is made once a run.
 
-    strength: weight of the identity's attention, 1 as in the paper. uuid: changes with the weights.
+    strength: weight of the identity's attention, 1 as in the paper. uuid: changes with the weights. vision: what
+    adapters with CLIP look through.
     """
 
-    weights: FaceIDWeights
-    modules: FaceIDModules
+    weights: AdapterWeights
+    modules: AdapterModules
     strength: float
     uuid: uuid.UUID
+    vision: FaceVision | None = None
 
     @classmethod
-    def of(cls, weights: FaceIDWeights, strength: float = 1.0) -> "Adapter":
-        modules = FaceIDModules(weights, comfy.ops.manual_cast)
-        modules.load_state_dict(FaceIDModules.state(weights), assign=True)
-        return cls(weights, modules.eval().requires_grad_(False), strength, uuid.uuid4())
+    def of(cls, weights: AdapterWeights, strength: float = 1.0, clip_vision: Any = None) -> "Adapter":
+        """clip_vision: ComfyUI's CLIP_VISION, for kinds that look through it. Raises ValueError where it is missing."""
+        if weights.kind.clip and clip_vision is None:
+            raise ValueError(
+                f"clip_vision: {weights.kind.name} looks at the face through CLIP ViT-H: connect 'Load CLIP Vision' "
+                f"with {CLIP_FILE}"
+            )
+        vision = face_vision(clip_vision) if weights.kind.clip else None
+        modules = AdapterModules(weights, comfy.ops.manual_cast)
+        modules.load_state_dict(AdapterModules.state(weights), assign=True)
+        return cls(weights, modules.eval().requires_grad_(False), strength, uuid.uuid4(), vision)
 
     def identity_kv(self, identity: Identity, device: torch.device, dtype: torch.dtype) -> IdentityKV:
         """Keys and values for every slot: 3 MB a face for SDXL in float32; the weights take 1.4 GB."""
-        tokens = self.modules.tokens(identity.embedding.float())
+        tokens = self.modules.tokens(identity, torch.zeros(()), self.vision)
         made = (kv(tokens) for kv in self.modules.kv)
         return tuple((keys.to(device, dtype), values.to(device, dtype)) for keys, values in made)
+
+
+def face_vision(clip_vision: Any) -> FaceVision:
+    """ComfyUI's CLIP_VISION as adapters look through it: pixels as they are, where its own ``encode_image`` rounds them
+    to 8 bits."""
+
+    def encode(pixels: Tensor) -> Tensor:
+        comfy.model_management.load_model_gpu(clip_vision.patcher)
+        return (
+            clip_vision.model(pixel_values=pixels.to(clip_vision.load_device), intermediate_output=-2)[1].float().cpu()
+        )
+
+    if (width := clip_vision.model.vision_model.embeddings.class_embedding.shape[-1]) != CLIP_WIDTH:
+        raise ValueError(
+            f"clip_vision: adapters look through CLIP ViT-H of width {CLIP_WIDTH}, not {width}: load {CLIP_FILE}"
+        )
+    return FaceVision(encode)
 
 
 class IdentityAttention:
@@ -139,8 +168,9 @@ def adapt(model: Any, adapter: Adapter) -> Any:
     table = slots(unet_depths(config))
     adapter.weights.check_fits(len(table), config["context_dim"])
     adapted = model.clone()
-    lora, keys = _lora(adapter.weights, table)
-    adapted.add_patches(comfy.lora.load_lora(lora, keys), 1.0)
+    if adapter.weights.kind.lora:
+        lora, keys = _lora(adapter.weights, table)
+        adapted.add_patches(comfy.lora.load_lora(lora, keys), 1.0)
     # The same model, patches and adapter always are the same weights: ComfyUI need not load them again in between.
     adapted.patches_uuid = uuid.uuid5(model.patches_uuid, str(adapter.uuid))
     there = model.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
@@ -150,7 +180,7 @@ def adapt(model: Any, adapter: Adapter) -> Any:
     return adapted
 
 
-def _lora(weights: FaceIDWeights, table: tuple[Slot, ...]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _lora(weights: AdapterWeights, table: tuple[Slot, ...]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The LoRA inside the file in the form that ComfyUI loads, and the model's keys it belongs to."""
     lora: dict[str, Tensor] = {}
     keys: dict[str, str] = {}

@@ -10,12 +10,11 @@ from torch import Tensor
 
 from .. import pocket
 from ..adapters import weights as faceid
-from ..adapters.weights import FaceIDWeights
+from ..adapters.weights import AdapterWeights
 from ..faces import recognise
 from ..faces.recognise import FaceModel
 from ..media.photo import FaceSampler
 from ..method import anonymize as main
-from ..method.identity import null_identity
 from ..method.memory import BYTES, Fits, faces_at_once, steps_at_once, warn_if_lossy
 from ..method.schedule import sdxl_sigmas
 from ..method.trajectory import Branches, Need, OnStep, Trajectory
@@ -33,7 +32,7 @@ class ReversePersonalizationPipeline:
     """
 
     def __init__(
-        self, sdxl: StableDiffusionXLPipeline, adapter: FaceIDWeights, face_model: FaceModel, strength: float = 1.0
+        self, sdxl: StableDiffusionXLPipeline, adapter: AdapterWeights, face_model: FaceModel, strength: float = 1.0
     ):
         self.sdxl, self.face_model = sdxl, face_model
         self.adapted = Adapted.inject(sdxl.unet, adapter, strength)
@@ -109,7 +108,7 @@ class ReversePersonalizationPipeline:
         """``invert_face`` of ``revpers_core.media.photo.PhotoPorts``: one inversion a face, any guidance along it."""
 
         def invert_face(crop: Tensor, who: Identity, index: int) -> FaceSampler:
-            path = main.invert_image(crop, self, plan, on_step, [index] * len(crop))
+            path = main.invert_image(crop, self, plan, on_step, [index] * len(crop), who.nobody)
 
             def again(guidance: float, instead: Identity | None = None) -> Tensor:
                 return main.sample_image(path, who, self, replace(plan, guidance=guidance), on_step, instead)
@@ -190,7 +189,7 @@ class ReversePersonalizationPipeline:
             torch.cat([said, other]),
             torch.cat([pooled_said, pooled_other]),
             torch.tensor([[height, width, 0, 0, height, width]] * 2, dtype=torch.float32),
-            (self.adapted.tokens(instead or null_identity(1)), self.adapted.tokens(identity)),
+            (self.adapted.tokens(instead or identity.nobody), self.adapted.tokens(identity)),
         )
 
     def _encode_text(self, prompt: str) -> tuple[Tensor, Tensor]:

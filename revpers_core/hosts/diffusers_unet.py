@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from ..adapters.attention import FaceIDModules, KVProjection, add_identity, rows
+from ..adapters.attention import AdapterModules, KVProjection, add_identity, rows
+from ..adapters.clip import FaceVision
 from ..adapters.layout import Depths, Slot, slots
-from ..adapters.weights import PROJECTIONS, FaceIDWeights
+from ..adapters.weights import PROJECTIONS, AdapterWeights
 from ..method.trajectory import Branches, Need, alpha, to_state
 from ..method.types import Identity
 
@@ -26,7 +27,7 @@ class BranchConditions:
     """
 
     def __init__(self, context: Tensor, tokens: tuple[Tensor, Tensor]):
-        """context: (2, 77, C). tokens: two of (B or 1, 4, C)."""
+        """context: (2, 77, C). tokens: two of (B or 1, T, C)."""
         self.context, self.tokens = context.split(1), tokens
         self._made: dict[Any, list[tuple[KeysValues, KeysValues]]] = {}
 
@@ -116,44 +117,55 @@ def unet_slots(unet: Any) -> tuple[Slot, ...]:
 
 @dataclass(frozen=True)
 class Adapted:
-    """A UNet with the adapter in it; ``eject`` gives the UNet back as it was."""
+    """A UNet with the adapter in it; ``eject`` gives the UNet back as it was. vision: what adapters with CLIP look
+    through."""
 
     unet: Any
-    modules: FaceIDModules
+    modules: AdapterModules
     before: dict[str, Any]
+    vision: FaceVision | None = None
 
     @classmethod
-    def inject(cls, unet: Any, weights: FaceIDWeights, scale: float = 1.0, lora: bool = True) -> "Adapted":
+    def inject(
+        cls, unet: Any, weights: AdapterWeights, scale: float = 1.0, lora: bool = True, vision: FaceVision | None = None
+    ) -> "Adapted":
         """Give every attention of the UNet the adapter's processor. lora=False leaves the file's LoRA out (parity)."""
+        if weights.kind.clip and vision is None:
+            raise ValueError(
+                f"adapter: {weights.kind.name} looks at the face through CLIP ViT-H: name its folder or file"
+            )
         table = unet_slots(unet)
         weights.check_fits(len(table), unet.config.cross_attention_dim)
         before = dict(unet.attn_processors)
-        modules = FaceIDModules(weights)
-        modules.load_state_dict(FaceIDModules.state(weights))
+        modules = AdapterModules(weights)
+        modules.load_state_dict(AdapterModules.state(weights))
         modules.to(unet.device, unet.dtype).requires_grad_(False)
         for slot in table:
             block = unet.get_submodule(slot.diffusers)
             for attention, kv in ((1, None), (2, modules.kv[slot.number])):
-                pairs = {p: weights.lora(slot.number, attention, p) for p in PROJECTIONS} if lora else {}
+                pairs = (
+                    {p: weights.lora(slot.number, attention, p) for p in PROJECTIONS}
+                    if lora and weights.kind.lora
+                    else {}
+                )
                 processor = FaceIDProcessor(pairs, kv, scale).to(unet.device, unet.dtype)
                 getattr(block, f"attn{attention}").set_processor(processor)
-        return cls(unet, modules, before)
+        return cls(unet, modules, before, vision)
 
     def eject(self) -> Any:
         self.unet.set_attn_processor(self.before)
         return self.unet
 
     def tokens(self, identity: Identity) -> Tensor:
-        """Identity tokens (B, 4, C)."""
-        layer = self.modules.image_proj.norm.weight
-        return self.modules.tokens(identity.embedding.to(layer))
+        """Identity tokens (B, T, C)."""
+        return self.modules.tokens(identity, next(self.modules.parameters()), self.vision)
 
 
 @dataclass(frozen=True)
 class Conditions:
     """What a UNet is told, row 0 unconditional, row 1 conditional.
 
-    embeds: (2, 77, C). pooled: (2, P). time_ids: (2, 6). tokens: two of (B or 1, 4, C).
+    embeds: (2, 77, C). pooled: (2, P). time_ids: (2, 6). tokens: two of (B or 1, T, C).
     """
 
     embeds: Tensor

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ..adapters.attention import ImageProjection
+from ..adapters.kinds import EMBEDDING
+from ..adapters.projections import ImageProjection
 
 RANK = 8
 HIDDEN = 1024
@@ -55,7 +56,7 @@ class Adapter(nn.Module):
 
     def __init__(self, widths: Sequence[int], context: int):
         super().__init__()
-        self.image_proj = ImageProjection(HIDDEN, context)
+        self.image_proj = ImageProjection(EMBEDDING, HIDDEN, context)
         self.ip_adapter = nn.ModuleList(
             patch for width in widths for patch in (Patch(width, width), CrossPatch(width, context))
         )

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from ..faces.face import Face
-from ..faces.geometry import face_for_recogniser, face_in_aligned
+from ..faces.geometry import face_in_aligned
 from ..faces.judges import Judge
 from ..faces.masks import Part
 from ..faces.recognise import FaceModel
@@ -142,7 +142,7 @@ def _verdict(job: JobConfig, done: PhotoResult) -> str:
 
 def embedder(pipeline: Pipeline) -> Embed:
     """Who a face in a photo is to the recogniser that steers the run."""
-    return lambda anonymize_whole, face: pipeline.face_model.identify(face_for_recogniser(anonymize_whole, face)[None])
+    return lambda photo, face: pipeline.face_model.identify_face(photo, face)
 
 
 def keeping(references: Sequence[Path], likeness: float, detect: Detect, embed: Embed) -> Keep:

@@ -180,7 +180,8 @@ def _without(seat: _FaceState, work: _PhotoState, tools: PhotoPorts, wishes: Pho
     first one's original comes back with the second."""
     crop = crop_face(work.image, seat.face, tools.size)
     where = change_mask(crop, wishes.keep_parts, wishes.where)
-    again = tools.invert_face(crop.pixels[None], seat.who, work.begun)
+    who = replace(seat.who, points=((crop.points + 0.5) / crop.side).float()[None])
+    again = tools.invert_face(crop.pixels[None], who, work.begun)
 
     def make(guidance: float) -> Tensor:
         made = paste(work.image, crop, again(guidance)[0], where, match=wishes.match)

@@ -39,18 +39,24 @@ def anonymize(
     path = invert_image(image, ports, plan, on_step)
     made, same = sample_image(path, who, ports, plan, on_step, instead), ports.decode(path.x0)
     for i, one in enumerate(made.split(1)):
-        if (source_similarity(Identity(who.embedding[i : i + 1]), one, ports.embed) or 0) >= SAME_PERSON:
+        if (source_similarity(who.rows(slice(i, i + 1)), one, ports.embed) or 0) >= SAME_PERSON:
             raise ValueError(f"face {i + 1} of {len(made)} came out unchanged: use guidance well below 0")
     return Anonymized(made, same, who, path)
 
 
 def invert_image(
-    image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None, indices: Sequence[int] | None = None
+    image: Tensor,
+    ports: Ports,
+    plan: Plan,
+    on_step: OnStep | None = None,
+    indices: Sequence[int] | None = None,
+    nobody: Identity | None = None,
 ) -> Trajectory:
     """The inversion of images (B, 3, H, W) under nobody's identity, kept on the CPU; of the plan, guidance and
     attribute play no part.
 
-    indices: tell each image's noise, 0...B-1 unless given; images that share one share their noise.
+    indices: tell each image's noise, 0...B-1 unless given; images that share one share their noise. nobody: the null
+    identity, at the faces' own points where it is known that they are not FFHQ's.
     """
     levels = plan.levels(ports.sigma)
     shape = (len(image), 4, image.shape[-2] // 8, image.shape[-1] // 8)
@@ -58,7 +64,7 @@ def invert_image(
 
     def apart(part: slice) -> Trajectory:
         latents = ports.encode(image[part])
-        branches = ports.branches(null_identity(1), latents, wordless=plan.one_branch)
+        branches = ports.branches((nobody or null_identity(1)).rows(part), latents, wordless=plan.one_branch)
         at_once = ports.at_once(latents, plan.at_once)
         path = invert(
             branches, latents, levels, noise.rows(part), at_once=at_once, need=plan.inversion_needs, on_step=on_step

@@ -1,5 +1,8 @@
 """Identities as vectors: nobody, likeness."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
@@ -20,14 +23,25 @@ def scaled(identity: Identity, length: float) -> Identity:
     """The identity at another length: 0 is nobody, 1 leaves it as it is. Raises ValueError outside [0, 1]."""
     if not 0 <= length <= 1:
         raise ValueError(f"the length of who comes instead must be between 0 and 1, got {length}")
-    return Identity(identity.embedding * length)
+    return replace(identity, embedding=identity.embedding * length)
 
 
 def identity_of(features: Tensor, scale: float = 1.0) -> Identity:
-    """Identity from a recogniser's raw features (B, 512): unit length, times ``scale``."""
-    return Identity(normalize(features.float(), dim=-1) * scale)
+    """Identity from a recogniser's raw features (B, 512): unit length, times ``scale``, and their own length."""
+    features = features.float()
+    return Identity(normalize(features, dim=-1) * scale, features.norm(dim=-1))
 
 
 def cosine(a: Identity, b: Identity) -> Tensor:
     """Cosine similarity (B,), in [-1, 1], whatever the scales."""
     return cosine_similarity(a.embedding, b.embedding, dim=-1)
+
+
+def together(people: Sequence[Identity]) -> Identity:
+    """Identities one after another, as one; what is not known of one is not known of them."""
+    each: dict[str, Tensor] = {}
+    for name in ("length", "face", "points"):
+        parts = [part for one in people if (part := getattr(one, name)) is not None]
+        if len(parts) == len(people):
+            each[name] = torch.cat(parts)
+    return Identity(torch.cat([one.embedding for one in people]), **each, recogniser=people[0].recogniser)

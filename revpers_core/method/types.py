@@ -1,7 +1,7 @@
 """Frozen records, checked once, and the ports through which the core reaches a host's networks."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Protocol
 
@@ -19,25 +19,70 @@ class NoFaceError(ValueError):
     """No face was found where one must be: nothing is handed back, so that nobody takes it for anonymized."""
 
 
+FACE_SIDE = 224
+"""Pixels of the aligned face that goes with an identity: CLIP's input."""
+
+
 @dataclass(frozen=True)
 class Identity:
     """Who someone is to the conditioning recogniser.
 
     embedding: (B, 512) float32, unit length times the scale that was asked for; zero is nobody (the null identity).
+    length: (B,) of the recogniser's raw features, which some adapters take; None where it is not known. face: the
+    aligned faces (B, 3, 224, 224) in [0, 1], which some adapters look at; None where there is no photo. points: (B, 5,
+    2), where a crop has eyes, nose tip and mouth corners, in shares of its side; None for crops framed as FFHQ's.
+    recogniser: the name of its file.
+
     It recognises people: keep it as private as the photo.
     """
 
     embedding: Tensor
+    length: Tensor | None = None
+    face: Tensor | None = None
+    points: Tensor | None = None
+    recogniser: str = ""
 
     def __post_init__(self):
         if self.embedding.ndim != 2 or self.embedding.shape[1] != 512:
             raise ValueError(f"Identity.embedding must be (B, 512), got {tuple(self.embedding.shape)}")
         if not torch.isfinite(self.embedding).all():
             raise ValueError("Identity.embedding holds NaN or infinite values: the face model cannot be used")
+        shapes = {"length": (), "face": (3, FACE_SIDE, FACE_SIDE), "points": (5, 2)}
+        for name, shape in shapes.items():
+            part: Tensor | None = getattr(self, name)
+            if part is not None and tuple(part.shape) != (len(self.embedding), *shape):
+                raise ValueError(f"Identity.{name} must be {('B', *shape)}, got {tuple(part.shape)}")
+
+    @property
+    def is_somebody(self) -> Tensor:
+        """(B,) bool: whose embedding is not zero."""
+        return self.embedding.any(1)
+
+    @property
+    def raw(self) -> Tensor:
+        """(B, 512): the recogniser's features before they were made unit length, times the scale. Raises ValueError
+        where that length is not known."""
+        if self.length is None:
+            if self.is_somebody.any():
+                raise ValueError(
+                    "identity: this adapter takes the recogniser's features in their own length, which is not known of "
+                    "this identity: read it from a photo with 'Who Is It'"
+                )
+            return self.embedding
+        return self.embedding * self.length[:, None]
 
     def rows(self, part: slice) -> "Identity":
         """Those of some of a batch's images; one that stands for all stays so."""
-        return self if len(self.embedding) == 1 else Identity(self.embedding[part])
+        if len(self.embedding) == 1:
+            return self
+        names = ("embedding", "length", "face", "points")
+        few = {name: value[part] for name in names if (value := getattr(self, name)) is not None}
+        return replace(self, **few)
+
+    @property
+    def nobody(self) -> "Identity":
+        """The null identity in these crops: nobody, at their points where they are known."""
+        return Identity(self.embedding[: 1 if self.points is None else None] * 0, points=self.points)
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def test_adapters_of_other_models_are_refused(unet, adapter):
     before = dict(unet.attn_processors)
     short = {k: v for k, v in adapter.ip_adapter.items() if int(k.split(".")[0]) < 20}
     with pytest.raises(ValueError, match=r"10 attention blocks of width 64.*11 attention blocks"):
-        Adapted.inject(unet, faceid.FaceIDWeights(adapter.image_proj, short))
+        Adapted.inject(unet, faceid.AdapterWeights(adapter.image_proj, short))
     assert unet.attn_processors == before
 
 

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from revpers_core.adapters import weights
-from revpers_core.adapters.attention import FaceIDModules
+from revpers_core.adapters.attention import AdapterModules
 from revpers_core.adapters.layout import SDXL, Depths, slots
 
 GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
@@ -62,7 +62,7 @@ def test_numbers_are_numbers():
     """Sorted as text, 11 comes before 3: SDXL has numbers up to 139."""
     adapter = weights.from_state(numbered(70))
     assert adapter.slots == 70
-    state = FaceIDModules.state(adapter)
+    state = AdapterModules.state(adapter)
     for i in range(70):
         assert adapter.identity_projections(i)[1].unique().item() == 2 * i + 1
         assert state[f"kv.{i}.to_k.weight"].unique().item() == 2 * i + 1
@@ -98,7 +98,7 @@ def test_wrong_files_are_refused(tmp_path):
     refused(tmp_path, {"image_proj": {}, "ip_adapter": {}}, "not an IP-Adapter")
     plain = {k: v for k, v in good["ip_adapter"].items() if "_ip" in k}
     refused(tmp_path, {**good, "ip_adapter": plain}, "LoRA")
-    refused(tmp_path, {**good, "image_proj": {"proj.weight": torch.zeros(4, 4)}}, "not a FaceID adapter")
+    refused(tmp_path, {**good, "image_proj": {"proj.weight": torch.zeros(4, 4)}}, "not an adapter for faces")
     clip = {**good["image_proj"], "proj.0.weight": torch.zeros(3, 1280)}
     refused(tmp_path, {**good, "image_proj": clip}, "512-d identities, this one 1280-d")
     more = {**good["image_proj"], "proj.2.weight": torch.zeros(16 * 64, 128)}

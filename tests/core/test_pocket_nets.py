@@ -12,7 +12,7 @@ from diffusers.loaders.single_file_utils import (
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from revpers_core.adapters.weights import FaceIDWeights
+from revpers_core.adapters.weights import AdapterWeights
 from revpers_core.lab.augment import face_input
 from revpers_core.lab.nets import Denoiser, Prompts, load_denoiser, sdxl_state
 from revpers_core.pocket.vae import SCALING, VAE, bake
@@ -86,7 +86,7 @@ def test_adapter_is_h94s(exported, unet):
         p: {k.removeprefix(p + "."): v for k, v in flat.items() if k.startswith(p)}
         for p in ("image_proj", "ip_adapter")
     }
-    weights = FaceIDWeights(**parts)
+    weights = AdapterWeights(**parts)
     weights.check_fits(11, 64)
     from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
 
