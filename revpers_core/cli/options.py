@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..adapters.kinds import AUTO, CLIP_FILE, KINDS
 from ..faces import detect, registry
 from ..faces.face import Face
 from ..faces.judges import Judge
@@ -27,7 +28,13 @@ def model_options(parser: argparse.ArgumentParser) -> None:
         "model", "local files; without them the pocket model, which only shows the machinery"
     )
     files.add_argument("--model", type=Path, help="SDXL checkpoint, e.g. sd_xl_base_1.0.safetensors")
-    files.add_argument("--adapter", type=Path, help="ip-adapter-faceid_sdxl.bin")
+    files.add_argument("--adapter", type=Path, help="identity adapter, e.g. ip-adapter-faceid_sdxl.bin")
+    files.add_argument(
+        "--adapter-kind", choices=(AUTO, *KINDS), default=AUTO, help="where its file and name do not say (default auto)"
+    )
+    files.add_argument(
+        "--clip-vision", type=Path, metavar="FILE|DIR", help=f"CLIP ViT-H, for adapters that need it: {CLIP_FILE}"
+    )
     files.add_argument("--face-model", type=Path, help="ArcFace recogniser (ONNX), e.g. w600k_r50.onnx")
     files.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32", help="the network's")
     files.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -84,7 +91,10 @@ def check_model_files(args: argparse.Namespace) -> None:
 
 
 def load_model(args: argparse.Namespace) -> "ReversePersonalizationPipeline":
-    return pipeline((args.model, args.adapter, args.face_model), getattr(torch, args.dtype), args.device)
+    files = (args.model, args.adapter, args.face_model)
+    return pipeline(
+        files, getattr(torch, args.dtype), args.device, kind=args.adapter_kind, clip_vision=args.clip_vision
+    )
 
 
 def load_search(args: argparse.Namespace) -> Callable[[Tensor], list[Face]] | None:

@@ -12,14 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..adapters.kinds import RECOGNISERS
 from .detector import FLOOR, Detector, faces_of
 from .face import Face
 from .mediapipe import of_landmarker
 from .onnx_session import PROVIDERS, runtime
 from .recognise import FaceModel
-
-STEERING = "w600k"
-"""How the recogniser's file is called that FaceID adapters were trained with (buffalo_l's w600k_r50)."""
 
 
 def load_pack(
@@ -62,16 +60,17 @@ def of_model(model: Any) -> Detector:
 def as_face_model(value: Any) -> FaceModel:
     """A face model as it is, or the recogniser of a ``FaceAnalysis``.
 
-    Raises ValueError for other objects, and for a recogniser that FaceID adapters do not understand.
+    Raises ValueError for other objects, and for a recogniser that no adapter understands; which of them the run's
+    adapter does is asked where the two meet (adapters/attention.py).
     """
     if isinstance(value, FaceModel):
         return value
     model = _model_of(value, "recognition", "face_model")
     name = Path(str(model.model_file)).stem
-    if not name.startswith(STEERING):
+    if not name.startswith(tuple(RECOGNISERS.values())):
         raise ValueError(
-            f"face_model: FaceID adapters understand the recogniser of buffalo_l (w600k_r50) only, this one is {name}: "
-            "load buffalo_l, or use 'Load Face Recognition Model'"
+            "face_model: adapters understand the recogniser of buffalo_l (w600k_r50) or, for InstantID, of antelopev2 "
+            f"(glintr100), this one is {name}: load one of these, or use 'Load Face Recognition Model'"
         )
     return FaceModel(model.session, name, mean=float(model.input_mean), std=float(model.input_std))
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import StableDiffusionXLPipeline
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from .. import pocket
 from ..adapters import weights as faceid
+from ..adapters.clip import FaceVision
+from ..adapters.kinds import AUTO
 from ..adapters.weights import AdapterWeights
 from ..faces import recognise
 from ..faces.recognise import FaceModel
@@ -21,6 +24,7 @@ from ..method.trajectory import Branches, Need, OnStep, Trajectory
 from ..method.types import Identity, Plan
 from .diffusers_files import SDXL_CONFIG, pocket_sdxl, single_file
 from .diffusers_unet import BRANCHES, Adapted, Conditions, unet_branches
+from .diffusers_vision import load_vision
 
 PIXELS = 1 << 20
 
@@ -32,10 +36,16 @@ class ReversePersonalizationPipeline:
     """
 
     def __init__(
-        self, sdxl: StableDiffusionXLPipeline, adapter: AdapterWeights, face_model: FaceModel, strength: float = 1.0
+        self,
+        sdxl: StableDiffusionXLPipeline,
+        adapter: AdapterWeights,
+        face_model: FaceModel,
+        strength: float = 1.0,
+        vision: FaceVision | None = None,
     ):
+        """vision: CLIP ViT-H, for adapters that look through it."""
         self.sdxl, self.face_model = sdxl, face_model
-        self.adapted = Adapted.inject(sdxl.unet, adapter, strength)
+        self.adapted = Adapted.inject(sdxl.unet, adapter, strength, vision=vision)
         sdxl.vae.to(torch.float32)  # SDXL's VAE overflows in float16
         scheduler = sdxl.scheduler.config
         self.levels = sdxl_sigmas(scheduler.beta_start, scheduler.beta_end, scheduler.num_train_timesteps)
@@ -53,10 +63,16 @@ class ReversePersonalizationPipeline:
         dtype: torch.dtype = torch.float32,
         device: str = "cpu",
         strength: float = 1.0,
+        **adapter_files: Any,
     ) -> "ReversePersonalizationPipeline":
-        """From ``sd_xl_base_1.0.safetensors`` (or another SDXL checkpoint), an adapter file and a recogniser (ONNX)."""
+        """From ``sd_xl_base_1.0.safetensors`` (or another SDXL checkpoint), an adapter file and a recogniser (ONNX).
+
+        ``adapter_files``: ``kind`` of the adapter, one of ``adapters.kinds.KINDS``, where its name does not say it;
+        ``clip_vision``, the file or folder of CLIP ViT-H, for adapters that look through it.
+        """
+        weights, parts = read_adapter(adapter, dtype, device, **adapter_files)
         sdxl = single_file(checkpoint, config, dtype)
-        return cls(sdxl.to(device), faceid.load(adapter), recognise.load(face_model), strength)
+        return cls(sdxl.to(device), weights, recognise.load(face_model), strength, **parts)
 
     @classmethod
     def from_pretrained(
@@ -68,10 +84,12 @@ class ReversePersonalizationPipeline:
         dtype: torch.dtype = torch.float32,
         device: str = "cpu",
         strength: float = 1.0,
+        **adapter_files: Any,
     ) -> "ReversePersonalizationPipeline":
         """The same from a local diffusers folder."""
+        weights, parts = read_adapter(adapter, dtype, device, **adapter_files)
         sdxl = StableDiffusionXLPipeline.from_pretrained(str(folder), local_files_only=True, torch_dtype=dtype)
-        return cls(sdxl.to(device), faceid.load(adapter), recognise.load(face_model), strength)
+        return cls(sdxl.to(device), weights, recognise.load(face_model), strength, **parts)
 
     @classmethod
     def from_pocket(
@@ -197,6 +215,20 @@ class ReversePersonalizationPipeline:
             prompt, device=self.device, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
         return embeds, pooled
+
+
+def read_adapter(
+    path: str | Path, dtype: torch.dtype, device: str, *, kind: str = AUTO, clip_vision: str | Path | None = None
+) -> tuple[AdapterWeights, dict[str, Any]]:
+    """An adapter, and what it needs beside it, as the pipeline takes it. Raises ValueError for what is missing."""
+    weights, parts = faceid.load(path, kind), dict[str, Any]()
+    if weights.kind.clip:
+        if clip_vision is None:
+            raise ValueError(
+                f"{Path(path).name} ({weights.kind.name}) looks at faces through CLIP ViT-H: give clip_vision"
+            )
+        parts["vision"] = load_vision(clip_vision, dtype, device)
+    return weights, parts
 
 
 def _few(images: Tensor, scale: int = 1) -> Iterator[Tensor]:

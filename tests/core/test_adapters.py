@@ -145,3 +145,43 @@ def test_identities_together_and_in_part():
     assert together([one, Identity(other.embedding)]).length is None
     with pytest.raises(ValueError, match=r"Identity.face must be \('B', 3, 224, 224\)"):
         Identity(two.embedding, face=torch.zeros(2, 3, 112, 112))
+
+
+CLIP = {"hidden_size": 1280, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 16}
+CLIP |= {"patch_size": 14, "image_size": 224, "projection_dim": 32, "hidden_act": "gelu"}
+
+
+@torch.no_grad()
+def test_clip_from_a_folder_and_from_one_file(tmp_path, monkeypatch, offline):
+    from safetensors.torch import save_file
+    from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    from revpers_core.hosts import diffusers_vision
+
+    torch.manual_seed(0)
+    network = CLIPVisionModelWithProjection(CLIPVisionConfig(**CLIP)).eval()
+    network.save_pretrained(tmp_path / "image_encoder")
+    monkeypatch.setattr(diffusers_vision, "VIT_H", network.config)
+    save_file(network.state_dict(), tmp_path / "clip.safetensors")
+    who = somebody(1)
+    who = Identity(who.embedding, who.length, (who.face * 255).round() / 255)
+    pixels = CLIPImageProcessor()(who.face[0], return_tensors="pt", do_rescale=False).pixel_values
+    golden = network(pixels, output_hidden_states=True).hidden_states[-2]
+    empty = network(pixels * 0, output_hidden_states=True).hidden_states[-2]
+    for name in ("image_encoder", "clip.safetensors"):
+        vision = diffusers_vision.load_vision(tmp_path / name)
+        assert (vision.features(who) - golden).abs().max() < 1e-4 * golden.abs().max()
+        assert (vision.features(null_identity(2)) - empty).abs().max() < 1e-5 * empty.abs().max()
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match="is not CLIP ViT-H's image encoder"):
+        diffusers_vision.load_vision(tmp_path / "other.safetensors")
+
+
+def test_vit_h_is_laions():
+    from revpers_core.hosts.diffusers_vision import VIT_H
+
+    with torch.device("meta"):
+        from transformers import CLIPVisionModelWithProjection
+
+        network = CLIPVisionModelWithProjection(VIT_H)
+    assert sum(p.numel() for p in network.parameters()) == 632_076_800

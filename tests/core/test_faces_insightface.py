@@ -38,8 +38,9 @@ def test_the_recogniser_of_an_analysis_sees_what_ours_sees():
 
 
 def test_a_recogniser_that_the_adapter_does_not_understand_is_refused():
-    with pytest.raises(ValueError, match=r"face_model: .*w600k_r50.* this one is glintr100: load buffalo_l"):
-        as_face_model(analysis("/models/antelopev2/glintr100.onnx"))
+    with pytest.raises(ValueError, match=r"face_model: .*w600k_r50.* this one is r34: load one of these"):
+        as_face_model(analysis("/models/other/r34.onnx"))
+    assert as_face_model(analysis("/models/antelopev2/glintr100.onnx")).name == "glintr100"  # InstantID's
 
 
 def test_the_detector_of_an_analysis_finds_faces():
