@@ -37,6 +37,7 @@ def lab(comfy: SimpleNamespace) -> SimpleNamespace:
         weights=comfy.core("revpers_core.adapters.weights"),
         clip=comfy.core("revpers_core.adapters.clip"),
         host=comfy.core("revpers_core.hosts.comfy"),
+        network=comfy.core("revpers_core.hosts.comfy_network").Network,
         adapter=comfy.core("revpers_core.hosts.comfy_adapter"),
         types=comfy.core("revpers_core.method.types"),
         words=[[[embeds[i : i + 1], {"pooled_output": pooled[i : i + 1]}]] for i in range(2)],
@@ -68,7 +69,7 @@ def predictions(lab: SimpleNamespace, kind: str) -> torch.Tensor:
 
     def body(sampler: Any, extra_args: Any, on_step: Any) -> torch.Tensor:
         known, nobody = (run._known(one, sampler) for one in (who, who.nobody))
-        network = lab.host.Network.under(known, nobody, sampler.inner_model, extra_args)
+        network = lab.network.under(known, nobody, sampler.inner_model, extra_args)
         found.extend(network.branches(kinds.latent(), sigma))
         return kinds.latent()
 
