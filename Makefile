@@ -1,13 +1,14 @@
 # make demo   run the main job on the embedded default
 # make test   everything that can be tested here
 # make host   prepare an environment for every real ComfyUI in $COMFYUI_PATHS
+# make test-ray   the data set engines, Ray's on a cluster of two nodes on this machine
 # make workflows   write the canvas forms of workflows/api/*.json
 # make pictures    photograph ComfyUI's page for docs/pictures
 # make bench   measure docs/benchmarks.md on this machine
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test host test-host workflows pictures bench lint clean
+.PHONY: demo test host test-host test-ray workflows pictures bench lint clean
 
 demo: .venv/ready
 	$(BIN)/revpers demo -o demo $(if $(IMAGE),--image "$(IMAGE)")
@@ -28,6 +29,9 @@ host:
 test-host:
 	$(PYTHON) tests/host/run.py
 
+test-ray: .venv-ray/ready
+	.venv-ray/bin/pytest tests/datasets -rs
+
 workflows:
 	REVPERS_WRITE_WORKFLOWS=1 $(PYTHON) tests/host/run.py -k "canvas_form or thumbnail or locale"
 
@@ -42,5 +46,10 @@ bench: .venv/ready
 	$(BIN)/pip install -q -c tests/constraints.txt -e .[dev]
 	touch $@
 
+.venv-ray/ready: pyproject.toml tests/constraints.txt
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/pip install -q -c tests/constraints.txt -e .[dev,ray]
+	touch $@
+
 clean:
-	rm -rf .venv demo
+	rm -rf .venv .venv-ray demo

@@ -12,16 +12,19 @@ import torch
 
 from ..datasets.checkpoints import Checkpoints, read_secret, settings_hash
 from ..datasets.encode import FORMATS, Encoder
+from ..datasets.engine_ray import OnRay, ray_modules
 from ..datasets.engines import Engine, Processes, run_here
 from ..datasets.folders import versions
 from ..datasets.records import Block, Columns, blocks_of
 from ..datasets.run import KINDS, Progress, open_sink, open_source, run_blocks, summary
 from ..datasets.task import AnonymizeTask
+from ..faces import registry
 from ..method.schedule import timesteps
 from .anonymize import load_job, other_settings, photo_options, run_settings, settle_detector
 from .options import check_model_files, settle_preset
 from .terminal import quiet
 
+NAMES = (registry.CENTERFACE, registry.DLIB, registry.POCKET)
 ENGINES = ("local", "processes", "ray")
 
 
@@ -94,12 +97,31 @@ def engine_of(args: argparse.Namespace) -> Engine:
         raise ValueError(f"threads must be 1 or more, got {args.threads}")
     if args.engine != "ray" and (args.address or args.gpus is not None):
         raise ValueError("--address and --gpus are for --engine ray")
-    gpus = torch.cuda.device_count() if args.device == "cuda" else 0
     if args.engine == "processes":
+        gpus = torch.cuda.device_count() if args.device == "cuda" else 0
         return Processes(args.workers or gpus or os.cpu_count() or 1, gpus)
-    if args.workers > 1 and args.engine == "local":
+    if args.engine == "ray":
+        ray_modules()  # says what to install before anything is read
+        gpus = args.gpus if args.gpus is not None else float(args.device.startswith("cuda"))
+        return OnRay(args.address, args.workers, args.cpus, gpus)
+    if args.workers > 1:
         raise ValueError("one process is one worker: take --engine processes or --engine ray for more")
     return run_here
+
+
+def _absolute(args: argparse.Namespace) -> None:
+    """Paths as workers see them, who may start in another folder."""
+    for name in ("input", "output", "secret", "model", "adapter", "face_model"):
+        if getattr(args, name):
+            setattr(args, name, getattr(args, name).resolve())
+    args.keep = [path.resolve() for path in args.keep]
+    for name in ("detector", "judge"):
+        named: list[str] = getattr(args, name) or []
+        setattr(args, name, [_whole_path(one) for one in named])
+
+
+def _whole_path(name: str) -> str:
+    return str(Path(name).resolve()) if name not in NAMES and Path(name).exists() else name
 
 
 def load_quietly(args: argparse.Namespace) -> Any:
@@ -116,6 +138,7 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError("--seed would tell how to undo rows: each has one of its own, made from --secret and its id")
     check_model_files(args)
     settle_detector(args)
+    _absolute(args)
     source = open_source(args.input, columns_of(args), args.kind, args.output)
     engine, points, encode = engine_of(args), Checkpoints(args.output), Encoder(args.format)
     settings = run_settings(args) | other_settings(args)

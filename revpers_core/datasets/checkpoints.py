@@ -31,7 +31,7 @@ class Checkpoints:
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Make the output, or check that it is of these settings. Raises ValueError where it is not, OSError where
         nothing can be written there."""
-        path = self.output / STATE / "settings.json"
+        path = self._settings()
         if self.output.exists() and not self.output.is_dir():
             raise ValueError(f"{self.output} is a file: name a folder to write into")
         if path.is_file():
@@ -46,6 +46,9 @@ class Checkpoints:
             write_whole(path, json.dumps(dict(settings), indent=1).encode())
         for old in self._attempts().glob("*"):
             old.unlink()  # of another call: who stopped that one is no row's fault
+
+    def begun(self) -> bool:
+        return self._settings().is_file()
 
     def done(self) -> dict[int, tuple[str, BlockReport]]:
         """Number -> (fingerprint, report) of the blocks that are written. A line cut off by a crash counts for
@@ -81,6 +84,9 @@ class Checkpoints:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
             file.write(f"{row}\n")
+
+    def _settings(self) -> Path:
+        return self.output / STATE / "settings.json"
 
     def _done(self) -> Path:
         return self.output / STATE / "done"

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from platform import node
 from typing import Protocol
 
 import torch
@@ -40,10 +41,14 @@ class AnonymizeTask:
     threads: int = 1
 
     def open(self) -> BlockWorker:
+        """Raises ValueError where this machine does not see the output: a cluster's nodes must share it."""
+        points = Checkpoints(self.output)
+        if not points.begun():
+            raise ValueError(f"{self.output} is not seen on {node()}: it must lie where every node sees it")
         torch.set_num_threads(self.threads)
         job = self.load()
         network = _Clock(job)
-        worker, points = RowWorker(job, self.secret, self.encode), Checkpoints(self.output)
+        worker = RowWorker(job, self.secret, self.encode)
         return lambda block: self._run(block, worker, points, network)
 
     def _run(self, block: Block, worker: RowWorker, points: Checkpoints, network: "_Clock") -> BlockReport:

@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,3 +35,9 @@ def kinds(tmp_path) -> Kinds:
                 add(tar, f"{row['id']}.json", json.dumps({"key": row["id"], "url": "http://who", "label": 1}).encode())
                 add(tar, f"{row['id']}.txt", b"a caption")
     return made
+
+
+def pytest_terminal_summary(terminalreporter):
+    """A pass without Ray is no pass of its engine's."""
+    if find_spec("ray") is None:
+        terminalreporter.write_line("RAY IS NOT INSTALLED: THE ENGINE ray WAS NOT TESTED (make test-ray)")

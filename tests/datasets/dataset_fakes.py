@@ -19,7 +19,6 @@ from revpers_core.method.types import Identity, NoFaceError, Plan
 SIDE = 64
 DEADLY = (0, 255, 0)
 """A picture of this colour kills its worker."""
-SLOW = float(os.environ.get("REVPERS_TEST_SLOW", "0"))
 
 
 class FakePipeline:
@@ -36,7 +35,6 @@ class FakePipeline:
     def anonymize(self, image: Tensor, plan: Plan | None = None, on_step=None):
         assert plan is not None
         source = self.embed(image)
-        time.sleep(SLOW)
         noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(plan.seed))
         made = (1 - image).roll(len(plan.attribute.prompt), 1) * 0.5 + noise * 0.5
         return SimpleNamespace(image=made, reconstruction=image, source=source, trajectory=None)
@@ -57,6 +55,20 @@ def load() -> JobConfig:
 
 def load_deadly() -> JobConfig:
     return JobConfig(DeadlyPipeline(), Plan(2, 0.5, -5.0), {}, False)
+
+
+def load_logging(folder: Path) -> JobConfig:
+    """Takes its time, and leaves a line in a file of its own for each row: the row's seed."""
+
+    class Logging(FakePipeline):
+        def anonymize(self, image: Tensor, plan: Plan | None = None, on_step=None):
+            time.sleep(0.3)
+            made = super().anonymize(image, plan, on_step)
+            with (folder / str(os.getpid())).open("a") as file:
+                file.write(f"{plan.seed}\n")
+            return made
+
+    return JobConfig(Logging(), Plan(2, 0.5, -5.0), {}, False)
 
 
 def load_nothing() -> JobConfig:
