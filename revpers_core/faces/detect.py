@@ -11,7 +11,7 @@ from .centerface import CenterFace, free_sizes
 from .detector import FLOOR, Detector
 from .face import Face
 from .geometry import check_image
-from .merge import merge_faces, overlapping, same_face
+from .merge import looks_like_a_part, merge_faces, overlapping, same_face
 from .onnx_session import Network, open_network
 from .scrfd import STRIDES, Scrfd
 from .views import View, detect_in_view, downscaled, full_view, padded_view, roll, rotated_view, tiles, upright_view
@@ -26,6 +26,8 @@ SEES = 16
 """Height in pixels of a face that the nets see (CenterFace: all 29 of Solvay 1927 at 512 x 352, 14 at 400 x 275)."""
 LEANING = 20
 """Degrees of roll from which on the points are found again in an upright close look."""
+NEARER = (0.3, 0.45, 0.6)
+"""A face's part of the close looks that tell a small face before a large one from a piece of it."""
 
 SURE = 0.7
 """Score of a face that lies or hangs where upright ones are found: between these, what is none has up to this."""
@@ -61,7 +63,8 @@ def find_faces(image: Tensor, detectors: Sequence[Detector], search: Search | No
 
     image: (3, H, W) in [0, 1], RGB. The whole image is searched at ``side`` pixels and small in a grey border, for
     faces that fill it; then tiles, for small ones; when nothing is found, wider borders; then turned images. Heads that
-    lean are looked at again upright.
+    lean are looked at again upright. A face on a larger and surer one must be seen from near too, else it is a piece of
+    that.
     """
     check_image(image)
     search = search or Search()
@@ -78,7 +81,8 @@ def find_faces(image: Tensor, detectors: Sequence[Detector], search: Search | No
         least = SURE if found else search.min_score
         others = [face for face in others if face.score > least and not any(overlapping(face, one) for one in found)]
         found = merge_faces([*found, *others])
-    return merge_faces([_righted(image, face, detectors, search) for face in found])
+    found = merge_faces([_righted(image, face, detectors, search) for face in found])
+    return [face for face in found if not _is_a_part(image, face, found, detectors, search)]
 
 
 def load(path: str | Path, provider: str = "auto", floor: float = FLOOR) -> Detector:
@@ -138,6 +142,14 @@ def _righted(image: Tensor, face: Face, detectors: Sequence[Detector], search: S
         return face
     again = [one for one in _united(image, detectors, search, [upright_view(image, face)]) if same_face(one, face)]
     return max(again, key=lambda one: one.score, default=face)
+
+
+def _is_a_part(image: Tensor, face: Face, found: Sequence[Face], detectors: Sequence[Detector], search: Search) -> bool:
+    """Whether a face is a piece of one of the others: no close look sees it for itself."""
+    if not any(looks_like_a_part(face, one) for one in found):
+        return False
+    closer = ([upright_view(image, face, share)] for share in NEARER)
+    return not any(same_face(one, face) for looks in closer for one in _united(image, detectors, search, looks))
 
 
 def _within(face: Face, image: Tensor) -> bool:

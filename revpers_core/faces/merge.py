@@ -13,16 +13,13 @@ LIKE_BOX = 0.35
 """The same across looks and detectors, if the points are near as well."""
 SAME_POINTS, LIKE_POINTS = 0.3, 0.6
 """Mean distances of two faces' points, in lengths of the smaller box's side, below which they are one face whatever
-their boxes, and with boxes that overlap. Two heads cheek by cheek are .8 apart; to find someone twice does less harm
-than to lose one who stands behind another."""
-
-NESTED = 0.8
-"""Part of a box within a larger one of a better score above which it is a piece of that face, if its middle is in the
-ellipse there: in the box's corners somebody may look over a shoulder."""
+their boxes, and with boxes that overlap. Two heads cheek by cheek are .8 apart, a small face before a large one is .4
+and more; to find someone twice does less harm than to lose one who stands before or behind another."""
 
 
 def merge_faces(faces: Sequence[Face]) -> list[Face]:
-    """Each face once, in its best-scored form, largest first."""
+    """Each face once, in its best-scored form, largest first. Only the points make two boxes one face: a face may stand
+    before another, or hang on somebody's shirt."""
     if not faces:
         return []
     boxes = torch.tensor([face.box for face in faces], dtype=torch.float64)
@@ -32,23 +29,32 @@ def merge_faces(faces: Sequence[Face]) -> list[Face]:
     def same(one: int, others: Tensor) -> Tensor:
         gap = (points[others] - points[one]).norm(dim=-1).mean(-1)
         gap = gap / torch.minimum(sides[others], sides[one])
-        nested = intersection(boxes[one], boxes[others]) > NESTED * area(boxes[others])
-        nested &= _amid(boxes[one], boxes[others])
         like = (iou(boxes[one], boxes[others]) > LIKE_BOX) & (gap < LIKE_POINTS)
-        return (gap < SAME_POINTS) | nested | like
+        return (gap < SAME_POINTS) | like
 
     kept = [faces[i] for i in best(torch.tensor([face.score for face in faces]), same)]
     return sorted(kept, key=lambda face: -face.area)
 
 
 def same_face(one: Face, other: Face) -> bool:
-    """Whether ``unite`` would take the two for one face."""
+    """Whether ``merge_faces`` would take the two for one face."""
     return len(merge_faces([one, other])) == 1
 
 
 def overlapping(one: Face, other: Face) -> bool:
     """Whether the two boxes overlap as far as those of one face do, whatever their points."""
     return bool(iou(torch.tensor(one.box), torch.tensor([other.box])) > LIKE_BOX)
+
+
+def looks_like_a_part(small: Face, large: Face) -> bool:
+    """Whether a face may be a piece of a larger one that the detector mistook: it is the less sure of the two, and its
+    middle is in the ellipse of the other's box. Somebody small before somebody large looks the same: look closer."""
+    if small is large or not (small.area < large.area and small.score < large.score):
+        return False
+    x0, y0, x1, y1 = small.box
+    left, top, right, bottom = large.box
+    across, along = (x0 + x1 - left - right) / (right - left), (y0 + y1 - top - bottom) / (bottom - top)
+    return across**2 + along**2 < 1
 
 
 def touching(one: Face, other: Face) -> bool:
@@ -68,12 +74,6 @@ def best(scores: Tensor, same: Callable[[int, Tensor], Tensor]) -> list[int]:
         kept.append(int(left[0]))
         left = left[1:][~same(kept[-1], left[1:])]
     return kept
-
-
-def _amid(box: Tensor, boxes: Tensor) -> Tensor:
-    """Whether the middles of boxes (N, 4) are in the ellipse of one (4,): (N,)."""
-    away = (boxes[:, :2] + boxes[:, 2:] - box[:2] - box[2:]) / (box[2:] - box[:2])
-    return away.norm(dim=-1) < 1
 
 
 def iou(box: Tensor, boxes: Tensor) -> Tensor:

@@ -94,13 +94,13 @@ def roll(face: Face) -> float:
     return -degrees(atan2(float(down[0]), float(down[1])))
 
 
-def upright_view(image: Tensor, face: Face) -> View:
-    """A close look at one face, turned so that its head is up."""
+def upright_view(image: Tensor, face: Face, share: float = CLOSE_FACE) -> View:
+    """A close look at one face, turned so that its head is up. share: the face's part of the look."""
     x0, y0, x1, y1 = face.box
     middle = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2], dtype=torch.float64)
     chin = middle + _down(face) * face.area**0.5
     centre = (CLOSE - 1) / 2
-    target = torch.tensor([[centre, centre], [centre, centre + CLOSE * CLOSE_FACE]])
+    target = torch.tensor([[centre, centre], [centre, centre + CLOSE * share]])
     matrix = similarity_transform(torch.stack([middle, chin]), target)
     return View(warp(image, matrix, (CLOSE, CLOSE)).clamp(0, 1), inverted(matrix))
 

@@ -209,7 +209,7 @@ def face(x: float, y: float, size: float, score: float, lift: float = 0.0) -> Fa
         ([face(0, 0, 10, 0.5), face(4, 0, 10, 0.9, lift=5)], [1, 0]),  # one behind another
         ([face(0, 0, 10, 0.5), face(9, 0, 10, 0.9)], [1, 0]),
         ([face(0, 0, 10, 0.9), face(9, 0, 20, 0.5)], [1, 0]),  # largest first
-        ([face(0, 0, 100, 0.9), face(30, 30, 20, 0.8)], [0]),  # a piece of the better one
+        ([face(0, 0, 100, 0.9), face(30, 30, 20, 0.8)], [0, 1]),  # somebody before the better one
         ([face(0, 0, 100, 0.9), face(2, 2, 16, 0.8)], [0, 1]),  # somebody behind, in the corner of the box
         ([face(0, 0, 100, 0.6), face(30, 30, 20, 0.8)], [0, 1]),  # a doubtful large one hides nobody
         # A tall box around the same points, as another detector draws it.
