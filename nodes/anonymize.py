@@ -7,15 +7,13 @@ import torch
 from comfy_api.latest import io
 
 from ..revpers_core.faces import detect, select
-from ..revpers_core.faces.detector import FLOOR
 from ..revpers_core.faces.insightface import as_detectors, as_face_model
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts.comfy_progress import Progress, interruptible
 from ..revpers_core.media import photo
 from ..revpers_core.media.strength import Target
-from ..revpers_core.method.schedule import PAPER_SKIP, PAPER_STEPS
+from ..revpers_core.method import settings
 from ..revpers_core.method.settings import CUSTOM, resolve_preset
-from ..revpers_core.method.types import PAPER_GUIDANCE
 from . import sockets
 from .convert import to_comfy, to_core, to_core_masks
 
@@ -40,67 +38,15 @@ class AnonymizeFaces(io.ComfyNode):
                 sockets.face_model_input(tooltip="From 'Load Face Recognition Model'."),
                 sockets.detector_input(tooltip="From 'Load Face Detector'."),
                 io.Conditioning.Input("attribute", tooltip="From 'New Face Looks Like': for every face."),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.05,
-                    max=3.0,
-                    step=0.05,
-                    tooltip="How far from the person, 0.05 to 3: 1 is the paper's guidance of -10, 0.5 is -5. More is "
-                    "safer and costs detail.",
-                ),
-                io.Int.Input(
-                    "size",
-                    default=1024,
-                    min=64,
-                    max=2048,
-                    step=8,
-                    tooltip="The model's own side in pixels, 64 to 2048: 1024 for SDXL, 128 for the pocket model.",
-                ),
-                io.Int.Input(
-                    "steps",
-                    default=PAPER_STEPS,
-                    min=2,
-                    max=999,
-                    tooltip="For the preset 'custom': 2 to 999; the paper takes 100. Fewer are faster and follow "
-                    "the photo less well.",
-                ),
-                io.Float.Input(
-                    "skip",
-                    default=PAPER_SKIP,
-                    min=0.0,
-                    max=0.99,
-                    step=0.01,
-                    tooltip="For the preset 'custom': share of the schedule left out, 0 to 0.99; the paper takes "
-                    "0.7. Less changes more.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Another seed gives other new faces. Keep it secret.",
-                ),
-                io.Combo.Input(
-                    "no_face",
-                    options=["raise", "blur", "pass"],
-                    default="raise",
-                    tooltip="An image without a face: stop with an error, blur it whole, or let it pass as it is.",
-                ),
-                sockets.preset_input(),
+                sockets.number("strength", settings.STRENGTH, low=0.05),
+                sockets.number("size", settings.SIZE),
+                sockets.number("steps", settings.STEPS, lead="For the preset 'custom': "),
+                sockets.number("skip", settings.SKIP, lead="For the preset 'custom': "),
+                sockets.number("seed", settings.SEED, control_after_generate=True),
+                sockets.choice("no_face", settings.NO_FACE),
+                sockets.choice("preset", settings.PRESET, optional=True),
                 sockets.Judge.Input("judge", optional=True, tooltip="From 'Load Judge'. Without one: 'unverified'."),
-                io.Float.Input(
-                    "target",
-                    optional=True,
-                    default=0.0,
-                    min=0.0,
-                    max=0.95,
-                    step=0.05,
-                    tooltip="0 takes strength as it is. Above 0 looks, for each face, for the weakest strength at "
-                    "which every judge sees a stranger: this far on the way from its threshold to the likeness that "
-                    "few strangers fall below. 0 to 0.95; needs a judge. The inversion is made once.",
-                ),
+                sockets.number("target", settings.TARGET, optional=True),
                 io.Boolean.Input(
                     "keep_eyes_and_mouth",
                     optional=True,
@@ -111,15 +57,7 @@ class AnonymizeFaces(io.ComfyNode):
                 io.Image.Input(
                     "keep", optional=True, tooltip="Photos of people to leave alone: the largest face in each."
                 ),
-                io.Float.Input(
-                    "likeness",
-                    optional=True,
-                    default=0.4,
-                    min=-1.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="For 'keep': from which similarity on it is the same person, -1 to 1.",
-                ),
+                sockets.number("likeness", settings.LIKENESS, lead="For 'keep': ", optional=True),
                 io.Mask.Input(
                     "mask",
                     optional=True,
@@ -129,25 +67,8 @@ class AnonymizeFaces(io.ComfyNode):
                 io.Boolean.Input(
                     "match_colour", optional=True, default=False, tooltip="Fit the colours to the face's surround."
                 ),
-                io.Float.Input(
-                    "min_score",
-                    optional=True,
-                    default=0.5,
-                    min=FLOOR,
-                    max=1.0,
-                    step=0.05,
-                    tooltip=f"{FLOOR} to 1: detections less sure than this are no faces. Lower it when someone is "
-                    "missed.",
-                ),
-                io.Float.Input(
-                    "smallest",
-                    optional=True,
-                    default=20.0,
-                    min=4.0,
-                    max=512.0,
-                    step=1.0,
-                    tooltip="Height in pixels of the smallest face that must be found, 4 to 512; smaller takes longer.",
-                ),
+                sockets.number("min_score", settings.MIN_SCORE, optional=True),
+                sockets.number("smallest", settings.SMALLEST, optional=True),
             ],
             outputs=[
                 io.Image.Output("anonymized", display_name="image", tooltip="The finished images."),
@@ -179,7 +100,7 @@ class AnonymizeFaces(io.ComfyNode):
         )
         references = [] if keep is None else list(to_core(keep))
         wishes = photo.PhotoOptions(
-            guidance=PAPER_GUIDANCE * strength,
+            guidance=settings.GUIDANCE.default * strength,
             keep=select.keep_people(references, [tools.detect(one) for one in references], tools.embed, likeness),
             keep_parts=("eyes", "mouth") if keep_eyes_and_mouth else (),
             match=match_colour,

@@ -2,10 +2,9 @@
 
 from comfy_api.latest import io, ui
 
+from ..revpers_core.method.settings import STRENGTH
 from . import sockets
 from .convert import to_comfy, to_core
-
-STRONGEST = 3.0
 
 
 class BeforeAfter(io.ComfyNode):
@@ -62,8 +61,8 @@ class SeveralStrengths(io.ComfyNode):
             found = [float(word) for word in strengths.split(",")]
         except ValueError:
             found = []
-        if not found or not all(0 <= one <= STRONGEST for one in found):
+        if not found or not all(0 <= one <= STRENGTH.high for one in found):
             raise ValueError(
-                f"strengths: expected numbers from 0 to {STRONGEST:g}, such as 0.5, 1, 1.5; got {strengths!r}"
+                f"strengths: expected numbers from 0 to {STRENGTH.high:g}, such as 0.5, 1, 1.5; got {strengths!r}"
             )
         return io.NodeOutput(found)

@@ -4,10 +4,10 @@ import torch
 from comfy_api.latest import io
 
 from ..revpers_core.faces import detect, geometry, masks, paste, select
-from ..revpers_core.faces.detector import FLOOR
 from ..revpers_core.faces.insightface import as_detectors, as_face_model
 from ..revpers_core.hosts.comfy_progress import interruptible
 from ..revpers_core.media.overlay import overlay
+from ..revpers_core.method import settings
 from ..revpers_core.method.identity import together
 from ..revpers_core.method.types import NoFaceError
 from . import sockets
@@ -29,14 +29,7 @@ class FaceIDEmbed(io.ComfyNode):
                     tooltip="Square crops with one face each, framed as in FFHQ: eyes just above the middle. "
                     "The same images, in the same order, as those that are inverted.",
                 ),
-                io.Float.Input(
-                    "scale",
-                    default=1.0,
-                    min=0.0,
-                    max=3.0,
-                    step=0.05,
-                    tooltip="Length of the identity vector, 0 to 3. The paper's value is 1; 0 is nobody.",
-                ),
+                sockets.number("scale", settings.SCALE),
                 sockets.detector_input(
                     optional=True,
                     tooltip="From 'Load Face Detector', for images that are not framed as in FFHQ, tight crops among "
@@ -76,23 +69,8 @@ class DetectFaces(io.ComfyNode):
             inputs=[
                 sockets.detector_input(tooltip="From 'Load Face Detector'."),
                 io.Image.Input("image", tooltip="One or more images of any size."),
-                io.Float.Input(
-                    "min_score",
-                    default=0.5,
-                    min=FLOOR,
-                    max=1.0,
-                    step=0.05,
-                    tooltip=f"{FLOOR} to 1: detections less sure than this are no faces. Lower it when someone is "
-                    "missed.",
-                ),
-                io.Float.Input(
-                    "smallest",
-                    default=20.0,
-                    min=4.0,
-                    max=512.0,
-                    step=1.0,
-                    tooltip="Height in pixels of the smallest face that must be found, 4 to 512; smaller takes longer.",
-                ),
+                sockets.number("min_score", settings.MIN_SCORE),
+                sockets.number("smallest", settings.SMALLEST),
                 io.Boolean.Input(
                     "must_find", default=True, tooltip="Stop with an error where an image shows no face at all."
                 ),
@@ -139,14 +117,7 @@ class SelectFaces(io.ComfyNode):
                 io.Float.Input(
                     "size", default=64.0, min=1.0, max=8192.0, tooltip="For 'by size': pixels of the box, 1 to 8192."
                 ),
-                io.Float.Input(
-                    "likeness",
-                    default=0.4,
-                    min=-1.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="For 'all but these people': from which similarity on it is the same person, -1 to 1.",
-                ),
+                sockets.number("likeness", settings.LIKENESS, lead="For 'all but these people': "),
                 io.Image.Input("image", optional=True, tooltip="For 'all but these people': the images searched."),
                 sockets.face_model_input(optional=True, tooltip="For 'all but these people'."),
                 io.Image.Input(
@@ -205,14 +176,7 @@ class CropFaces(io.ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="The images that were searched."),
                 sockets.Faces.Input("faces", tooltip="From 'Find Faces' or 'Choose Faces'."),
-                io.Int.Input(
-                    "size",
-                    default=1024,
-                    min=64,
-                    max=2048,
-                    step=8,
-                    tooltip="Side of the squares in pixels, 64 to 2048: 1024 for SDXL, 128 for the pocket model.",
-                ),
+                sockets.number("size", settings.SIZE),
             ],
             outputs=[
                 io.Image.Output("crop", tooltip="A batch with one square a face."),

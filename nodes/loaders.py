@@ -14,6 +14,7 @@ from ..revpers_core.adapters.kinds import AUTO
 from ..revpers_core.faces import detect, judge_spec, judges, recognise
 from ..revpers_core.faces.insightface import as_detectors
 from ..revpers_core.hosts.comfy_adapter import Adapter
+from ..revpers_core.method import settings
 from . import sockets
 
 ADAPTER_SOURCE = (
@@ -51,14 +52,7 @@ class LoadFaceIDAdapter(io.ComfyNode):
                     options=folder_paths.get_filename_list("ipadapter"),
                     tooltip="An identity adapter, .bin or .safetensors. " + ADAPTER_SOURCE,
                 ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    tooltip="How strongly the model listens to the identity, 0 to 2. The paper's value is 1.",
-                ),
+                sockets.number("strength", settings.ADAPTER_STRENGTH),
                 *sockets.adapter_inputs(),
             ],
             outputs=[sockets.Adapter.Output("adapter", tooltip="To the inversion and to the sampler.")],
@@ -91,14 +85,7 @@ class AdapterFromIPAdapter(io.ComfyNode):
                     "loader. Take the model from the checkpoint, not from the unified loader: the adapter brings its "
                     "LoRA itself.",
                 ),
-                io.Float.Input(
-                    "strength",
-                    default=1.0,
-                    min=0.0,
-                    max=2.0,
-                    step=0.05,
-                    tooltip="How strongly the model listens to the identity, 0 to 2. The paper's value is 1.",
-                ),
+                sockets.number("strength", settings.ADAPTER_STRENGTH),
                 *sockets.adapter_inputs(),
             ],
             outputs=[sockets.Adapter.Output("adapter", tooltip="To the inversion and to the sampler.")],

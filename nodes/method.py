@@ -5,9 +5,9 @@ import latent_preview
 from comfy_api.latest import io
 
 from ..revpers_core.hosts import comfy as host
-from ..revpers_core.method.schedule import PAPER_SKIP, PAPER_STEPS
+from ..revpers_core.method import settings
 from ..revpers_core.method.settings import CUSTOM, resolve_preset
-from ..revpers_core.method.types import PAPER_GUIDANCE, Attribute
+from ..revpers_core.method.types import Attribute
 from . import sockets
 
 ANY = "any"
@@ -73,43 +73,11 @@ class NullIDInvertDPMPP(io.ComfyNode):
                 sockets.Adapter.Input("adapter", tooltip="From 'Load FaceID Adapter'. Give the sampler the same."),
                 io.Conditioning.Input("positive", tooltip="From 'New Face Looks Like'."),
                 io.Latent.Input("latent", tooltip="The encoded face crops. A mask on it confines the change."),
-                io.Int.Input(
-                    "steps",
-                    default=PAPER_STEPS,
-                    min=2,
-                    max=999,
-                    tooltip="For the preset 'custom': 2 to 999; the paper takes 100. Each step costs two model "
-                    "evaluations here and two in the sampler. No more steps than skip leaves timesteps (299 at "
-                    "0.7).",
-                ),
-                io.Float.Input(
-                    "skip",
-                    default=PAPER_SKIP,
-                    min=0.0,
-                    max=0.99,
-                    step=0.01,
-                    tooltip="For the preset 'custom': share of the schedule left out, 0 to 0.99; the paper takes "
-                    "0.7. Less keeps less of the photo and changes more.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Another seed gives another new face. Keep it secret: it helps to undo the result.",
-                ),
-                sockets.preset_input(),
-                io.Int.Input(
-                    "at_once",
-                    optional=True,
-                    default=0,
-                    min=0,
-                    max=999,
-                    tooltip="Steps that share a call of the model, 0 to 999. 0 takes as many as fit where only "
-                    "rounding changes (a float32 model without other packs' patches), else one. More than one in half "
-                    "precision is faster, but gives another result.",
-                ),
+                sockets.number("steps", settings.STEPS, lead="For the preset 'custom': "),
+                sockets.number("skip", settings.SKIP, lead="For the preset 'custom': "),
+                sockets.number("seed", settings.SEED, control_after_generate=True),
+                sockets.choice("preset", settings.PRESET, optional=True),
+                sockets.number("at_once", settings.AT_ONCE, optional=True),
             ],
             outputs=[
                 sockets.Trajectory.Output(
@@ -143,25 +111,8 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
                 sockets.Identity.Input("identity", tooltip="Who to lead away from, from 'Who Is It'."),
                 sockets.Trajectory.Input("trajectory", tooltip="From 'Take the Photo Apart'."),
                 io.Conditioning.Input("attribute", tooltip="From 'New Face Looks Like'."),
-                io.Float.Input(
-                    "guidance",
-                    default=PAPER_GUIDANCE,
-                    min=-30.0,
-                    max=30.0,
-                    step=0.5,
-                    tooltip="What strength 1 means, -30 to 30. Below 0 leads away from the person (paper: -10); 0 "
-                    "ignores who it is, above 0 makes the person more alike.",
-                ),
-                io.Float.Input(
-                    "strength",
-                    optional=True,
-                    default=1.0,
-                    min=0.0,
-                    max=3.0,
-                    step=0.05,
-                    tooltip="How far from the person, 0 to 3: 1 takes guidance as it is, 0.5 goes half as far. More is "
-                    "safer and costs detail.",
-                ),
+                sockets.number("guidance", settings.GUIDANCE),
+                sockets.number("strength", settings.STRENGTH, optional=True),
             ],
             outputs=[io.Latent.Output("latent", tooltip="To 'VAE Decode'.")],
         )

@@ -1,12 +1,12 @@
 """The pack's socket types, and schemas that older ComfyUI versions accept too."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..revpers_core.adapters.kinds import AUTO, CLIP_FILE, KINDS
-from ..revpers_core.method.settings import COSTS, CUSTOM, DEFAULT, PRESETS
+from ..revpers_core.method import settings
 
 CATEGORY = "ReversePersonalization"
 
@@ -81,13 +81,17 @@ def adapter_inputs() -> list[io.Input]:
     ]
 
 
-def preset_input() -> io.Input:
-    """Optional, so that runs that name steps and skip need not know it."""
-    return io.Combo.Input(
-        "preset",
-        options=[*PRESETS, CUSTOM],
-        default=DEFAULT,
-        optional=True,
-        tooltip=f"Pictures that go through the model for a face: {COSTS}; custom takes steps and skip. What "
-        "each costs in privacy and likeness to the photo is measured in docs/steps.md.",
+def number(name: str, setting: settings.Number[Any], lead: str = "", low: float | None = None, **rest: Any) -> io.Input:
+    """An input with the setting's default, range and help. lead: when it is used. low: a higher lower end."""
+    if low is not None:
+        setting = replace(setting, low=low)
+    kind = io.Int if isinstance(setting.default, int) else io.Float
+    said = lead + setting.help[0].lower() + setting.help[1:] if lead else setting.help
+    return kind.Input(
+        name, default=setting.default, min=setting.low, max=setting.high, step=setting.step, tooltip=said, **rest
     )
+
+
+def choice(name: str, setting: settings.Choice, **rest: Any) -> io.Input:
+    """A menu with the setting's words."""
+    return io.Combo.Input(name, options=list(setting.options), default=setting.default, tooltip=setting.help, **rest)

@@ -14,6 +14,7 @@ from ..media.anonymize_file import JobConfig, anonymize_file, embedder, keeping
 from ..media.photo import nobody_stays
 from ..media.strength import Target
 from ..method.schedule import timesteps
+from ..method.settings import LIKENESS, NO_FACE
 from ..method.types import Attribute, Plan
 from .options import (
     JUDGES,
@@ -22,6 +23,7 @@ from .options import (
     load_model,
     load_search,
     model_options,
+    number,
     run_options,
     search_options,
     settle_preset,
@@ -47,7 +49,7 @@ def photo_options(parser: argparse.ArgumentParser) -> None:
     model_options(parser)
     search_options(parser)
     parser.add_argument("--crops", action="store_true", help="pictures are aligned crops with one face each: no search")
-    parser.add_argument("--no-face", choices=("raise", "blur", "pass"), default="raise", help="a photo without a face")
+    parser.add_argument("--no-face", choices=NO_FACE.options, default=NO_FACE.default, help=NO_FACE.help)
     parser.add_argument("--judge", action="append", metavar=JUDGES, help="recogniser of the second look; repeatable")
     parser.add_argument(
         "--target", type=float, nargs="?", const=Target().margin, metavar="MARGIN",
@@ -59,10 +61,7 @@ def photo_options(parser: argparse.ArgumentParser) -> None:
         "--keep", type=Path, action="append", default=[], metavar="PHOTO",
         help="a photo of somebody to leave alone, its largest face; repeatable",
     )  # fmt: skip
-    stays.add_argument(
-        "--likeness", type=float, default=0.4,
-        help="of a face to a --keep photo, from which on it is left alone, -1 to 1 (default %(default)s)",
-    )  # fmt: skip
+    number(stays, LIKENESS, "likeness")
     stays.add_argument(
         "--keep-parts", choices=("eyes", "mouth"), action="append", default=[], help="of every face; repeatable"
     )

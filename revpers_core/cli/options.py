@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -12,13 +12,14 @@ from ..adapters.kinds import AUTO, CLIP_FILE, KINDS
 from ..faces import detect, registry
 from ..faces.face import Face
 from ..faces.judges import Judge
-from ..method.settings import COSTS, CUSTOM, DEFAULT, PRESETS
-from ..method.types import PAPER_GUIDANCE
+from ..method import settings
+from ..method.settings import CUSTOM, PRESET, PRESETS
 from .model import pipeline
 
 if TYPE_CHECKING:
     from ..hosts.diffusers import ReversePersonalizationPipeline
 
+USUAL = object()
 JUDGES = "dlib|pocket|FILE"
 """What ``--judge`` takes."""
 
@@ -50,26 +51,31 @@ def search_options(parser: argparse.ArgumentParser) -> None:
         "the package run it), pocket for rendered faces; repeatable",
     )
     search.add_argument("--provider", choices=("auto", "cpu", "cuda"), default="auto", help="where detectors run")
-    search.add_argument("--min-score", type=float, default=0.5, help="surer than this only (default %(default)s)")
-    search.add_argument(
-        "--smallest", type=float, default=20.0, help="pixels of the smallest face (default %(default)s)"
-    )
+    number(search, settings.MIN_SCORE, "min_score")
+    number(search, settings.SMALLEST, "smallest")
 
 
-def run_options(parser: argparse.ArgumentParser, guidance: float = PAPER_GUIDANCE) -> None:
+def run_options(parser: argparse.ArgumentParser, guidance: float = settings.GUIDANCE.default) -> None:
     run = parser.add_argument_group("run")
-    run.add_argument("--guidance", type=float, default=guidance, help="below 0 leads away (default %(default)s)")
-    run.add_argument(
-        "--preset", choices=(*PRESETS, CUSTOM),
-        help=f"pictures that go through the network for a face: {COSTS}; measured in docs/steps.md (default {DEFAULT})",
-    )  # fmt: skip
-    run.add_argument("--steps", type=int, help="per phase, instead of a preset's")
-    run.add_argument("--skip", type=float, help="part of the noise left out, instead of a preset's (the paper's 0.7)")
-    run.add_argument("--seed", type=int, help="0 or more; drawn and not told unless given")
-    run.add_argument(
-        "--at-once", type=int, default=0, metavar="STEPS",
-        help="of the inversion that share a call of the network (0: as many as fit where only rounding changes)",
-    )  # fmt: skip
+    number(run, settings.GUIDANCE, "guidance", guidance)
+    run.add_argument("--preset", choices=PRESET.options, help=f"{PRESET.help} (default {PRESET.default})")
+    number(run, settings.STEPS, "steps", None)
+    number(run, settings.SKIP, "skip", None)
+    number(run, settings.SEED, "seed", None)
+    number(run, settings.AT_ONCE, "at_once")
+
+
+def number(group: Any, setting: settings.Number[Any], name: str, default: Any = USUAL) -> None:
+    """An option with the setting's help; whoever takes the number checks its range.
+
+    default: instead of the setting's; None where another option or a draw decides.
+    """
+    default = setting.default if default is USUAL else default
+
+    said = setting.help if default is None else f"{setting.help} (default %(default)s)"
+    group.add_argument(
+        f"--{name.replace('_', '-')}", type=type(setting.default), default=default, metavar="NUMBER", help=said
+    )
 
 
 def settle_preset(args: argparse.Namespace) -> None:
@@ -77,7 +83,7 @@ def settle_preset(args: argparse.Namespace) -> None:
     own = args.steps is not None or args.skip is not None
     if own and args.preset not in (None, CUSTOM):
         raise ValueError(f"--steps and --skip make a run of one's own: leave out --preset {args.preset}")
-    usual = PRESETS[args.preset if args.preset in PRESETS else DEFAULT]
+    usual = PRESETS[args.preset if args.preset in PRESETS else PRESET.default]
     args.steps = usual.steps if args.steps is None else args.steps
     args.skip = usual.skip if args.skip is None else args.skip
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
+from ..method.settings import MIN_SCORE, SMALLEST
 from .centerface import CenterFace, free_sizes
 from .detector import FLOOR, Detector
 from .face import Face
@@ -42,18 +43,16 @@ class Search:
     turned by 90, 180 and 270 degrees, for those who lie or hang: never, only when nothing else is found, or always.
     """
 
-    min_score: float = 0.5
+    min_score: float = MIN_SCORE.default
     side: int = 1024
-    smallest: float = 20.0
+    smallest: float = SMALLEST.default
     turn: Literal["never", "when none", "always"] = "always"
 
     def __post_init__(self):
-        if not FLOOR <= self.min_score <= 1:
-            raise ValueError(f"min_score must be from {FLOOR} to 1, got {self.min_score}")
+        MIN_SCORE.check("min_score", self.min_score)
         if not 64 <= self.side <= 4096:
             raise ValueError(f"side must be from 64 to 4096 pixels, got {self.side}")
-        if not self.smallest > 0:
-            raise ValueError(f"smallest must be above 0 pixels, got {self.smallest}")
+        SMALLEST.check("smallest", self.smallest)
         if self.turn not in ("never", "when none", "always"):
             raise ValueError(f"turn must be 'never', 'when none' or 'always', got {self.turn!r}")
 

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ..method.settings import MIN_SCORE
 from .face import Face
 from .merge import nms
 
 Detector = Callable[[Tensor], list[Face]]
 """An image (3, H, W) float32 in [0, 1], RGB, to its faces; it neither resizes nor retries."""
-FLOOR = 0.3
+FLOOR = MIN_SCORE.low
 """Detections scored lower are dropped at once; ``find_faces`` asks for more."""
 
 

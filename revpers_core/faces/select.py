@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from ..method.identity import cosine
+from ..method.settings import LIKENESS
 from ..method.types import Identity, NoFaceError
 from .face import Face
 
@@ -76,5 +77,6 @@ def _read(image: Tensor, face: Face, embed: Embed) -> Identity | None:
 
 def keep_people(photos: Sequence[Tensor], found: Sequence[Sequence[Face]], embed: Embed, threshold: float) -> Keep:
     """``kept`` for the people on reference photos, with the faces found in each."""
+    LIKENESS.check("likeness", threshold)
     people = reference_identities(photos, found, embed)
     return lambda photo, faces: faces_to_keep(faces, photo, people, embed, threshold)

@@ -1,11 +1,53 @@
-"""Named settings of a run; what each costs in privacy and likeness to the photo is measured in docs/steps.md."""
+"""The settings of a run in one table: defaults, ranges and help for boxes, command options and the library alike.
 
-from typing import NamedTuple
+What each preset costs in privacy and likeness to the photo is measured in docs/steps.md.
+"""
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import Generic, NamedTuple, TypeVar
 
 from .schedule import PAPER_SKIP, PAPER_STEPS
 
+T = TypeVar("T", int, float)
+
 CUSTOM = "custom"
 """Steps and skip of the user's own."""
+
+
+@dataclass(frozen=True)
+class Number(Generic[T]):
+    """A number that a user may set.
+
+    default, low, high: the range is closed. step: of a dial. about: help in whole sentences, in which {low}, {high} and
+    {default} stand for the values.
+    """
+
+    default: T
+    low: T
+    high: T
+    step: T
+    about: str
+
+    @property
+    def help(self) -> str:
+        """The help with the values in it."""
+        return self.about.format(low=f"{self.low:g}", high=f"{self.high:g}", default=f"{self.default:g}")
+
+    def check(self, name: str, value: T) -> T:
+        """The value itself; raises ValueError outside the range."""
+        if not (isfinite(value) and self.low <= value <= self.high):
+            low, high = (f"{v:g}" if isinstance(v, float) else v for v in (self.low, self.high))
+            raise ValueError(f"{name} must be from {low} to {high}, got {value}")
+        return value
+
+
+class Choice(NamedTuple):
+    """One of several words that a user may choose."""
+
+    options: tuple[str, ...]
+    default: str
+    help: str
 
 
 class Preset(NamedTuple):
@@ -21,9 +63,78 @@ class Preset(NamedTuple):
 
 
 PRESETS = {"paper": Preset(PAPER_STEPS), "balanced": Preset(16), "fast": Preset(10)}
-DEFAULT = "balanced"
 COSTS = ", ".join(f"{name} {one.evaluations} ({one.steps} steps)" for name, one in PRESETS.items())
-"""In words, for tooltips and help."""
+"""In words, for help."""
+
+PRESET = Choice(
+    (*PRESETS, CUSTOM),
+    "balanced",
+    f"Pictures that go through the model for a face: {COSTS}; custom takes steps and skip. What each costs in privacy "
+    "and likeness to the photo is measured in docs/steps.md.",
+)
+STEPS = Number(
+    PAPER_STEPS, 2, 999, 1,
+    "Steps of each phase, {low} to {high}; the paper takes {default}. Each costs two model evaluations to invert and "
+    "two to sample. Fewer are faster and follow the photo less well; no more than skip leaves timesteps (299 "
+    "at 0.7).",
+)  # fmt: skip
+SKIP = Number(
+    PAPER_SKIP, 0.0, 0.99, 0.01,
+    "Share of the schedule left out, {low} to {high}; the paper takes {default}. Less keeps less of the photo and "
+    "changes more.",
+)  # fmt: skip
+GUIDANCE = Number(
+    -10.0, -30.0, 30.0, 0.5,
+    "Where strength 1 leads, {low} to {high}. Below 0 leads away from the person (the paper: {default}); 0 ignores who "
+    "it is, above 0 makes the person more alike.",
+)  # fmt: skip
+STRENGTH = Number(
+    1.0, 0.0, 3.0, 0.05,
+    "How far from the person, {low} to {high}: 1 takes guidance as it is, the paper's being -10; 0.5 goes half as far. "
+    "More is safer and costs detail.",
+)  # fmt: skip
+SEED = Number(
+    0, 0, 0xFFFFFFFFFFFFFFFF, 1, "Another seed gives another noise. Keep it secret: it helps to undo the result."
+)
+AT_ONCE = Number(
+    0, 0, 999, 1,
+    "Steps of the inversion that share a call of the model, {low} to {high}. 0: as many as fit where only rounding "
+    "changes (a float32 model without other packs' patches), else one. More than one in half precision is faster, but "
+    "gives another result.",
+)  # fmt: skip
+TARGET = Number(
+    0.0, 0.0, 0.95, 0.05,
+    "Above 0 looks, for each face, for the weakest guidance at which every judge sees a stranger: this far on the way "
+    "from its threshold to the likeness that few strangers fall below. {low} to {high}; needs a judge. Inverts once.",
+)  # fmt: skip
+SIZE = Number(
+    1024, 64, 2048, 8,
+    "The model's own side in pixels, {low} to {high}: 1024 for SDXL, 128 for the pocket model.",
+)  # fmt: skip
+SCALE = Number(
+    1.0, 0.0, 3.0, 0.05, "Length of the identity vector, {low} to {high}. The paper's value is {default}; 0 is nobody."
+)
+ADAPTER_STRENGTH = Number(
+    1.0, 0.0, 2.0, 0.05,
+    "How strongly the model listens to the identity, {low} to {high}. The paper's value is {default}.",
+)  # fmt: skip
+MIN_SCORE = Number(
+    0.5, 0.3, 1.0, 0.05,
+    "{low} to {high}: detections less sure than this are no faces. Lower it when someone is missed.",
+)  # fmt: skip
+SMALLEST = Number(
+    20.0,
+    4.0,
+    512.0,
+    1.0,
+    "Height in pixels of the smallest face that must be found, {low} to {high}; smaller takes longer.",
+)
+LIKENESS = Number(0.4, -1.0, 1.0, 0.01, "From which similarity on a face is somebody to be kept, {low} to {high}.")
+NO_FACE = Choice(
+    ("raise", "blur", "pass"),
+    "raise",
+    "A picture without a face: raise stops with an error, blur blurs it whole, pass lets it through as it is.",
+)
 
 
 def resolve_preset(preset: str, steps: int, skip: float) -> Preset:

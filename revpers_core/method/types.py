@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from .guidance import ALWAYS, Interval, branches_needed
-from .schedule import PAPER_SKIP, PAPER_STEPS, Spacing, sigmas, timesteps
+from .schedule import Spacing, sigmas, timesteps
+from .settings import AT_ONCE, GUIDANCE, SEED, SKIP, STEPS
 from .trajectory import Branches, Need
 
-PAPER_GUIDANCE = -10.0
+PAPER_GUIDANCE = GUIDANCE.default
 
 
 class NoFaceError(ValueError):
@@ -117,12 +117,12 @@ class Plan:
     network), else one. In half precision more than one is another result (docs/benchmarks.md).
     """
 
-    steps: int = PAPER_STEPS
-    skip: float = PAPER_SKIP
-    guidance: float = PAPER_GUIDANCE
-    seed: int = 0
+    steps: int = STEPS.default
+    skip: float = SKIP.default
+    guidance: float = GUIDANCE.default
+    seed: int = SEED.default
     attribute: Attribute = field(default_factory=Attribute)
-    at_once: int = 0
+    at_once: int = AT_ONCE.default
     spacing: Spacing = Spacing.TIME
     one_branch: bool = False
     interval: Interval = ALWAYS
@@ -130,12 +130,9 @@ class Plan:
     def __post_init__(self):
         if not 0 <= self.interval.low < self.interval.high:
             raise ValueError(f"the interval of guidance must be 0 <= low < high, got {tuple(self.interval)}")
-        if self.at_once < 0:
-            raise ValueError(f"at_once must be 0 (as many as fit) or more, got {self.at_once}")
-        if not isfinite(self.guidance):
-            raise ValueError(f"guidance must be a finite number, got {self.guidance}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be 0 or more, got {self.seed}")
+        AT_ONCE.check("at_once", self.at_once)
+        GUIDANCE.check("guidance", self.guidance)
+        SEED.check("seed", self.seed)
 
     def levels(self, sigma_of: Callable[[int], float]) -> tuple[float, ...]:
         """The run's sigmas by a model's noise schedule, one more than its steps."""
