@@ -211,7 +211,7 @@ def test_real_weights_need_a_detector_or_a_word(capsys, tmp_path, monkeypatch):
     face("me.png")
     monkeypatch.setattr(registry, "centerface", lambda: None)
     files = ["--model", pocket.CHECKPOINT, "--adapter", pocket.ADAPTER, "--face-model", pocket.FACE_MODEL]
-    monkeypatch.setattr(options, "pipeline", lambda files, dtype, device: ReversePersonalizationPipeline.from_pocket())
+    monkeypatch.setattr(options, "pipeline", lambda *files, **kind: ReversePersonalizationPipeline.from_pocket())
     code, out, err = run(capsys, "anonymize", "me.png", "-o", "out", *files, *FAST)
     assert (code, out) == (1, "") and "--crops" in err and not (tmp_path / "out").exists()
     assert run(capsys, "anonymize", "me.png", "-o", "out", "--crops", *files, *FAST)[0] == 0
