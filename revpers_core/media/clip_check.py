@@ -1,0 +1,134 @@
+"""The finished clip beside its source: as many frames at the same moments, the same sound, and nobody in the mean.
+
+Each frame alone may pass for a stranger while the mean over frames does not: who averages the faces of a clip sees what
+they have in common. So the judges are asked about the mean too.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ..faces.judges import Judge
+from ..method.identity import cosine
+from ..method.types import Identity, NoFaceError
+from .clip import ClipFormat, Span, opened, picture, probe, read, scan
+from .clip_writer import origin_of, sound_packets
+from .photo import PhotoPorts
+from .strength import StillRecognisedError
+from .tracks import Certainty, ClipTracks
+from .verdict import independent, verdict
+
+LOOKS = 24
+"""Frames of a person that the mean is taken of."""
+
+
+class MeanLook(NamedTuple):
+    """What is seen of a person in the mean over frames. similarity: of the means, to the recogniser that steered."""
+
+    similarity: float | None
+    verdict: str
+
+
+def check_frames(source: Path, form: ClipFormat, stamps: Sequence[int], span: Span, result: Path) -> None:
+    """Raises RuntimeError where the result has other frames, moments or size than the source."""
+    made = probe(result)
+    with opened(source) as container:
+        origin = origin_of(container, span)
+    there = [one.stamp * made.time_base for one in scan(result, made, Span())]
+    meant = [stamp * form.time_base - origin for stamp in stamps]
+    shift = there[0] - meant[0] if there and meant else 0  # containers that know no time below 0 move all tracks
+    off = max((abs(float(a - b - shift)) for a, b in zip(there, meant, strict=False)), default=0.0)
+    if len(there) != len(meant) or off > max(0.001, float(form.time_base)):
+        raise RuntimeError(f"{len(there)} frames were written for {len(meant)}, up to {off:.4f} s off: this is a bug")
+    if (made.width, made.height, made.turn) != (form.width, form.height, form.turn):
+        raise RuntimeError(f"{made.width} x {made.height} was written for {form.width} x {form.height}: this is a bug")
+
+
+def check_sound(source: Path, span: Span, result: Path) -> int:
+    """How many packets of sound both hold. Raises RuntimeError where they differ in a single bit."""
+    with opened(source) as before, opened(result) as after:
+        tracks = [one for one in before.streams.audio if one.codec_context]
+        meant = _digests(before, span, tracks)
+        if meant != _digests(after, Span(), list(after.streams.audio)):
+            raise RuntimeError("the sound was not carried over bit for bit: this is a bug")
+        return sum(count for count, _ in meant)
+
+
+def look_at_means(
+    source: Path, form: ClipFormat, stamps: Sequence[int], result: Path, tracks: ClipTracks, ports: PhotoPorts
+) -> dict[int, MeanLook]:
+    """What judges make of each person's mean over frames. Raises StillRecognisedError where one knows it."""
+    wanted = _looks(tracks)
+    sums: dict[int, list[Tensor]] = {}
+    counts: dict[int, int] = {}
+    made = probe(result)
+    for number, (before, after) in enumerate(zip(read(source, form, stamps), scan(result, made, Span()), strict=True)):
+        here = [place for place in tracks.places(number) if number in wanted.get(place.person, ())]
+        if not here:
+            continue
+        images = picture(before.frame, form), picture(after.frame, made)
+        for place in here:
+            seen = [_embedded(image, place.face, ports) for image in images]
+            if any(one is None for one in seen):
+                continue
+            added = [vector for one in seen if one is not None for vector in one]
+            counts[place.person] = counts.get(place.person, 0) + 1
+            sums[place.person] = (
+                [a + b for a, b in zip(sums[place.person], added, strict=True)] if place.person in sums else added
+            )
+    means = {person: [one / counts[person] for one in total] for person, total in sorted(sums.items())}
+    return {person: _judged(person, mean, ports.judges) for person, mean in means.items()}
+
+
+def _looks(tracks: ClipTracks) -> dict[int, set[int]]:
+    """Frames in which each person who changed was found, evenly spread."""
+    found: dict[int, set[int]] = {}
+    for number, person in enumerate(tracks.people):
+        if number in tracks.kept:
+            continue
+        frames = [
+            track.start + int(k)
+            for track in (tracks.tracks[one] for one in person.tracks)
+            for k in np.flatnonzero(track.certainty == Certainty.SEEN)
+        ]
+        found[number] = {frames[int(k)] for k in np.linspace(0, len(frames) - 1, min(LOOKS, len(frames)))}
+    return found
+
+
+def _embedded(image: Tensor, face: Any, ports: PhotoPorts) -> list[Tensor] | None:
+    """The steering recogniser's embedding and each judge's; None where the first sees no face."""
+    try:
+        who = ports.embed(image, face).embedding[0]
+    except NoFaceError:
+        return None
+    return [who, *(judge.embed(image, face) for judge in ports.judges)]
+
+
+def _judged(person: int, means: Sequence[Tensor], judges: Sequence[Judge]) -> MeanLook:
+    half = len(judges) + 1
+    (who, *source), (new, *now) = means[:half], means[half:]
+    known = [judge.name for judge, a, b in zip(judges, source, now, strict=True) if judge.same_person(a, b)]
+    if known:
+        raise StillRecognisedError(
+            f"person {person + 1} is still recognised by {', '.join(known)} in the mean over frames: use stronger "
+            "guidance"
+        )
+    identities = [Identity(normalize(one, dim=0)[None]) for one in (who, new)]
+    apart = independent(judges, source, identities[0])
+    return MeanLook(round(float(cosine(*identities)), 4), verdict(judges, apart))
+
+
+def _digests(container: Any, span: Span, tracks: Sequence[Any]) -> list[tuple[int, str]]:
+    """Number and hash of each track's packets."""
+    counts, hashes = [0] * len(tracks), [sha256() for _ in tracks]
+    order = {one.index: k for k, one in enumerate(tracks)}
+    for packet in sound_packets(container, span, tracks):
+        k, data = order[packet.stream.index], bytes(packet)
+        counts[k] += 1
+        hashes[k].update(len(data).to_bytes(8, "big") + data)
+    return [(count, one.hexdigest()) for count, one in zip(counts, hashes, strict=True)]

@@ -1,0 +1,91 @@
+"""What is told of a clip: what it will take before it is made, and what was seen of it after."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..method.settings import PRESETS
+from .clip import ClipFormat
+from .clip_check import MeanLook
+from .tracks import ClipTracks
+
+
+class Cost(NamedTuple):
+    """What a run takes. face_frames: faces to be made, over all frames. evaluations: of the network for each. seconds:
+    for each at most, None where none was tried: those that share a call take less."""
+
+    frames: int
+    face_frames: int
+    evaluations: int
+    seconds: float | None
+
+    def __str__(self) -> str:
+        said = f"{self.face_frames} faces in {self.frames} frames, {self.evaluations} network evaluations each"
+        if self.seconds is None:
+            return said
+        each = self.seconds / self.evaluations
+        presets = ", ".join(
+            f"{name} {one.evaluations} ({one.evaluations * each:.1f} s)" for name, one in PRESETS.items()
+        )
+        total = self.face_frames * self.seconds
+        return f"{said}: about {_duration(total)} at {self.seconds:.1f} s a face; by preset: {presets}"
+
+
+def clip_record(
+    form: ClipFormat, tracks: ClipTracks, stamps: Sequence[int], records: Sequence[dict[str, Any]],
+    strengths: dict[int, float], looks: dict[int, MeanLook], guidance: float,
+) -> dict[str, Any]:  # fmt: skip
+    """Everyone who changed, without embeddings, and where a place is blurred, in seconds from the first frame."""
+    covered = [k for record in records for k in record["blurred"]]
+    people = [
+        {
+            "frames": person.seen,
+            "made": sum(record["made"].get(str(number), 0) for record in records),
+            "guidance": strengths.get(number, guidance),
+            "similarity_after": looks[number].similarity if number in looks else None,
+            "verdict": looks[number].verdict if number in looks else "covered: it could not be read",
+        }
+        for number, person in enumerate(tracks.people)
+        if number not in tracks.kept
+    ]
+    begin = stamps[0]
+    return {
+        "frames": len(stamps),
+        "people": people,
+        "kept": len(tracks.kept),
+        "second_look": sum(record["made"].get("-1", 0) for record in records),
+        "stronger": sum(record["stronger"] for record in records),
+        "blurred_frames": len(covered),
+        "blurred": [[round(float((stamps[k] - begin) * form.time_base), 3) for k in span] for span in spans(covered)],
+        "left_out": list(form.dropped),
+    }
+
+
+def spans(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """The first and the last of every run of consecutive numbers."""
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
+
+
+def summary(record: dict[str, Any]) -> str:
+    """One sentence for people: how many became somebody else, who has looked at them, what had to be blurred."""
+    people = record["people"]
+    said = "; ".join(sorted({str(one["verdict"]) for one in people}))
+    count = f"{len(people)} {'person is' if len(people) == 1 else 'people are'} somebody else now"
+    kept = f", {record['kept']} left alone as asked" if record["kept"] else ""
+    covered = f"; in {record['blurred_frames']} of {record['frames']} frames a place is blurred"
+    if not people:
+        everyone = "everyone was kept" if record["kept"] else "no face was found"
+        return f"{everyone}: the clip is {'blurred whole' if record.get('no_face') == 'blur' else 'as it was'}"
+    return f"{count}{kept}: {said}{covered if record['blurred_frames'] else ''}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
