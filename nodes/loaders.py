@@ -13,7 +13,9 @@ from ..revpers_core.adapters import weights as faceid
 from ..revpers_core.adapters.kinds import AUTO
 from ..revpers_core.faces import detect, judge_spec, judges, recognise
 from ..revpers_core.faces.insightface import as_detectors
+from ..revpers_core.faces.onnx_session import DEVICES
 from ..revpers_core.hosts.comfy_adapter import Adapter
+from ..revpers_core.hosts.comfy_networks import place
 from ..revpers_core.method import settings
 from . import sockets
 
@@ -120,7 +122,7 @@ class LoadFaceModel(io.ComfyNode):
 
     @classmethod
     def execute(cls, model_name: str) -> io.NodeOutput:
-        return io.NodeOutput(recognise.load_first(_files(model_name)))
+        return io.NodeOutput(recognise.load_first(_files(model_name), place()))
 
 
 class LoadFaceDetector(io.ComfyNode):
@@ -141,9 +143,10 @@ class LoadFaceDetector(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "provider",
-                    options=["auto", "cpu", "cuda"],
+                    options=list(DEVICES),
                     default="auto",
-                    tooltip="Where it runs: cuda needs onnxruntime-gpu, auto takes it when it is there.",
+                    tooltip="Where it runs: auto is ComfyUI's own device (CUDA, MPS, ROCm, XPU, DirectML or CPU). "
+                    "onnxruntime runs it with that package, where it is installed.",
                 ),
                 sockets.detector_input("also", optional=True, tooltip="Another detector, to unite their finds."),
             ],
@@ -157,7 +160,7 @@ class LoadFaceDetector(io.ComfyNode):
     @classmethod
     def execute(cls, model_name: str, provider: str, also=()) -> io.NodeOutput:
         files = [pocket.DETECTOR] if model_name == POCKET else _files(model_name)
-        return io.NodeOutput((*as_detectors(also), detect.load_first(files, provider)))
+        return io.NodeOutput((*as_detectors(also), detect.load_first(files, place(provider))))
 
 
 class LoadJudge(io.ComfyNode):
@@ -202,8 +205,8 @@ class LoadJudge(io.ComfyNode):
         if model_name == DLIB:
             return io.NodeOutput((*also, judges.dlib_judge()))
         if model_name == POCKET:
-            return io.NodeOutput((*also, judge_spec.load_judge(pocket.JUDGE)))
-        judge = judge_spec.load_first_judge(_files(model_name))
+            return io.NodeOutput((*also, judge_spec.load_judge(pocket.JUDGE, place())))
+        judge = judge_spec.load_first_judge(_files(model_name), place())
         if not judge.rule.measured and threshold != judge.rule.threshold:
             judge = replace(
                 judge, rule=replace(judge.rule, threshold=threshold, source="set on the node", measured=True)

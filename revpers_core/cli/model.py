@@ -19,7 +19,7 @@ def pipeline(
         from ..hosts.diffusers import ReversePersonalizationPipeline as Pipeline
         from ..hosts.diffusers_files import quiet
     except ImportError as error:
-        raise ImportError(f"diffusers is needed ({error}): pip install revpers[diffusers]") from error
+        raise ImportError(f"diffusers is needed ({error}): pip install diffusers transformers accelerate") from error
     quiet()
     try:
         torch.empty(1, device=device)

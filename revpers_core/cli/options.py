@@ -50,7 +50,9 @@ def search_options(parser: argparse.ArgumentParser) -> None:
         help="face detector: an ONNX file, a pack's folder or its name in ~/.insightface/models (insightface:NAME has "
         "the package run it), pocket for rendered faces; repeatable",
     )
-    search.add_argument("--provider", choices=("auto", "cpu", "cuda"), default="auto", help="where detectors run")
+    search.add_argument(
+        "--provider", choices=("auto", "cpu", "cuda", "onnxruntime"), default="auto", help="where detectors run"
+    )
     number(search, settings.MIN_SCORE, "min_score")
     number(search, settings.SMALLEST, "smallest")
 

@@ -13,7 +13,7 @@ from .detector import FLOOR, Detector
 from .face import Face
 from .geometry import check_image
 from .merge import looks_like_a_part, merge_faces, overlapping, same_face
-from .onnx_session import Network, open_network
+from .onnx_session import Network, Place, first_of, open_network
 from .scrfd import STRIDES, Scrfd
 from .views import View, detect_in_view, downscaled, full_view, padded_view, roll, rotated_view, tiles, upright_view
 
@@ -84,10 +84,11 @@ def find_faces(image: Tensor, detectors: Sequence[Detector], search: Search | No
     return [face for face in found if not _is_a_part(image, face, found, detectors, search)]
 
 
-def load(path: str | Path, provider: str = "auto", floor: float = FLOOR) -> Detector:
+def load(path: str | Path, provider: str | Place = "auto", floor: float = FLOOR) -> Detector:
     """Open a detector's ONNX file and find out by its form which it is: InsightFace's or CenterFace.
 
-    provider: auto, cpu or cuda. Raises ValueError for a file of another form, RuntimeError where CUDA is not there.
+    provider: as ``open_network`` takes it. Raises ValueError for a file of another form, RuntimeError where CUDA is not
+    there.
     """
     path = Path(path)
     network = open_network(path, provider)
@@ -102,15 +103,14 @@ def load(path: str | Path, provider: str = "auto", floor: float = FLOOR) -> Dete
     )
 
 
-def load_first(paths: Sequence[Path], provider: str = "auto") -> Detector:
+def load_first(paths: Sequence[Path], provider: str | Place = "auto") -> Detector:
     """The detector among a model pack's files. Raises ValueError when none of them is one."""
-    for path in sorted(paths, key=lambda path: not path.name.startswith(DETECTORS)):
-        try:
-            return load(path, provider)
-        except ValueError:
-            continue
-    names = ", ".join(path.name for path in paths) or "no files"
-    raise ValueError(f"no face detector among {names}: load the buffalo_l or antelopev2 pack, or centerface.onnx")
+    ordered = sorted(paths, key=lambda path: not path.name.startswith(DETECTORS))
+    found = first_of(ordered, lambda path: load(path, provider))
+    if found is None:
+        names = ", ".join(path.name for path in paths) or "no files"
+        raise ValueError(f"no face detector among {names}: load the buffalo_l or antelopev2 pack, or centerface.onnx")
+    return found
 
 
 def _united(image: Tensor, detectors: Sequence[Detector], search: Search, looks: Iterable[View]) -> list[Face]:

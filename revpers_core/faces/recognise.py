@@ -13,7 +13,7 @@ from ..method.identity import identity_of
 from ..method.types import FACE_SIDE, Identity, NoFaceError
 from .face import Face
 from .geometry import face_for_recogniser, face_of_aligned
-from .onnx_session import open_network
+from .onnx_session import Place, first_of, open_network
 
 RECOGNISERS = ("w600k", "glintr100")
 """How the recognisers of insightface's packs are called: tried before the other files."""
@@ -77,11 +77,11 @@ def _a_channel(value: float | Sequence[float]) -> Tensor:
     return torch.tensor(value, dtype=torch.float32).view(-1, 1, 1)
 
 
-def load(path: str | Path, provider: str = "cpu", **form: Any) -> FaceModel:
+def load(path: str | Path, provider: str | Place = "cpu", **form: Any) -> FaceModel:
     """Open an ArcFace-form ONNX recogniser ((1 or N, 3, 112, 112) -> (N, 512)).
 
-    provider: auto, cpu or cuda. ``form``: mean, std, min_norm where they differ from insightface's. Raises ValueError
-    for a file of another form.
+    provider: as ``open_network`` takes it. ``form``: mean, std, min_norm where they differ from insightface's. Raises
+    ValueError for a file of another form.
     """
     path = Path(path)
     session = open_network(path, provider)
@@ -94,13 +94,15 @@ def load(path: str | Path, provider: str = "cpu", **form: Any) -> FaceModel:
     return FaceModel(session, path.stem, **form)
 
 
-def load_with_spec(path: str | Path, size: int, channels: str, output: str = "", **form: Any) -> FaceModel:
+def load_with_spec(
+    path: str | Path, size: int, channels: str, output: str = "", provider: str | Place = "cpu", **form: Any
+) -> FaceModel:
     """Open a recogniser of another form (N, 3, size, size) -> (N, D). ``form``: mean and std, one number or three.
 
     Raises ValueError where the file or the form does not fit.
     """
     path = Path(path)
-    session = open_network(path, "cpu")
+    session = open_network(path, provider)
     inputs, names = session.get_inputs(), [one.name for one in session.get_outputs()]
     wanted = [3, size, size]
     if (
@@ -125,15 +127,14 @@ def load_with_spec(path: str | Path, size: int, channels: str, output: str = "",
     return model
 
 
-def load_first(paths: Sequence[Path]) -> FaceModel:
+def load_first(paths: Sequence[Path], provider: str | Place = "cpu") -> FaceModel:
     """The recogniser among a model pack's files (insightface packs hold detectors and landmark nets too).
 
     Raises ValueError when none of them is one.
     """
-    for path in sorted(paths, key=lambda path: not path.name.startswith(RECOGNISERS)):
-        try:
-            return load(path)
-        except ValueError:
-            continue
-    names = ", ".join(path.name for path in paths)
-    raise ValueError(f"no ArcFace recogniser among {names}: load the buffalo_l or antelopev2 pack")
+    ordered = sorted(paths, key=lambda path: not path.name.startswith(RECOGNISERS))
+    found = first_of(ordered, lambda path: load(path, provider))
+    if found is None:
+        names = ", ".join(path.name for path in paths)
+        raise ValueError(f"no ArcFace recogniser among {names}: load the buffalo_l or antelopev2 pack")
+    return found

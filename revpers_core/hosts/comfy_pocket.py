@@ -22,6 +22,7 @@ from ..faces import recognise
 from ..pocket.vae import GROUPS, VAE
 from ..pocket.vocabulary import expand_vocabulary
 from .comfy_adapter import Adapter
+from .comfy_networks import place
 
 TEXT = {
     "hidden_size": 32,
@@ -74,7 +75,7 @@ def load() -> tuple[Any, Any, Any, Adapter, recognise.FaceModel]:
     )
     model.model.latent_format.latent_rgb_factors, model.model.latent_format.latent_rgb_factors_bias = _preview(vae)
     adapter = Adapter.of(faceid.load(pocket.ADAPTER))
-    return model, clip, vae, adapter, recognise.load(pocket.FACE_MODEL, min_norm=pocket.MIN_NORM)
+    return model, clip, vae, adapter, recognise.load(pocket.FACE_MODEL, place(), min_norm=pocket.MIN_NORM)
 
 
 def _preview(vae: Any) -> tuple[list[list[float]], list[float]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..faces.geometry import face_of_aligned
-from ..faces.onnx_session import runtime
+from ..faces.onnx_session import open_network
 from ..faces.recognise import FaceModel
 from ..media.photo import blurred
 from ..method.anonymize import invert_image, sample_image
@@ -64,7 +64,7 @@ class Reading(NamedTuple):
 
 def read(images: Tensor, session: Any = None) -> Reading:
     """Regress factors and attributes from images (N, 3, 128, 128) in [0, 1]."""
-    session = session or runtime().InferenceSession(str(FACTORS), providers=["CPUExecutionProvider"])
+    session = session or open_network(FACTORS, "cpu")
     (feed,) = session.get_inputs()
     found = [session.run(None, {feed.name: one[None].numpy().astype(np.float32)}) for one in images.cpu()]
     factors, *logits = (torch.from_numpy(np.concatenate(part)) for part in zip(*found, strict=True))

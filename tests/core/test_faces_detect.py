@@ -4,14 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from revpers_core.faces import centerface, detect, insightface, scrfd
 from revpers_core.faces.face import Face
-from revpers_core.faces.onnx_session import open_network
+from revpers_core.faces.onnx_session import ONNXRUNTIME, open_network
+from revpers_core.faces.onnx_torch import TorchNetwork
 
 
 def saved(path: Path, nodes: list, inputs: list, outputs: list, constants: dict | None = None) -> Path:
@@ -144,6 +144,17 @@ def test_broken_detections_are_dropped(broken: float) -> None:
 def test_a_net_that_fails_says_which_it_is(tmp_path: Path) -> None:
     """onnxruntime's own exceptions are no RuntimeError, and would end a whole folder with a traceback."""
     network = open_network(scrfd_file(tmp_path / "det.onnx", heads((8, 16, 32), 2), [1, 3, 64, 64]), "cpu")
+    with pytest.raises(
+        RuntimeError, match=r"det\.onnx failed: its input input\.1 takes \[1, 3, 64, 64\], got \[1, 3, 32,"
+    ):
+        network.run(None, {"input.1": np.zeros((1, 3, 32, 32), np.float32)})
+    with pytest.raises(RuntimeError, match=r"det\.onnx failed: 'input\.1'"):
+        network.run(None, {"another": np.zeros((1, 3, 64, 64), np.float32)})
+
+
+def test_onnxruntimes_failures_are_told_alike(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    network = open_network(scrfd_file(tmp_path / "det.onnx", heads((8, 16, 32), 2), [1, 3, 64, 64]), ONNXRUNTIME)
     with pytest.raises(RuntimeError, match=r"det\.onnx failed: .*INVALID_ARGUMENT"):
         network.run(None, {"input.1": np.zeros((1, 3, 32, 32), np.float32)})
 
@@ -187,15 +198,33 @@ def test_the_detector_of_a_pack_is_found(tmp_path: Path) -> None:
 
 def test_providers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = scrfd_file(tmp_path / "det.onnx", heads((8, 16, 32), 2), [1, 3, "h", "w"])
-    with pytest.raises(ValueError, match="provider must be auto, cpu or cuda, got 'tpu'"):
+    with pytest.raises(ValueError, match="provider must be one of auto, cpu, cuda, onnxruntime, got 'tpu'"):
         open_network(path, "tpu")
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    assert open_network(path, "auto").get_providers() == ["CPUExecutionProvider"]
-    with pytest.raises(RuntimeError, match=r"det.onnx cannot run on CUDA: .*pip install onnxruntime-gpu"):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for provider in ("auto", "cpu"):
+        assert isinstance(open_network(path, provider), TorchNetwork)
+    with pytest.raises(
+        RuntimeError, match=r"det.onnx cannot run on CUDA: this torch .* sees none. Choose provider auto"
+    ):
         open_network(path, "cuda")
 
 
-def test_cuda_that_falls_back_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnxruntime_where_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    path = scrfd_file(tmp_path / "det.onnx", heads((8, 16, 32), 2), [1, 3, "h", "w"])
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    network = open_network(path, ONNXRUNTIME)
+    assert network.get_providers() == ["CPUExecutionProvider"]
+    ours = open_network(path).run(None, {"input.1": np.zeros((1, 3, 64, 64), np.float32)})
+    theirs = network.run(None, {"input.1": np.zeros((1, 3, 64, 64), np.float32)})
+    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_cuda_that_falls_back_is_told_with_a_cure_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """torch's libraries are loaded first; uninstalling one of the two wheels alone leaves an empty module."""
+    onnxruntime = pytest.importorskip("onnxruntime")
     path = scrfd_file(tmp_path / "det.onnx", heads((8, 16, 32), 2), [1, 3, "h", "w"])
     wanted = []
     plain = onnxruntime.InferenceSession
@@ -207,10 +236,10 @@ def test_cuda_that_falls_back_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
     monkeypatch.setattr(onnxruntime, "InferenceSession", session)
-    open_network(path, "auto")
-    assert wanted == [both]
-    with pytest.raises(RuntimeError, match="cannot run on CUDA"):
-        open_network(path, "cuda")
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: wanted.append("preloaded"), raising=False)
+    open_network(path, ONNXRUNTIME)
+    assert wanted == ["preloaded", both]
+    assert "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu" in caplog.text
 
 
 def test_insightfaces_own_detectors_are_a_port() -> None:

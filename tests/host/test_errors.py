@@ -1,7 +1,6 @@
 """What goes wrong at an artist's desk is said in words: which input, what was expected, what came, what to do."""
 
 import json
-import shutil
 import sys
 import urllib.error
 from types import SimpleNamespace
@@ -100,15 +99,18 @@ def test_no_face(lab: SimpleNamespace) -> None:
 
 
 def test_no_onnxruntime(lab: SimpleNamespace, base: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pack is loaded; who asks for a face model is told what to install."""
+    """Nobody needs it, but for a network with an operator that we do not know; then it is said what to install."""
     folder = base / "models" / "insightface"
     folder.mkdir(exist_ok=True)
-    shutil.copy(REPO / "revpers_core/pocket/weights/pocket_arcface.onnx", folder / "lone.onnx")
-    loader = lab.nodes["RevPersLoadFaceModel"]
-    assert loader.execute("lone.onnx").args[0].name == "lone"
+    content = (REPO / "revpers_core/pocket/weights/pocket_arcface.onnx").read_bytes()
+    (folder / "lone.onnx").write_bytes(content)
+    (folder / "strange.onnx").write_bytes(content.replace(b"Flatten", b"Flutter"))
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ImportError, match="needs onnxruntime: pip install onnxruntime"):
-        loader.execute("lone.onnx")
+    loader = lab.nodes["RevPersLoadFaceModel"]
+    face_model = loader.execute("lone.onnx").args[0]
+    assert face_model.name == "lone" and face_model.features(torch.rand(2, 3, 112, 112)).shape == (2, 512)
+    with pytest.raises(ImportError, match=r"onnxruntime is needed.*strange\.onnx.*Flutter.*pip install onnxruntime"):
+        loader.execute("strange.onnx")
 
 
 def refusal(server: Server, prompt: dict[str, Any]) -> dict[str, str]:
