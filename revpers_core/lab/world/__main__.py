@@ -1,6 +1,7 @@
-"""Render training photographs: ``python -m revpers_core.lab.world people --out DIR``; stops and resumes anywhere.
+"""Render what the lab needs: ``python -m revpers_core.lab.world WHAT --out DIR``; stops and resumes anywhere.
 
-Runs in the environment of ``requirements.txt``.
+people: training photographs. held-out: two photographs or more of people whom no training sees, for the lab's
+measurements. gallery: what ships. Runs in the environment of ``requirements.txt``.
 """
 
 from __future__ import annotations
@@ -8,8 +9,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .dataset import render_people
+from .dataset import render_held_out, render_people, render_places
+from .gallery import render_gallery
 from .render import Renderer
+
+CACHE = Path.home() / ".cache/revpers/pocket"
+SHIPPED = Path(__file__).parents[2] / "pocket/gallery"
+SAMPLES = {"people": 6, "held-out": 6, "places": 6, "gallery": 8}
+"""Rays a pixel."""
 
 
 def main() -> None:
@@ -17,15 +24,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m revpers_core.lab.world", description="Render people who do not exist."
     )
-    parser.add_argument("what", choices=("people",), help="what to render")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the files")
-    parser.add_argument("--count", type=int, default=3000, help="people (default %(default)s)")
+    parser.add_argument("what", choices=tuple(SAMPLES), help="what to render")
+    parser.add_argument(
+        "--out", type=Path, help=f"folder of the files (default {CACHE}/WHAT; of the gallery, the package's own)"
+    )
+    parser.add_argument("--count", type=int, help="people (default 3000; 300 held out), or places (default 300)")
     parser.add_argument("--part", type=int, default=0, help="which share of the files, from 0")
     parser.add_argument("--parts", type=int, default=1, help="processes that share the work")
-    parser.add_argument("--samples", type=int, default=6, help="rays a pixel (default %(default)s)")
+    parser.add_argument("--samples", type=int, help="rays a pixel (default 6, gallery 8)")
     parser.add_argument("--device", choices=("CPU", "GPU"), default="CPU")
     args = parser.parse_args()
-    render_people(Renderer(args.samples, 1, args.device), args.out, args.count, args.part, args.parts)
+    folder = args.out or (SHIPPED if args.what == "gallery" else CACHE / args.what)
+    renderer = Renderer(args.samples or SAMPLES[args.what], 1, args.device)
+    if args.what == "gallery":
+        render_gallery(renderer, folder)
+    elif args.what == "places":
+        render_places(renderer, folder, args.count or 300)
+    elif args.what == "held-out":
+        render_held_out(renderer, folder, args.count or 300, args.part, args.parts)
+    else:
+        render_people(renderer, folder, args.count or 3000, args.part, args.parts)
 
 
 if __name__ == "__main__":

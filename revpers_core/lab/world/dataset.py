@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import map_coordinates
 from tqdm import tqdm
 
+from .develop import developed
 from .factors import PHOTOS
 from .person import person
-from .shot import shot, training_shot
+from .shot import held_out_shot, shot, training_shot
 
 if TYPE_CHECKING:
     from .render import Renderer
@@ -20,6 +23,8 @@ SIZE = 160
 """Pixels of a training photograph's side; networks take 128 of them, cut or shrunk."""
 SHARD = 10
 """People a file."""
+PLACES = 700_000_000
+"""First seed of the places without anybody."""
 
 
 def render_people(renderer: Renderer, folder: Path, count: int, part: int = 0, parts: int = 1) -> None:
@@ -28,16 +33,28 @@ def render_people(renderer: Renderer, folder: Path, count: int, part: int = 0, p
     In each: images (N, 160, 160, 3) uint8, points (N, 5, 2) and box (N, 4) in the unit square, person and shot (N,)
     seeds, PHOTOS of each person one after another. All else follows from the seeds: ``shot.describe``.
     """
+    _render(renderer, folder, "people", training_shot, count, part, parts)
+
+
+def render_held_out(renderer: Renderer, folder: Path, count: int, part: int = 0, parts: int = 1) -> None:
+    """The same as ``held-NNNNN.npz``, of people whom no training sees."""
+    _render(renderer, folder, "held", held_out_shot, count, part, parts)
+
+
+def _render(
+    renderer: Renderer, folder: Path, name: str, seeds: Callable[[int, int], tuple[int, int]], count: int, part: int,
+    parts: int,
+) -> None:  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    for number in tqdm(range(part, -(-count // SHARD), parts), desc=f"people {part + 1}/{parts}", unit="file"):
-        path = folder / f"people-{number:05d}.npz"
+    for number in tqdm(range(part, -(-count // SHARD), parts), desc=f"{name} {part + 1}/{parts}", unit="file"):
+        path = folder / f"{name}-{number:05d}.npz"
         if not path.exists():
-            write(path, render_shard(renderer, number))
+            people = range(number * SHARD, min(count, (number + 1) * SHARD))
+            write(path, render_shots(renderer, [seeds(i, k) for i in people for k in range(PHOTOS)]))
 
 
-def render_shard(renderer: Renderer, number: int, size: int = SIZE) -> dict[str, np.ndarray]:
-    """The arrays of one file."""
-    seeds = [training_shot(number * SHARD + i, k) for i in range(SHARD) for k in range(PHOTOS)]
+def render_shots(renderer: Renderer, seeds: Sequence[tuple[int, int]], size: int = SIZE) -> dict[str, np.ndarray]:
+    """The arrays of one file, for (person, shot) seeds."""
     pictures = []
     for who_seed, shot_seed in seeds:
         who = person(who_seed)
@@ -48,6 +65,27 @@ def render_shard(renderer: Renderer, number: int, size: int = SIZE) -> dict[str,
         "box": np.stack([one.box for one in pictures]).astype(np.float32),
         "person": np.array([who for who, _ in seeds]), "shot": np.array([taken for _, taken in seeds]),
     }  # fmt: skip
+
+
+def render_places(renderer: Renderer, folder: Path, count: int, size: int = SIZE) -> None:
+    """Write ``places.npz``: images (N, size, size, 3) uint8 of the backgrounds without anybody; no rays are needed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write(folder / "places.npz", {"images": np.stack([_place(renderer, k, size) for k in range(count)])})
+
+
+def _place(renderer: Renderer, number: int, size: int) -> np.ndarray:
+    seed = PLACES + number
+    who = person(seed)
+    taken = shot(who, seed)
+    image = renderer.studio.blurred[taken.world][taken.blur]
+    pixels = np.empty(image.size[0] * image.size[1] * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    pixels = pixels.reshape(image.size[1], image.size[0], 4)[::-1, :, :3].astype(np.float64)
+    x, y, width = taken.part
+    across, down = np.meshgrid(*[np.linspace(0, 1, size)] * 2)
+    at = [(1 - y - 2 * width * (1 - down)) * pixels.shape[0], (x + width * across) * pixels.shape[1]]
+    linear = np.stack([map_coordinates(pixels[..., c], at, order=1, mode="mirror") for c in range(3)], -1)
+    return developed(np.maximum(linear, 0), who, taken)
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:

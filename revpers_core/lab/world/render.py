@@ -49,18 +49,26 @@ class Renderer:
         return Picture(developed(self.shoot(size, size, taken.seed), who, taken, box), seen, box)
 
     def group(
-        self, people: Sequence[tuple[Person, Shot]], places: np.ndarray, camera: Camera, size: tuple[int, int]
+        self,
+        people: Sequence[tuple[Person, Shot]],
+        places: np.ndarray,
+        camera: Camera,
+        size: tuple[int, int],
+        reach: float = 1.0,
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """Several people in one scene: linear light (H, W, 3) and everyone's points (5, 2). places: (N, 4) where each
-        one stands, metres, and how far each is turned, radians."""
+        one stands, metres, and how far each is turned, radians. size: width and height. reach: of the lamps, which the
+        first one's shot places, times what it is for a portrait."""
         while len(self.actors) < len(people):
             self.actors.append(Actor(self.studio.scene, self.head, f"a{len(self.actors)}"))
         found = []
         for actor, (who, taken), place in zip(self.actors, people, places, strict=False):
             vertices = moved(self.head.vertices(who, taken), place)
             actor.become(who, taken, vertices)
-            found.append(camera.project(self.head.points(vertices)) * [1, 1])
-        self.studio.set(*people[0], camera, places[:, :3].mean(0))
+            seen = camera.project(self.head.points(vertices))
+            found.append(0.5 + (seen - 0.5) * [1, size[0] / size[1]])
+        middle = np.array([0.0, 0.0, camera.place[2]])
+        self.studio.set(*people[0], camera, middle, reach)
         return self.shoot(*size, people[0][1].seed), found
 
     def shoot(self, width: int, height: int, seed: int) -> np.ndarray:
@@ -79,7 +87,7 @@ class Renderer:
 
 
 def moved(vertices: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Vertices turned about the neck's axis and carried to a place (x, y, z, turn)."""
+    """Vertices turned about the upright axis of the world's middle and carried to a place (x, y, z, turn)."""
     c, s = np.cos(place[3]), np.sin(place[3])
     turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
     return vertices @ turn.T + place[:3]

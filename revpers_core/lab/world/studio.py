@@ -102,8 +102,8 @@ class Studio:
             [_blurred(image, one, blur) for blur in BLURS] for image, one in zip(self.worlds, pixels, strict=True)
         ]
 
-    def set(self, who: Person, taken: Shot, camera: Camera, middle: np.ndarray) -> None:
-        """Stand camera and lights for a shot. middle: (3,) of the face."""
+    def set(self, who: Person, taken: Shot, camera: Camera, middle: np.ndarray, reach: float = 1.0) -> None:
+        """Stand camera and lights for a shot. middle: (3,) of the face. reach: of the lamps; as bright from there."""
         self._look(camera)
         f = taken.factors
         side, above = 1.15 * f["light_x"], 0.12 + 0.62 * max(f["light_y"], -0.2)
@@ -117,9 +117,10 @@ class Studio:
 
         dark = 1 + 0.7 * who.melanin
         warm = np.array([1 + taken.warm, 1.0, 1 - taken.warm])
-        self._lamp("key", middle, way(side, above), 1.2, taken.key * dark, taken.soft, warm)
-        self._lamp("fill", middle, way(-side * 0.7, 0.1), 1.3, taken.fill * dark, 1.5, np.ones(3))
-        self._lamp("rim", middle, way(2.5 * taken.rim_side, 0.55), 1.1, taken.rim, 0.5, np.ones(3))
+        far, power = reach, reach**2
+        self._lamp("key", middle, way(side, above), 1.2 * far, taken.key * dark * power, taken.soft * far, warm)
+        self._lamp("fill", middle, way(-side * 0.7, 0.1), 1.3 * far, taken.fill * dark * power, 1.5 * far, np.ones(3))
+        self._lamp("rim", middle, way(2.5 * taken.rim_side, 0.55), 1.1 * far, taken.rim * power, 0.5 * far, np.ones(3))
         world = taken.world % len(self.worlds)
         self.around.image, self.back.image = self.worlds[world], self.blurred[world][taken.blur]
         self.turn.inputs["Rotation"].default_value = (0, 0, taken.turn)

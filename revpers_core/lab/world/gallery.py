@@ -1,0 +1,108 @@
+"""Pictures that ship: held-out people, two group photos and three clips, with all that is known of them.
+
+Every picture is written once; a run that stops goes on with the next. ``gallery.json`` tells points and boxes in the
+unit square, factors and words.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from .factors import FACTORS, PHOTOS
+from .group import GROUPS, group
+from .person import person
+from .shot import Shot, clip, held_out_shot, shot, words
+
+if TYPE_CHECKING:
+    from .render import Renderer
+
+PEOPLE = 64
+SIDE, FRAME_SIDE = 384, 256
+"""Pixels of a photo and of a clip's frame."""
+WIDER = 1.3
+"""A photo's side in that of the aligned crop that is cut from it."""
+CLIPS, FRAMES, RATE = 3, 48, 24
+CLIP_PEOPLE = (3, 17, 40)
+QUALITY = 90
+
+Truth = dict[str, Any]
+
+
+def render_gallery(renderer: Renderer, folder: Path) -> None:
+    """Write what is missing in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    told = folder / "gallery.json"
+    known: dict[str, Truth] = json.loads(told.read_text("utf-8")) if told.exists() else {}
+    known = {name: truth for name, truth in known.items() if (folder / name).exists()}
+    for name, make in tqdm([(name, make) for name, make in _jobs(renderer) if name not in known], desc="gallery"):
+        known[name] = make(folder / name)
+        new = told.with_suffix(".part")
+        lines = [f" {json.dumps(name)}: {json.dumps(known[name])}" for name in sorted(known)]
+        new.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
+        os.replace(new, told)
+
+
+def _jobs(renderer: Renderer) -> Iterator[tuple[str, Callable[[Path], Truth]]]:
+    for k in range(PHOTOS):  # whoever stops early has some photos of everyone
+        for i in range(PEOPLE):
+            yield f"person-{i:02d}-{k}.jpg", lambda path, i=i, k=k: _photo(renderer, path, i, k)
+        for number in range(len(GROUPS)) if k == 0 else ():
+            yield f"group-{number}.jpg", lambda path, number=number: _group(renderer, path, number)
+        for number in range(CLIPS) if k == 1 else ():
+            yield f"clip-{number}.mp4", lambda path, number=number: _clip(renderer, path, number)
+
+
+def _photo(renderer: Renderer, path: Path, number: int, photo: int) -> Truth:
+    who_seed, shot_seed = held_out_shot(number, photo)
+    who = person(who_seed)
+    taken = shot(who, shot_seed)
+    picture = renderer.render(who, taken, SIDE, WIDER)
+    Image.fromarray(picture.pixels).save(path, quality=QUALITY, subsampling=0)
+    seeds = {"person": who_seed, "shot": shot_seed}
+    return seeds | _place(picture.points, picture.box) | {"factors": _factors(taken), "words": words(who, taken)}
+
+
+def _group(renderer: Renderer, path: Path, number: int) -> Truth:
+    pixels, people = group(renderer, GROUPS[number])
+    Image.fromarray(pixels).save(path, quality=QUALITY)
+    faces: list[Truth] = []
+    for one in people:
+        seeds = {"person": one.who.seed, "shot": one.taken.seed}
+        faces.append(seeds | _place(one.points, one.box) | {"words": words(one.who, one.taken)})
+    return {"faces": faces}
+
+
+def _clip(renderer: Renderer, path: Path, number: int) -> Truth:
+    import av
+
+    who_seed, shot_seed = held_out_shot(CLIP_PEOPLE[number], PHOTOS + number)
+    who, told = person(who_seed), []
+    new = path.with_suffix(".part")
+    with av.open(str(new), "w", format="mp4") as file:
+        stream = file.add_stream("libx264", RATE, options={"crf": "18", "preset": "slow"})
+        stream.width = stream.height = FRAME_SIDE
+        stream.pix_fmt = "yuv420p"
+        for taken in clip(who, shot_seed, FRAMES):
+            picture = renderer.render(who, taken, FRAME_SIDE, WIDER)
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture.pixels, format="rgb24")))
+            told.append(_place(picture.points, picture.box) | {"factors": _factors(taken)})
+        file.mux(stream.encode())
+    os.replace(new, path)
+    said = {"age": who.age, "sex": who.sex, "skin": f"{who.skin} skin"}
+    return {"person": who_seed, "shot": shot_seed, "side": FRAME_SIDE, "rate": RATE, "words": said, "frames": told}
+
+
+def _place(points: np.ndarray, box: np.ndarray) -> Truth:
+    return {"points": np.round(points, 4).tolist(), "box": np.round(box, 4).tolist()}
+
+
+def _factors(taken: Shot) -> list[float]:
+    return [round(taken.factors[name], 3) for name in FACTORS]
