@@ -1,86 +1,121 @@
-"""The training photographs: their seeds, and a cache of them on disk, in shards that several processes can render."""
+"""The training photographs: what ``python -m revpers_core.lab.world`` has rendered so far, and all that is known of it.
+
+A state folder holds them: ``people/people-NNNNN.npz``, ``places/places.npz`` and, for measurements,
+``held-out/held-NNNNN.npz``. Beside each file lie its pictures at the nets' size, made when they are first asked for.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from ..pocket import world
+from .world.factors import FACTORS, PHOTOS
+from .world.shot import describe
 
-PHOTOS = 8  # of each person
-SHARD = 50  # people a file
-A_PEOPLE = (
-    2700  # the conditioning recogniser learns from people [0, A_PEOPLE), the judge from the rest; others from all
-)
-B_PEOPLE = 2100
-PEOPLE = A_PEOPLE + B_PEOPLE
-HELD_OUT = 1_000_000  # first identity seed of the people that no training sees
-PLACES = 700_000  # first seed of the training backgrounds
-SCENES = 10_000_000  # first scene seed of the training photographs
+SIDE = 128
+"""Pixels of a picture as the nets see it: the rendered one shrunk."""
+PEOPLE = 3000
+"""Training people, as many as are ever rendered: recognisers have a class for each."""
+SHARE_A = 9
+"""Of every 16 people the conditioning recogniser learns from these, the judge from the rest; others from all."""
+RENDER = "python -m revpers_core.lab.world"
 
 
-def people(first: int, count: int, photos: int, scenes: int = SCENES) -> world.Faces:
-    """Describe `photos` photographs of each of the people [first, first + count), one person after another."""
-    identities = [i for i in range(first, first + count) for _ in range(photos)]
-    return world.sample(identities, [scenes + first * photos + k for k in range(count * photos)])
+@dataclass(frozen=True)
+class Known:
+    """What is known of N photographs. person: (N,) seeds. factors: (N, 11) as FACTORS. attributes: (N, 3) indices of
+    age, sex and skin. words: what one would say. points: (N, 5, 2) in the unit square."""
 
-
-def render_shards(folder: Path, part: int = 0, parts: int = 1, total: int = PEOPLE, negatives: int = 1500) -> None:
-    """Write ``faces-NNNNN.npy`` (SHARD * PHOTOS, 3, 128, 128) uint8 files that are not there yet, every `parts`-th one,
-    and ``places.npy`` (negatives, 3, 128, 128)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for shard in tqdm(range(part, total // SHARD, parts), desc=f"render {part + 1}/{parts}"):
-        path = folder / f"faces-{shard:05d}.npy"
-        if not path.exists():
-            _save(path, world.render(people(shard * SHARD, SHARD, PHOTOS)))
-    places = folder / "places.npy"
-    if part == 0 and not places.exists():
-        _save(places, world.backgrounds(range(PLACES, PLACES + negatives)))
-
-
-def _save(path: Path, images: Tensor) -> None:
-    new = path.with_suffix(".part")
-    with new.open("wb") as file:
-        np.save(file, (images * 255).round().byte().numpy())
-    os.replace(new, path)
+    person: Tensor
+    factors: Tensor
+    attributes: Tensor
+    words: Sequence[dict[str, str]]
+    points: Tensor
 
 
 @dataclass(frozen=True)
 class Photos:
-    """The cached photographs of the leading people whose shards are all there. Item i shows person i // PHOTOS."""
+    """The rendered photographs ``NAME-*.npz`` of a folder, in order: PHOTOS of each person one after another."""
 
     folder: Path
+    name: str = "people"
 
     @cached_property
-    def shards(self) -> list[np.ndarray]:
-        paths = (self.folder / f"faces-{i:05d}.npy" for i in range(PEOPLE // SHARD))
-        found = [np.load(p, mmap_mode="r") for p in takewhile(Path.exists, paths)]
+    def files(self) -> list[Path]:
+        found = sorted(self.folder.glob(f"{self.name}-*.npz"))
         if not found:
-            raise FileNotFoundError(f"no rendered photographs in {self.folder}: run the stage 'data' first")
+            what = "people" if self.name == "people" else "held-out"
+            raise FileNotFoundError(f"no rendered photographs in {self.folder}: run `{RENDER} {what}` (docs/pocket.md)")
         return found
 
     @cached_property
-    def places(self) -> np.ndarray:
-        """(N, 3, 128, 128) uint8 pictures of nobody."""
-        return np.load(self.folder / "places.npy", mmap_mode="r")
+    def shards(self) -> list[np.ndarray]:
+        """(n, 3, SIDE, SIDE) uint8 of every file."""
+        return [_small(path) for path in tqdm(self.files, desc="photographs", mininterval=10)]
 
     @cached_property
-    def faces(self) -> world.Faces:
-        return people(0, len(self) // PHOTOS, PHOTOS)
+    def known(self) -> Known:
+        parts = [np.load(path) for path in self.files]
+        person, shot, points = (np.concatenate([part[key] for part in parts]) for key in ("person", "shot", "points"))
+        told = [describe(int(who), int(taken)) for who, taken in zip(person, shot, strict=True)]
+        return Known(
+            torch.from_numpy(person).long(),
+            torch.from_numpy(np.stack([factors for factors, _, _ in told])).view(-1, len(FACTORS)),
+            torch.tensor([attributes for _, attributes, _ in told]),
+            [words for _, _, words in told],
+            torch.from_numpy(points).float(),
+        )
+
+    @cached_property
+    def places(self) -> Tensor:
+        """(N, 3, SIDE, SIDE) uint8 pictures of nobody."""
+        path = self.folder.parent / "places/places.npz"
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing: run `{RENDER} places` (docs/pocket.md)")
+        return torch.from_numpy(np.array(_small(path)))
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        return np.cumsum([0, *(len(shard) for shard in self.shards)])
 
     def __len__(self) -> int:
-        return len(self.shards) * SHARD * PHOTOS
+        return int(self._starts[-1])
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        """Images (B, 3, 128, 128) float32 in [0, 1] for indices (B,)."""
-        per = SHARD * PHOTOS
-        picked = [self.shards[i // per][i % per] for i in index.tolist()]
+        """Images (B, 3, SIDE, SIDE) float32 in [0, 1] for indices (B,)."""
+        shard = np.searchsorted(self._starts, index.numpy(), side="right") - 1
+        at = index.numpy() - self._starts[shard]
+        picked = [self.shards[s][k] for s, k in zip(shard, at, strict=True)]
         return torch.from_numpy(np.stack(picked)).float() / 255
+
+    def of(self, judge: bool) -> Tensor:
+        """Indices of the photographs that recogniser A (or the judge) learns from."""
+        a = self.known.person % 16 < SHARE_A
+        return (~a if judge else a).nonzero()[:, 0]
+
+    def another(self, index: Tensor, generator: torch.Generator) -> Tensor:
+        """Indices of another photograph each of the same people."""
+        step = torch.randint(1, PHOTOS, (len(index),), generator=generator)
+        return index - index % PHOTOS + (index + step) % PHOTOS
+
+
+def _small(path: Path) -> np.ndarray:
+    """The pictures of a file at the nets' size, kept beside it."""
+    there = path.with_name(f"{path.stem}-{SIDE}.npy")
+    if not there.exists():
+        full = torch.from_numpy(np.load(path)["images"]).permute(0, 3, 1, 2).float()
+        small = F.interpolate(full, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+        new = there.with_suffix(".part")
+        with new.open("wb") as file:
+            np.save(file, small.clamp(0, 255).round().byte().numpy())
+        os.replace(new, there)
+    return np.load(there, mmap_mode="r")

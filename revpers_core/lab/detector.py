@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..pocket import world
 from . import data
 from .augment import disturbed
 from .loop import Task
@@ -19,12 +18,11 @@ from .loop import Task
 MAPS = ("heat", "extent", "offset", "points")
 STRIDE = 4
 CANVAS = 224  # pixels of a training picture's side
-CROWD = 800  # people whose photographs are looked at: keypoints take a while
 BATCH = 10
 SMALLEST, LARGEST = 54, 300  # pixels of a photograph that is put into a picture; its face's box is .68 as high
 SURE = 0.6  # of a face's heat, from which on its box and points are learnt
 FOREHEAD, CHIN, CHEEK = 1.0, 0.65, 1.0  # the box around eyes and mouth, in distances between the two
-EMPTY = data.HELD_OUT + 800_000  # first seed of the places on which the threshold is chosen
+EMPTY = 0.3  # share of the places that are kept from training: the threshold is chosen on them
 MARGIN = 0.15  # in logits
 RARE = -4.6  # logit of a face at one place of the map, before any training
 
@@ -68,15 +66,21 @@ def _layer(entry: int, exit: int, kernel: int = 3, stride: int = 1) -> nn.Module
 
 
 @torch.no_grad()
-def decided(net: Detector, places: int = 200) -> Detector:
-    """The net with its heat's bias moved so that .5 decides: ``MARGIN`` above all that rendered places without anybody
-    reach, at two sizes. Changes the net, which it returns."""
-    images = world.backgrounds(range(EMPTY, EMPTY + places)) * 255
+def decided(net: Detector, places: Tensor) -> Detector:
+    """The net with its heat's bias moved so that .5 decides: ``MARGIN`` above all that places without anybody
+    (N, 3, S, S), uint8, reach at two sizes. Changes the net, which it returns."""
+    images = places.float()
     sizes = (images, F.interpolate(images, scale_factor=0.5, mode="area"))
     highest = max(float(net.eval().maps(part)[:, 0].max()) for size in sizes for part in size.split(25))
     assert net.out.bias is not None
     net.out.bias[0] -= highest + MARGIN
     return net
+
+
+def empty(photos: data.Photos, training: bool) -> Tensor:
+    """The places that training sees, or those on which the threshold is chosen."""
+    kept = round(EMPTY * len(photos.places))
+    return photos.places[kept:] if training else photos.places[:kept]
 
 
 class Scene(NamedTuple):
@@ -204,15 +208,14 @@ def detector(photos: data.Photos, device: torch.device) -> Task:
     """Faces of up to six photographs in a picture, before one place or four; a third of the pictures show nobody."""
     torch.manual_seed(6)
     net = Detector().to(device)
-    count = min(CROWD, len(photos) // data.PHOTOS) * data.PHOTOS
-    points = world.keypoints(data.people(0, count // data.PHOTOS, data.PHOTOS))
+    points, places_seen = photos.known.points, empty(photos, training=True)
 
     def scene(generator: torch.Generator) -> Scene:
-        index = torch.randint(count, (6,), generator=generator)
-        chosen = torch.randint(len(photos.places), (4,), generator=generator)
+        index = torch.randint(len(photos), (6,), generator=generator)
+        chosen = torch.randint(len(places_seen), (4,), generator=generator)
         many, apart = torch.randint(-2, 7, (1,), generator=generator), torch.randint(2, (1,), generator=generator)
         index = index[: max(0, int(many))]
-        places = torch.tensor(photos.places[chosen.numpy()]).float() / 255
+        places = places_seen[chosen].float() / 255
         background = places[0] if apart else torch.cat([torch.cat(list(row), -1) for row in places.split(2)], -2)
         return compose(background, photos[index] if len(index) else places[:0], points[index], generator)
 

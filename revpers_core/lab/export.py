@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 from .. import pocket
 from . import onnx_files
-from .detector import MAPS, Detector, decided
+from .data import Photos
+from .detector import MAPS, Detector, decided, empty
 from .loop import averaged
 from .nets import Denoiser, sdxl_state
 from .prepared import baked
@@ -31,7 +32,8 @@ def export(state_dir: Path, folder: Path = pocket.WEIGHTS) -> None:
     if (state_dir / "detector").exists():
         finder = Detector()
         finder.load_state_dict(averaged(state_dir, "detector")["net"])
-        onnx_files.write(decided(finder), photo, folder / "pocket_detector.onnx", "input", MAPS)
+        empties = empty(Photos(state_dir / "people"), training=False)
+        onnx_files.write(decided(finder, empties), photo, folder / "pocket_detector.onnx", "input", MAPS)
     if (state_dir / "unet").exists():
         model = Denoiser()
         model.load_state_dict(averaged(state_dir, "unet")["model"])

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..pocket.vae import VAE
-from ..pocket.vocabulary import TEXT_G, TEXT_L, TOKEN_IDS
+from ..pocket import ADAPTER, CHECKPOINT
+from ..pocket.vae import CHANNELS, SCALING, VAE, bake
+from ..pocket.vocabulary import TABLES, TEXT_G, TEXT_L, TOKEN_IDS
 from .adapter import Adapter
 from .text import TextEncoders, Vocabulary
 from .unet import CONTEXT, UNet, label
@@ -84,11 +86,23 @@ def sdxl_state(model: Denoiser, vae: VAE) -> dict[str, Tensor]:
 
 
 def load_denoiser(sdxl: Mapping[str, Tensor], faceid: Mapping[str, Tensor]) -> tuple[Denoiser, VAE]:
-    """The nets, in float32, from the tensors of the two files."""
+    """The nets, in float32, from the tensors of the two files. Words that the file does not know yet begin as its row
+    for unknown ones."""
     model, vae = Denoiser(), VAE()
+    state = dict(sdxl)
+    old, ids = sdxl[TOKEN_IDS].tolist(), model.vocabulary.ids
+    rows = [old.index(token) if token in old else len(old) for token in ids] + [len(old)]
+    state |= {key: sdxl[key][rows] for key in TABLES}
     for part in _parts(model, vae):
         part.module.load_state_dict(
-            {k.removeprefix(part.prefix): v.float() for k, v in sdxl.items() if k.startswith(part.prefix)}
+            {k.removeprefix(part.prefix): v.float() for k, v in state.items() if k.startswith(part.prefix)}
         )
     model.adapter.load_state_dict({k: v.float() for k, v in faceid.items()})
     return model.eval(), vae.eval()
+
+
+def shipped() -> tuple[Denoiser, VAE]:
+    """The nets of the files that ship, the VAE's latents at about spread 1: where training may go on from."""
+    model, vae = load_denoiser(load_file(CHECKPOINT), load_file(ADAPTER))
+    bake(vae, torch.zeros(CHANNELS), torch.full((CHANNELS,), SCALING**-2))
+    return model.train(), vae.train()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..pocket.world import AGES, FACTORS, SEXES, SKINS
+from .world.factors import AGES, FACTORS, SEXES, SKINS
 
 EMBEDDING = 512
 FACE = 112
@@ -79,7 +79,7 @@ class Judge(nn.Module):
 
 
 class Regressors(nn.Module):
-    """What a face does and looks like: images (N, 3, 128, 128) RGB in [0, 1] to (factors (N, 11) as world.FACTORS, and
+    """What a face does and looks like: images (N, 3, 128, 128) RGB in [0, 1] to (factors (N, 11) as FACTORS, and
     logits of age (N, 3), sex (N, 2), skin (N, 5))."""
 
     def __init__(self) -> None:

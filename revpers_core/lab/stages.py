@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,13 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..pocket import world
 from ..pocket.vae import VAE
 from ..pocket.vocabulary import VOCABULARY
 from . import data
 from .augment import disturbed, face_input, jittered_input, nobody
 from .loop import Task, averaged
-from .nets import STEPS, Denoiser, Prompts, alphas_cumprod
+from .nets import STEPS, Denoiser, Prompts, alphas_cumprod, shipped
 from .recognisers import EMBEDDING, UNITS, Judge, Recogniser, Regressors
 from .text import Vocabulary, pad
 
@@ -44,30 +43,30 @@ def packed(x: Tensor) -> Tensor:
 
 
 def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -> Task:
-    """A CosFace recogniser (Wang et al. 2018): A of the first people, B, another network, of the others. Impostors
-    of the same age, sex and skin count as more alike than they are. Lengths learn where no face is."""
+    """A CosFace recogniser (Wang et al. 2018): A of some people, B, another network, of the others. Impostors of the
+    same age, sex and skin count as more alike than they are. Lengths learn where no face is."""
     torch.manual_seed(2 if judge else 1)
     net = placed((Judge if judge else Recogniser)(), device)
-    first, last = (data.A_PEOPLE, data.PEOPLE) if judge else (0, data.A_PEOPLE)
-    last = min(last, len(photos) // data.PHOTOS)
-    classes = nn.Linear(EMBEDDING, last - first, bias=False).to(device)
-    kinds = world.attributes(photos.faces)[first * data.PHOTOS : last * data.PHOTOS : data.PHOTOS]
-    group = (kinds @ torch.tensor([10, 5, 1])).to(device)
+    classes = nn.Linear(EMBEDDING, data.PEOPLE, bias=False).to(device)
+    mine = photos.of(judge)
+    there, number = photos.known.person[mine].unique(return_inverse=True)
+    group = (photos.known.attributes[mine] @ torch.tensor([10, 5, 1])).to(device)
+    kinds = group.new_empty(len(there)).scatter(0, number.to(device), group)
     count, absent = 112, 16
 
     def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
         ramp = min(1.0, spent / 0.3)
-        index = torch.randint(first * data.PHOTOS, last * data.PHOTOS, (count,), generator=generator)
-        images = photos[index].to(device)
+        drawn = torch.randint(len(mine), (count,), generator=generator)
+        images = photos[mine[drawn]].to(device)
         faces = disturbed(jittered_input(images, generator, *((0.06, 0.02) if judge else ())), generator)
-        places = torch.randint(len(photos.places), (absent,), generator=generator)
-        empty = nobody(torch.from_numpy(photos.places[places.numpy()]).float().to(device) / 255, generator)
-        x = packed(torch.cat((faces, empty)))
+        places = photos.places[torch.randint(len(photos.places), (absent,), generator=generator)]
+        x = packed(torch.cat((faces, nobody(places.float().to(device) / 255, generator))))
         f = net(x).float()
-        who = (index // data.PHOTOS - first).to(device)
-        cosine = F.linear(F.normalize(f[:count]), F.normalize(classes.weight)).float()
-        own = F.one_hot(who, last - first).bool()
-        cosine = torch.where(own, cosine - ramp * MARGIN, cosine + ramp * HARDER * (group[who][:, None] == group[None]))
+        who = number[drawn].to(device)
+        own = F.one_hot(who, len(there)).bool()
+        cosine = F.linear(F.normalize(f[:count]), F.normalize(classes.weight[there.to(device)])).float()
+        alike = HARDER * (group[drawn.to(device)][:, None] == kinds[None])
+        cosine = torch.where(own, cosine - ramp * MARGIN, cosine + ramp * alike)
         length = f.norm(dim=1)
         missing = 0.05 * F.relu(PRESENT + 2 - length[:count]).mean()
         imagined = 0.2 * F.relu(length[count:] - ABSENT / 2).mean()
@@ -76,17 +75,22 @@ def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -
     return Task("judge" if judge else "recogniser", {"net": net, "classes": classes}, loss, 2e-3, decay=0.02, fast=True)
 
 
-def regressors(photos: data.Photos, device: torch.device) -> Task:
-    """Factors (smooth L1 in units of about their spread) and attributes (cross-entropy) read off whole photographs."""
+def regressors(photos: data.Photos, device: torch.device, remade: Tensor | None = None) -> Task:
+    """Factors (smooth L1 in units of about their spread) and attributes (cross-entropy) read off whole photographs,
+    and, of half of them, off what the VAE makes of them. remade: (N, 3, S, S) uint8 of all photographs."""
     torch.manual_seed(3)
     net = placed(Regressors(), device)
-    factors = (world.factors(photos.faces) / torch.tensor(UNITS)).to(device)
-    kinds = world.attributes(photos.faces).to(device)
+    factors = (photos.known.factors / torch.tensor(UNITS)).to(device)
+    kinds = photos.known.attributes.to(device)
+    count = 96
 
     def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
         del spent
-        index = torch.randint(len(photos), (96,), generator=generator)
-        x = disturbed(photos[index].to(device) * 2 - 1, generator)
+        index = torch.randint(len(photos), (count,), generator=generator)
+        images = photos[index]
+        if remade is not None:
+            images[: count // 2] = remade[index[: count // 2]].float() / 255
+        x = disturbed(images.to(device) * 2 - 1, generator)
         read, *logits = net(packed(x / 2 + 0.5))
         terms = {"factors": 4 * F.smooth_l1_loss(read.float() / net.units, factors[index], beta=0.1)}
         for i, (name, part) in enumerate(zip(("age", "sex", "skin"), logits, strict=True)):
@@ -131,13 +135,16 @@ def _perceiver(state_dir: Path, device: torch.device) -> Recogniser | None:
     return net.eval().requires_grad_(False)
 
 
-def autoencoder(photos: data.Photos, state_dir: Path, device: torch.device, decoder_only: bool = False) -> Task:
+def autoencoder(
+    photos: data.Photos, state_dir: Path, device: torch.device, decoder_only: bool = False, fresh: bool = False
+) -> Task:
     """Crops first, whole frames in the last part of the budget, then with recogniser A's features once it exists.
 
-    decoder_only: go on with the averaged VAE as the stage "vae" left it, latents fixed.
+    decoder_only: go on with the averaged VAE as the stage "vae" left it, latents fixed. fresh: begin with random
+    weights instead of those that ship.
     """
     torch.manual_seed(4)
-    vae = placed(VAE(), device)
+    vae = placed(VAE() if fresh or decoder_only else shipped()[1], device)
     if decoder_only:
         vae.load_state_dict(averaged(state_dir, "vae")["vae"])
         vae.encoder.requires_grad_(False)
@@ -178,11 +185,11 @@ def autoencoder(photos: data.Photos, state_dir: Path, device: torch.device, deco
 class Captions:
     """Prompts of the training photographs as compact table rows, with words left out or made unknown at random."""
 
-    def __init__(self, vocabulary: Vocabulary, words: list[dict[str, str]]):
+    def __init__(self, vocabulary: Vocabulary, words: Sequence[dict[str, str]]):
         self.words, self.vocabulary = words, vocabulary
         self.unknown = next(i for i in range(VOCABULARY) if i not in vocabulary.ids)
 
-    def draw(self, index: list[int], said: list[bool], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def draw(self, index: Sequence[int], said: Sequence[bool], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """(rows (B, 77), end (B,)) of the captions that are said, the others empty. Of a caption up to 90% of the words
         are left out; any token is unknown in 2%, and unknown words stand before the rest in 10%."""
         luck = torch.rand(len(index), 9, generator=generator).tolist()
@@ -204,24 +211,26 @@ class Captions:
         return line
 
 
-def denoiser(photos: data.Photos, latents: Tensor, embeddings: Tensor, device: torch.device) -> Task:
+def denoiser(
+    photos: data.Photos, latents: Tensor, embeddings: Tensor, device: torch.device, fresh: bool = False
+) -> Task:
     """UNet, text encoders and adapter together, noise prediction, min-SNR-5 (Hang et al. 2023).
 
     latents: (N, 4, 16, 16) scaled; embeddings: (N, 512) unit length. The conditions are those that the method uses:
     somebody (from another photo) and no words, nobody and words, nobody and no words or zeros; seldom all at once:
-    an identity is learned slowly where the words say most of it.
+    an identity is learned slowly where the words say most of it. fresh: begin with random weights instead of those
+    that ship.
     """
     torch.manual_seed(5)
-    model = placed(Denoiser(), device)
-    captions = Captions(model.vocabulary, world.words(photos.faces))
+    model = placed(Denoiser() if fresh else shipped()[0], device)
+    captions = Captions(model.vocabulary, photos.known.words)
     abar = alphas_cumprod()
     count = 32
 
     def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
         del spent
         index = torch.randint(len(latents), (count,), generator=generator)
-        other = (index + torch.randint(1, data.PHOTOS, (count,), generator=generator)) % data.PHOTOS
-        other = index - index % data.PHOTOS + other
+        other = photos.another(index, generator)
         luck = torch.rand(count, 3, generator=generator)
         known = luck[:, 0] < KNOWN
         said = luck[:, 1] < torch.where(known, SAID_OF_KNOWN, SAID)

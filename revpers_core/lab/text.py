@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..pocket.vocabulary import VOCABULARY
-from ..pocket.world import AGES, COLOURS, SEXES, SKINS
+from .world.factors import AGES, COLOURS, SEXES, SKINS
 
 WIDTH = 32
 LAYERS = 3
@@ -27,7 +27,7 @@ START, END = 49406, 49407
 TOKENIZER = Path(__file__).resolve().parents[1] / "hosts/sdxl/tokenizer"
 PHRASES = (
     ",", *AGES, *SEXES, *(f"{s} skin" for s in SKINS), *(f"{c} hair" for c in COLOURS), "bald", "smiling", "open mouth",
-    "beard",
+    "beard", "glasses",
 )  # fmt: skip
 
 
@@ -72,9 +72,11 @@ def pad(words: Sequence[Sequence[int]]) -> Tensor:
 
 
 def caption(words: dict[str, str]) -> str:
-    """One prompt of world.words: "old woman, dark skin, blond hair, smiling"."""
+    """One prompt of a photograph's words: "old woman, dark skin, blond hair, smiling"."""
     who = " ".join(filter(None, (words["age"], words["sex"])))
-    return ", ".join(filter(None, (who, words["skin"], words["hair"], words["expression"], words["beard"])))
+    return ", ".join(
+        filter(None, (who, words["skin"], words["hair"], words["expression"], words["beard"], words.get("glasses")))
+    )
 
 
 def every_caption() -> list[str]:

@@ -1,7 +1,7 @@
 """Train the pocket model: ``python -m revpers_core.lab.train --stages all --state DIR``.
 
-Stages in order: data, recogniser (A), judge (B), regressors, detector, vae, decoder, unet, export. Each goes on where
-it stopped.
+Stages in order: recogniser (A), judge (B), vae, decoder, regressors, detector, unet, export. Each goes on where it
+stopped, with whatever photographs ``python -m revpers_core.lab.world`` has rendered by then.
 """
 
 from __future__ import annotations
@@ -14,22 +14,17 @@ from pathlib import Path
 import torch
 
 from . import prepared, stages
-from .data import Photos, render_shards
+from .data import Photos
 from .detector import detector
 from .export import export
 from .loop import Budget, Task, fit
 
 MINUTES = {
-    "recogniser": 30.0,
-    "judge": 20.0,
-    "regressors": 15.0,
-    "detector": 15.0,
-    "vae": 35.0,
-    "decoder": 15.0,
-    "unet": 60.0,
-}
+    "recogniser": 60.0, "judge": 40.0, "vae": 200.0, "decoder": 60.0, "regressors": 30.0, "detector": 20.0,
+    "unet": 480.0,
+}  # fmt: skip
 """Of one CPU core, unless asked otherwise: more is better (docs/pocket.md has what the shipped weights had)."""
-STAGES = ("data", *MINUTES, "export")
+STAGES = (*MINUTES, "export")
 
 
 def train(
@@ -40,39 +35,38 @@ def train(
     steps: int | None = None,
     minutes: float | None = None,
     threads: int = 1,
+    fresh: bool = False,
 ) -> int:
     """Run or resume one stage; returns the step reached (0 where none are counted).
 
     state_dir: holds the rendered photographs, checkpoints and latents, a few GB. steps, minutes: the stage's whole
-    budget, over all its runs; with steps alone, results repeat exactly.
+    budget, over all its runs; with steps alone, results repeat exactly. fresh: "vae" and "unet" begin with random
+    weights instead of those that ship.
     """
     if stage not in STAGES:
         raise ValueError(f"stage must be one of {STAGES}, got {stage!r}")
     torch.set_num_threads(threads)
-    if stage == "data":
-        with torch.no_grad():
-            render_shards(state_dir / "data")
-        return 0
     if stage == "export":
         export(state_dir)
         return 0
     budget = Budget(steps, minutes or math.inf) if steps else Budget(minutes=minutes or MINUTES[stage])
-    return fit(_task(stage, state_dir, torch.device(device)), state_dir, budget)
+    return fit(_task(stage, state_dir, torch.device(device), fresh), state_dir, budget)
 
 
-def _task(stage: str, state_dir: Path, device: torch.device) -> Task:
-    photos = Photos(state_dir / "data")
+def _task(stage: str, state_dir: Path, device: torch.device, fresh: bool) -> Task:
+    photos = Photos(state_dir / "people")
     tasks: dict[str, Callable[[], Task]] = {
         "recogniser": lambda: stages.recogniser(photos, device),
         "judge": lambda: stages.recogniser(photos, device, judge=True),
-        "regressors": lambda: stages.regressors(photos, device),
-        "detector": lambda: detector(photos, device),
-        "vae": lambda: stages.autoencoder(photos, state_dir, device),
+        "vae": lambda: stages.autoencoder(photos, state_dir, device, fresh=fresh),
         "decoder": lambda: stages.autoencoder(photos, state_dir, device, decoder_only=True),
+        "regressors": lambda: stages.regressors(photos, device, prepared.remade(photos, state_dir, device)),
+        "detector": lambda: detector(photos, device),
         "unet": lambda: stages.denoiser(
-            photos, prepared.latents(photos, state_dir, device), prepared.embeddings(photos, state_dir, device), device
+            photos, prepared.latents(photos, state_dir, device), prepared.embeddings(photos, state_dir, device), device,
+            fresh,
         ),
-    }
+    }  # fmt: skip
     return tasks[stage]()
 
 
@@ -84,9 +78,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, help="budget of each stage")
     parser.add_argument("--steps", type=int, help="budget of each stage")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--fresh", action="store_true", help="begin vae and unet anew, not from what ships")
     args = parser.parse_args(argv)
     for stage in STAGES if args.stages == "all" else args.stages.split(","):
-        train(stage, args.state, device=args.device, steps=args.steps, minutes=args.minutes, threads=args.threads)
+        train(
+            stage, args.state, device=args.device, steps=args.steps, minutes=args.minutes, threads=args.threads,
+            fresh=args.fresh,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

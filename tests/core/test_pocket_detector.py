@@ -10,6 +10,7 @@ from revpers_core.faces.detect import Search, find_faces
 from revpers_core.lab import data
 from revpers_core.lab import detector as pocket_detector
 from revpers_core.lab.detector import CANVAS, Detector, boxes, compose, detector, targets
+from revpers_core.lab.world.shot import training_shot
 from revpers_core.pocket import DETECTOR, HELD_OUT, world
 
 FIRST = HELD_OUT + 700_000
@@ -56,13 +57,15 @@ def test_points_lie_where_the_faces_are_put(seed):
 
 def test_a_step_down_the_gradient_is_a_step_down(tmp_path, monkeypatch):
     """Of the loss of the same pictures, here of noise."""
-    monkeypatch.setattr(data, "SHARD", 4)
     monkeypatch.setattr(pocket_detector, "BATCH", 3)
-    random = np.random.default_rng(0)
-    (tmp_path / "data").mkdir()
-    for name, count in (("faces-00000", 4 * data.PHOTOS), ("places", 8)):
-        np.save(tmp_path / f"data/{name}.npy", random.integers(256, size=(count, 3, 128, 128), dtype=np.uint8))
-    task = detector(data.Photos(tmp_path / "data"), torch.device("cpu"))
+    random, (who, taken) = np.random.default_rng(0), training_shot(0, 0)
+    for name, count in (("people/people-00000", 4), ("places/places", 8)):
+        path = tmp_path / f"{name}.npz"
+        path.parent.mkdir()
+        images = random.integers(256, size=(count, 160, 160, 3), dtype=np.uint8)
+        points = np.tile(world.keypoints(world.sample([1], [1])).numpy(), (count, 1, 1))
+        np.savez(path, images=images, points=points, person=np.full(count, who), shot=np.full(count, taken))
+    task = detector(data.Photos(tmp_path / "people"), torch.device("cpu"))
 
     def loss() -> torch.Tensor:
         terms = task.loss(torch.Generator().manual_seed(1), 0.0)

@@ -11,16 +11,28 @@ from revpers_core.lab import data, loop, prepared, stages
 from revpers_core.lab.loop import Budget, Task, averaged, fit
 from revpers_core.lab.text import Vocabulary, caption
 from revpers_core.lab.train import train
+from revpers_core.lab.world.factors import PHOTOS
+from revpers_core.lab.world.shot import describe, training_shot
 
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory) -> Path:
-    """A state folder with one shard of noise for photographs."""
+    """A state folder with noise for photographs, in two files of two people, and for places."""
     folder = tmp_path_factory.mktemp("state")
-    (folder / "data").mkdir()
+    for name in ("people", "places"):
+        (folder / name).mkdir()
     random = np.random.default_rng(0)
-    for name, count in (("faces-00000", 4 * data.PHOTOS), ("places", 8)):
-        np.save(folder / f"data/{name}.npy", random.integers(256, size=(count, 3, 128, 128), dtype=np.uint8))
+    for number, people in enumerate(((0, 1), (9, 10))):
+        seeds = [training_shot(i, k) for i in people for k in range(PHOTOS)]
+        np.savez(
+            folder / f"people/people-{number:05d}.npz",
+            images=random.integers(256, size=(len(seeds), 160, 160, 3), dtype=np.uint8),
+            points=random.uniform(0.3, 0.7, (len(seeds), 5, 2)).astype(np.float32),
+            box=np.tile(np.float32([0.2, 0.2, 0.8, 0.8]), (len(seeds), 1)),
+            person=np.array([who for who, _ in seeds]),
+            shot=np.array([taken for _, taken in seeds]),
+        )
+    np.savez(folder / "places/places.npz", images=random.integers(256, size=(8, 160, 160, 3), dtype=np.uint8))
     return folder
 
 
@@ -59,12 +71,37 @@ def test_an_interrupted_save_leaves_the_older_state(tmp_path, monkeypatch):
     assert loop.read_pieces(tmp_path / "b") is None
 
 
-@pytest.mark.parametrize("stage", ["recogniser", "vae", "unet"])
-def test_stages_train(state, stage, monkeypatch):
-    monkeypatch.setattr(data, "SHARD", 4)
+@pytest.mark.parametrize("stage", ["recogniser", "judge", "vae", "regressors", "detector", "unet"])
+def test_stages_train_and_go_on(state, stage):
+    assert train(stage, state, steps=1) == 1
+    before = next(iter(averaged(state, stage).values()))
     assert train(stage, state, steps=2) == 2
-    weights = next(iter(averaged(state, stage).values()))
-    assert all(v.isfinite().all() for v in weights.values())
+    after = next(iter(averaged(state, stage).values()))
+    assert all(v.isfinite().all() for v in after.values())
+    assert any(not torch.equal(v, before[k]) for k, v in after.items())
+
+
+def test_the_photographs_are_those_that_were_rendered_and_their_truth_follows_from_the_seeds(state):
+    photos = data.Photos(state / "people")
+    assert len(photos) == 4 * PHOTOS and photos.known.person[::PHOTOS].tolist() == [0, 1, 9, 10]
+    factors, attributes, said = describe(*training_shot(9, 2))
+    item = 2 * PHOTOS + 2
+    assert photos.known.factors[item].tolist() == factors.tolist() and photos.known.words[item] == said
+    assert tuple(photos.known.attributes[item].tolist()) == attributes
+    full = np.load(state / "people/people-00001.npz")["images"][2]
+    small = photos[torch.tensor([item, 0])][0]
+    assert small.shape == (3, 128, 128)
+    assert abs(float(small.mean()) - full.mean() / 255) < 2e-3
+    a, b = (set(photos.known.person[photos.of(judge)].tolist()) for judge in (False, True))
+    assert a == {0, 1} and b == {9, 10}
+    index = torch.arange(len(photos)).repeat(20)
+    other = photos.another(index, torch.Generator().manual_seed(0))
+    assert (photos.known.person[other] == photos.known.person[index]).all() and (other != index).all()
+
+
+def test_missing_photographs_are_told_with_the_command_that_makes_them(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"revpers_core\.lab\.world people"):
+        train("recogniser", tmp_path, steps=1)
 
 
 def test_unknown_stages_are_named(tmp_path):
@@ -74,17 +111,16 @@ def test_unknown_stages_are_named(tmp_path):
 
 def test_captions_are_what_the_tokenizer_makes_of_prompts():
     words = {"age": "middle-aged", "sex": "man", "skin": "dark skin", "hair": "auburn hair"}
-    words |= {"expression": "open mouth", "beard": ""}
-    assert caption(words) == "middle-aged man, dark skin, auburn hair, open mouth"
+    words |= {"expression": "open mouth", "beard": "", "glasses": "glasses"}
+    assert caption(words) == "middle-aged man, dark skin, auburn hair, open mouth, glasses"
     vocabulary = Vocabulary()
     line = stages.Captions(vocabulary, [words])._line(words, [1.0] * 9)
     assert line == vocabulary.tokenizer(caption(words), add_special_tokens=False).input_ids
     assert stages.Captions(vocabulary, [words])._line(words, [1.0, *[0.5] * 8]) == []
 
 
-def test_what_is_prepared_is_made_again_once_its_net_is_trained_further(state, monkeypatch):
-    monkeypatch.setattr(data, "SHARD", 4)
-    photos, device = data.Photos(state / "data"), torch.device("cpu")
+def test_what_is_prepared_is_made_again_once_its_net_is_trained_further(state):
+    photos, device = data.Photos(state / "people"), torch.device("cpu")
     train("recogniser", state, steps=3)
     before = prepared.embeddings(photos, state, device)
     assert torch.equal(prepared.embeddings(photos, state, device), before)
