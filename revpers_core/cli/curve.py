@@ -7,6 +7,7 @@ from typing import Any
 
 from ..faces import registry
 from ..lab.photo_curve import curve, plot, read_people
+from ..lab.real_nets import FR_FEATURE, USUAL
 from ..lab.tables import table, write
 from ..method.types import Plan
 from .options import JUDGES, check_model_files, load_judges, load_model, load_search, model_options, search_options
@@ -23,7 +24,10 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("--photos", type=Path, metavar="DIR", help="people of your own instead, by sub-folder")
     parser.add_argument("--crops", action="store_true", help="these photos are aligned crops with one face each")
-    parser.add_argument("--judge", action="append", metavar=JUDGES, help="of --photos (default dlib)")
+    parser.add_argument(
+        "--judge", action="append", metavar=f"{FR_FEATURE}|{JUDGES}",
+        help=f"who judges; repeatable (default dlib for --photos, else {', '.join(USUAL)}, those that are there)",
+    )  # fmt: skip
     model_options(parser)
     search_options(parser)
 

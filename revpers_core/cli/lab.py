@@ -8,17 +8,31 @@ import torch
 
 from ..faces import detect, recognise
 from ..lab import steps
-from ..lab.attacks import FAR, FPIR, STRANGERS, Eyes, attacks, confirmed, groups, searches, telling_files
-from ..lab.laboratory import People
+from ..lab.attacks import (
+    FAR,
+    FPIR,
+    STRANGERS,
+    Eyes,
+    Group,
+    Outputs,
+    Search,
+    attacks,
+    confirmed,
+    groups,
+    searches,
+    telling_files,
+)
+from ..lab.check import WORDS
 from ..lab.methods_compared import compare_methods
-from ..lab.people import FIRST, HeldOutPeople, anonymize_people, seeded
+from ..lab.people import FIRST
+from ..lab.real_nets import find_detector
 from ..lab.tables import table, write
 from ..method.types import Plan
 from ..metrics.interval import Estimate
-from ..pocket import DETECTOR, FACE_MODEL, JUDGE, world
+from ..pocket import DETECTOR, FACE_MODEL
+from . import lab_options
 from .model import pipeline
 
-WORDS = {"age": world.AGES, "sex": world.SEXES, "skin": world.SKINS}
 LABELS = {"auc": "AUC", "rank1": "rank 1", "r_smile": "smile", "r_open": "mouth", "r_gaze_x": "gaze", "r_yaw": "yaw"}
 SHOWN = (
     "auc",
@@ -37,9 +51,8 @@ SEARCHED = (
     "person is not the first above the threshold.\n"
 )
 ABOUT = (
-    "Rendered, held-out people of the pocket world; judge B took no part in the anonymization; 95% intervals "
-    "(bootstrap by person, Wilson's for rates). The pocket model is a miniature: the table shows what an attack or a "
-    "method does, not how anonymous SDXL's results are.\n"
+    "; no judge took part in the anonymization; 95% intervals (bootstrap by person, Wilson's for rates). The pocket "
+    "model is a miniature: the table shows what an attack or a method does, not how anonymous SDXL's results are.\n"
 )
 
 
@@ -58,7 +71,7 @@ def add(commands: Any) -> None:
 
 
 def _options(parser: argparse.ArgumentParser, people: int, steps: int = 10) -> None:
-    parser.add_argument("--world", choices=("pocket",), default="pocket", help="whose faces")
+    lab_options.add_world(parser)
     parser.add_argument("--people", type=int, default=people, help="held-out people (default %(default)s)")
     parser.add_argument("--steps", type=int, default=steps, help="per phase (default %(default)s)")
     parser.add_argument("--skip", type=float, default=0.7, help="part of the noise left out (default %(default)s)")
@@ -67,62 +80,73 @@ def _options(parser: argparse.ArgumentParser, people: int, steps: int = 10) -> N
 
 
 def _attacks(args: argparse.Namespace) -> int:
-    crowd, plan, ports = HeldOutPeople(args.people), _plan(args), pipeline((None, None, None), torch.float32, "cpu")
-    eyes = Eyes(recognise.load(JUDGE), recognise.load(FACE_MODEL))
-    made = anonymize_people(ports, crowd.photo(0), seeded(plan, 1))
-    rows: list[dict[str, Any]] = []
-    for row in attacks(crowd, made, ports, eyes, plan):
-        rows.append({"attack": row.attack, "knows": row.knows, **vars(row.found)})
-        print(f"{row.attack}: AUC {row.found.auc}, rank 1 {row.found.rank1} of {row.found.people}", flush=True)
+    judges, ports = lab_options.judges(args), pipeline((None, None, None), torch.float32, "cpu")
+    outputs = Outputs(lab_options.albums(args), ports, _plan(args))
+    crowd, made = outputs.crowd, outputs.of(0, 1)
+    command = _command("attacks", args)
+    text = f"# Attacks on the pocket world\n\n`{command}`\n\n{_about(args)}"
+    everything: list[dict[str, Any]] = []
+    for name, judge in judges.items():
+        rows: list[dict[str, Any]] = []
+        for row in attacks(outputs, Eyes(judge, recognise.load(FACE_MODEL))):
+            rows.append({"judge": name, "attack": row.attack, "knows": row.knows, **vars(row.found)})
+            print(
+                f"{name}: {row.attack}: AUC {row.found.auc}, rank 1 {row.found.rank1} of {row.found.people}", flush=True
+            )
+        found, searched = groups(crowd, made, judge, WORDS), searches(crowd, made, judge)
+        text += f"\n## To the judge {name}\n\n{_attack_tables(rows, found, searched)}"
+        everything += [*rows, *({"judge": name, **one._asdict()} for one in (*searched, *found))]
     rates = {
-        "confirmation": ("photo, settings and seed", confirmed(crowd, made, ports, plan)),
+        "confirmation": ("photo, settings and seed", confirmed(outputs)),
         "metadata": ("the file", telling_files(crowd.photo(0)[:20])),
     }
-    found, searched = groups(crowd, made, eyes.judge, WORDS), searches(crowd, made, eyes.judge)
-    command = _command("attacks", args)
-    text = f"# Attacks on the pocket world\n\n`{command}`\n\n{ABOUT}\n"
-    text += table(
-        ("attack", "the attacker has", "AUC (chance 0.50)", "rank 1", "rank 5", "rank 1 by chance"),
-        [
-            (row["attack"], row["knows"], row["auc"], row["rank1"], row["rank5"], 1 / row["people"])
-            for row in rows
-        ],
-    )  # fmt: skip
-    text += (
-        "\nAn AUC well below .50 is no privacy either: ranking by the least alike (anti-match) then finds the person.\n"
-    )
-    text += "\n" + table(
+    text += "\n## Without a judge\n\n" + table(
         ("attack", "the attacker has", "share that works (chance 0)"),
         [(name, knows, rate) for name, (knows, rate) in rates.items()],
     )
-    text += f"\n## Verification and open-set search\n\n{SEARCHED}\n"
+    everything += [{"attack": name, "knows": knows, "rate": rate} for name, (knows, rate) in rates.items()]
+    write(args.output, "attacks", command, everything, text)
+    return _told(args, "attacks")
+
+
+def _attack_tables(rows: list[dict[str, Any]], found: list[Group], searched: list[Search]) -> str:
+    """One judge's part of attacks.md."""
+    text = table(
+        ("attack", "the attacker has", "AUC (chance 0.50)", "rank 1", "rank 5", "rank 1 by chance"),
+        [(row["attack"], row["knows"], row["auc"], row["rank1"], row["rank5"], 1 / row["people"]) for row in rows],
+    )
+    text += (
+        "\nAn AUC well below .50 is no privacy either: ranking by the least alike (anti-match) then finds the person.\n"
+        f"\n### Verification and open-set search\n\n{SEARCHED}\n"
+    )
     text += table(
         ("searched for", f"TAR at FAR {FAR:g} (chance {FAR:g})", f"FNIR at FPIR {FPIR:g} (1 is privacy)"), searched
     )
     text += (
-        "\n## By attribute group\n\nAUC among people of one attribute value only, so that it cannot help; photos and "
+        "\n### By attribute group\n\nAUC among people of one attribute value only, so that it cannot help; photos and "
         "results. Few people a group make wide intervals.\n\n"
     )
-    text += table(("group", "people", "photo", "result"), found)
-    more = [{"attack": name, "knows": knows, "rate": rate} for name, (knows, rate) in rates.items()]
-    write(args.output, "attacks", command, [*rows, *more, *(one._asdict() for one in (*searched, *found))], text)
-    return _told(args, "attacks")
+    return text + table(("group", "people", "photo", "result"), found)
 
 
 def _baselines(args: argparse.Namespace) -> int:
-    people, plan = People(args.people, first=FIRST), _plan(args)
+    people, plan = lab_options.crowd(args, FIRST), _plan(args)
     ports, rows = pipeline((None, None, None), torch.float32, "cpu"), list[dict[str, Any]]()
-    for name, row in compare_methods(people, ports, recognise.load(JUDGE), plan, detect=detect.load(DETECTOR, "cpu")):
+    finder = find_detector() if args.world == lab_options.RENDERED else detect.load(DETECTOR, "cpu")
+    if finder is None:
+        raise ValueError("rendered people are looked for by CenterFace, which is not there: `make judges` fetches it")
+    for name, row in compare_methods(people, ports, lab_options.judges(args), plan, detect=finder):
         rows.append({"method": name, **row})
-        print(f"{name}: AUC {row['auc']}, yaw {row['r_yaw']}, smile {row['r_smile']}", flush=True)
+        print(f"{row['judge']}: {name}: AUC {row['auc']}, yaw {row['r_yaw']}, smile {row['r_smile']}", flush=True)
     command = _command("baselines", args)
-    text = f"# Methods side by side on the pocket world\n\n`{command}`\n\n{ABOUT}\n"
-    heads = ["method", *(LABELS.get(name, name.replace("_", " ")) for name in SHOWN)]
-    text += table(heads, [[row["method"], *(_shown(row[name]) for name in SHOWN)] for row in rows])
+    text = f"# Methods side by side on the pocket world\n\n`{command}`\n\n{_about(args)}\n"
+    heads = ["method", "judge", *(LABELS.get(name, name.replace("_", " ")) for name in SHOWN)]
+    text += table(heads, [[row["method"], row["judge"], *(_shown(row[name]) for name in SHOWN)] for row in rows])
+    seen_by = "CenterFace" if args.world == lab_options.RENDERED else "the pocket detector"
     text += (
         "\nAUC: the person's other photo against everyone else's (chance .50; lower is overshoot). Rank 1, found last: "
         f"the person's photo is the most, the least alike of {args.people} (chance {1 / args.people:.2f}). Face "
-        "found: by the pocket detector; the judge is shown the face's place in any case, so that none is missed. Yaw, "
+        f"found: by {seen_by}; judges are shown the face's place in any case, so that none is missed. Yaw, "
         "smile, mouth and gaze: correlation with the truth. SSIM outside the face; all but blur and pixelation pay the "
         "VAE. Frechet: of the judge's features against other photos', no FID.\n"
     )
@@ -131,20 +155,28 @@ def _baselines(args: argparse.Namespace) -> int:
 
 
 def _steps(args: argparse.Namespace) -> int:
-    people, ports = People(args.people, first=2 * FIRST), pipeline((None, None, None), torch.float32, "cpu")
-    rows: list[dict[str, Any]] = []
-    for row in steps.table(people, ports, recognise.load(JUDGE), _plan(args), lambda: ports.unet_evaluations):
+    people, ports = lab_options.crowd(args, 2 * FIRST), pipeline((None, None, None), torch.float32, "cpu")
+    judges, rows = lab_options.judges(args), list[dict[str, Any]]()
+    for row in steps.table(people, ports, judges, _plan(args), lambda: ports.unet_evaluations):
         rows.append(row)
-        print(f"{row['evaluations']} evaluations, {row['way']}: AUC {row['auc']}, kept {row['kept']}", flush=True)
+        said = f"AUC {row['auc']}, kept {row['kept']}"
+        print(f"{row['evaluations']} evaluations, {row['way']}, {row['judge']}: {said}", flush=True)
     command = _command("steps", args)
-    text = f"# How many evaluations of the network?\n\n`{command}`\n\n{ABOUT}\n{steps.ABOUT}\n"
+    text = f"# How many evaluations of the network?\n\n`{command}`\n\n{_about(args)}\n{steps.ABOUT}\n"
     shown = ("auc", "rank1", "kept", "r_yaw", "r_smile", "apart")
-    heads = ("way", "steps", "evaluations", "AUC (chance 0.50)", "rank 1", "factors kept", "yaw", "smile", "distance")
-    cells = [[row["way"], row["steps"], row["evaluations"], *(row[name] for name in shown)] for row in rows]
-    text += table(heads, cells) + "\n![Privacy, factors and distance over evaluations](steps.png)\n"
+    heads = ("way", "steps", "evaluations", "judge", "AUC (chance 0.50)", "rank 1", "factors kept", "yaw", "smile")
+    cells = [
+        [row["way"], row["steps"], row["evaluations"], row["judge"], *(row[name] for name in shown)] for row in rows
+    ]
+    text += table((*heads, "distance"), cells) + "\n![Privacy, factors and distance over evaluations](steps.png)\n"
     write(args.output, "steps", command, rows, text)
-    steps.plot(rows).savefig(args.output / "steps.png", dpi=120)
+    first = next(iter(judges))
+    steps.plot([row for row in rows if row["judge"] == first]).savefig(args.output / "steps.png", dpi=120)
     return _told(args, "steps")
+
+
+def _about(args: argparse.Namespace) -> str:
+    return f"{lab_options.ABOUT[args.world]}{ABOUT}"
 
 
 def _shown(value: Any) -> Any:
@@ -157,7 +189,7 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 def _command(name: str, args: argparse.Namespace) -> str:
     return (
-        f"revpers {name} --world {args.world} --people {args.people} --steps {args.steps} --skip {args.skip:g} "
+        f"revpers {name} {lab_options.said(args)} --people {args.people} --steps {args.steps} --skip {args.skip:g} "
         f"--guidance {args.guidance:g} -o docs"
     )
 

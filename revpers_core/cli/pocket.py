@@ -1,4 +1,4 @@
-"""``revpers pocket train|check|sheet`` and ``revpers curve``: the laboratory on the command line."""
+"""``revpers pocket train|check|sheet|gallery`` and ``revpers curve``: the laboratory on the command line."""
 
 import argparse
 import csv
@@ -13,7 +13,8 @@ from ..lab.laboratory import OBEYED, PRESERVED
 from ..lab.tables import table
 from ..method.types import Plan
 from ..metrics.interval import Estimate
-from ..pocket import JUDGE
+from ..pocket import FACE_MODEL, GALLERY
+from . import lab_options
 from .model import pipeline
 
 
@@ -26,13 +27,18 @@ def add(commands: Any) -> None:
     check = pocket.add_parser("check", help="measure its gates on held-out people; exit code 1 where one fails")
     check.set_defaults(run=_check)
     check.add_argument("--people", type=int, default=100, help="for the slow gates (default %(default)s)")
+    lab_options.add_world(check)
     check.add_argument("-o", "--output", type=Path, metavar="DIR", help="where gates.json and gates.md go")
-    sheet = pocket.add_parser("sheet", help="a contact sheet of the face world")
+    sheet = pocket.add_parser("sheet", help="a contact sheet of the pocket model's own world")
     sheet.set_defaults(run=_sheet)
     sheet.add_argument("-o", "--output", type=Path, default=Path("pocket_faces.jpg"), metavar="FILE")
+    shown = pocket.add_parser("gallery", help="the rendered people that ship: a contact sheet, and their photos")
+    shown.set_defaults(run=_gallery)
+    shown.add_argument("-o", "--output", type=Path, default=Path("gallery.jpg"), metavar="FILE")
+    shown.add_argument("--photos", type=Path, metavar="DIR", help="also copy all photos, group photos and clips there")
     curve = commands.add_parser("curve", help="privacy and preservation over guidance, as table and plot")
     curve.set_defaults(run=_curve)
-    curve.add_argument("--world", choices=("pocket",), default="pocket", help="whose faces")
+    lab_options.add_world(curve, judge=False)  # which `cli.curve` adds, with the option of photos
     curve.add_argument("--people", type=int, default=200, help="held-out people (default %(default)s)")
     curve.add_argument("--steps", type=int, default=20, help="per phase (default %(default)s)")
     curve.add_argument("--skip", type=float, default=0.7, help="part of the noise left out (default %(default)s)")
@@ -47,17 +53,22 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from ..lab.check import Gate, gates
+    from ..lab.check import Examiners, Gate, gates
+    from ..lab.real_nets import find_detector
 
+    by = Examiners(lab_options.judges(args), find_detector(), recognise.load(FACE_MODEL))
+    if by.detector is None:
+        print("CENTERFACE IS NOT THERE, AND WAS NOT ASKED: `make judges` fetches it", flush=True)
     found: list[Gate] = []
-    for gate in gates(pipeline((None, None, None), torch.float32, "cpu"), args.people):
+    model = pipeline((None, None, None), torch.float32, "cpu")
+    for gate in gates(model, lab_options.album(args), lab_options.crowd(args), by):
         print(gate, flush=True)
         found.append(gate)
     failed = sum(not gate.passed for gate in found)
     verdict = f"{failed} of {len(found)} gates failed" if failed else "every gate passed"
     print(verdict)
     if args.output:
-        command = f"revpers pocket check --people {args.people} -o docs"
+        command = f"revpers pocket check --people {args.people} {lab_options.said(args)} -o docs"
         rows = [(gate.name, f"{gate.value:.4g}", gate.wanted, "ok" if gate.passed else "FAIL") for gate in found]
         text = f"# Gates of the pocket model\n\n`{command}`\n\nOn held-out people: {verdict}.\n\n"
         text += table(("gate", "measured", "wanted", ""), rows)
@@ -73,16 +84,30 @@ def _sheet(args: argparse.Namespace) -> int:
     return 0
 
 
+def _gallery(args: argparse.Namespace) -> int:
+    from ..lab.sheet import gallery_sheet
+
+    gallery_sheet().save(args.output, quality=88)
+    print(f"contact sheet: {args.output}")
+    if args.photos:
+        args.photos.mkdir(parents=True, exist_ok=True)
+        files = sorted(GALLERY.iterdir())
+        for path in files:
+            (args.photos / path.name).write_bytes(path.read_bytes())
+        print(f"{len(files)} files: {args.photos} (gallery.json says what is known of each)")
+    return 0
+
+
 def _curve(args: argparse.Namespace) -> int:
-    from ..lab.laboratory import People, curve
+    from ..lab.laboratory import curve
 
     args.output.mkdir(parents=True, exist_ok=True)
     model, plan = pipeline((None, None, None), torch.float32, "cpu"), Plan(args.steps, args.skip)
     rows: list[dict[str, Any]] = []
-    for row in curve(People(args.people), model, recognise.load(JUDGE), plan):
+    for row in curve(lab_options.crowd(args), model, lab_options.judges(args), plan):
         rows.append(row)
         said = ", ".join(f"{key} {value}" for key, value in row.items() if key in ("auc", "rank1", "r_yaw", "r_smile"))
-        print(row["method"], "" if row["guidance"] is None else f"{row['guidance']:+g}", said, flush=True)
+        print(row["judge"], row["method"], "" if row["guidance"] is None else f"{row['guidance']:+g}", said, flush=True)
     write(rows, args.output, args)
     print(f"tables and plot: {args.output}")
     return 0
@@ -93,21 +118,25 @@ SHOWN = ("auc", "rank1", *(f"r_{name}" for name in PRESERVED), "distance")
 
 def write(rows: list[dict[str, Any]], folder: Path, args: argparse.Namespace) -> None:
     """curve.json and curve.csv (all figures), curve.md (most of them) and curve.png."""
-    command = f"revpers curve --people {args.people} --steps {args.steps} --skip {args.skip:g} -o docs/curve"
+    command = (
+        f"revpers curve {lab_options.said(args)} --people {args.people} --steps {args.steps} --skip {args.skip:g} "
+        "-o docs/curve"
+    )
     text = (
         f"# Privacy and preservation over guidance on the pocket world\n\n`{command}`\n\n"
-        f"{args.people} rendered, held-out people; judge B took no part. 95% intervals: bootstrap by image, Wilson's "
-        "for shares.\n\n![plot](curve.png)\n\n## Does the judge still know them, and do the factors stay?\n\n"
+        f"{lab_options.ABOUT[args.world]}: {args.people}; no judge took part. 95% intervals: bootstrap by image, "
+        "Wilson's for shares.\n\n![plot](curve.png)\n\n## Do the judges still know them, and do the factors stay?\n\n"
         f"AUC: the person's other photo against everyone else's, chance .50. Rank 1 in a gallery of all {args.people}, "
         f"chance {1 / args.people:.3f}. r: correlation of the factor that is read with the true one. Distance: mean "
         "difference of pixels, 0 to 1.\n\n"
     )
-    text += table(("method", "guidance", *(name.removeprefix("r_") for name in SHOWN)), [
-        (row["method"], _signed(row["guidance"]), *(row[name] for name in SHOWN)) for row in rows
+    text += table(("method", "guidance", "judge", *(name.removeprefix("r_") for name in SHOWN)), [
+        (row["method"], _signed(row["guidance"]), row["judge"], *(row[name] for name in SHOWN)) for row in rows
     ])  # fmt: skip
     text += "\n## Are the words obeyed?\n\nWords that do not fit the person, read off the results by regressors.\n\n"
     text += table(("guidance", *(f"{name}, chance {chance:.2f}" for name, chance in OBEYED.items())), [
-        (_signed(row["guidance"]), *(row[f"obeyed_{name}"] for name in OBEYED)) for row in rows if "obeyed_age" in row
+        (_signed(row["guidance"]), *(row[f"obeyed_{name}"] for name in OBEYED))
+        for row in rows if "obeyed_age" in row and row["judge"] == rows[0]["judge"]
     ])  # fmt: skip
     tables.write(folder, "curve", command, rows, text)
     flat = [
@@ -132,27 +161,28 @@ def _signed(guidance: float | None) -> str:
 
 
 def plot(rows: list[dict[str, Any]], people: int) -> Any:
-    """Privacy on the left, what stays on the right, over guidance; shades are 95% intervals."""
+    """Privacy on the left, a colour a judge; what stays on the right, over guidance; shades are 95% intervals."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     privacy, stays = figure.subplots(1, 2)
-    for method, style in (("ours", "-"), ("wrong identity", "--")):
-        points = sorted((row for row in rows if row["method"] == method), key=lambda row: row["guidance"])
-        if not points:
-            continue
-        x = [row["guidance"] for row in points]
-        for axes, names in ((privacy, ("auc", "rank1")), (stays, ("r_yaw", "r_smile", "r_gaze_x", "r_light_x"))):
-            for k, name in enumerate(names):
-                line = [row[name].value for row in points]
-                axes.plot(x, line, style, color=f"C{k}", label=f"{name} ({method})")
-                if method == "ours":
-                    low, high = [row[name].low for row in points], [row[name].high for row in points]
-                    axes.fill_between(x, low, high, color=f"C{k}", alpha=0.15)
+    judges = list(dict.fromkeys(row["judge"] for row in rows))
+    lines = [(privacy, judge, name) for judge in judges for name in ("auc", "rank1")]
+    lines += [(stays, judges[0], name) for name in ("r_yaw", "r_smile", "r_gaze_x", "r_light_x")]
+    for k, (axes, judge, name) in enumerate(lines):
+        label = f"{name}, {judge}" if axes is privacy else name
+        for method, style in (("ours", "-"), ("wrong identity", "--")):
+            found = [row for row in rows if (row["method"], row["judge"]) == (method, judge)]
+            points = sorted(found, key=lambda row: row["guidance"])
+            x = [row["guidance"] for row in points]
+            axes.plot(x, [row[name].value for row in points], style, color=f"C{k}", label=f"{label} ({method})")
+            if method == "ours":
+                low, high = [row[name].low for row in points], [row[name].high for row in points]
+                axes.fill_between(x, low, high, color=f"C{k}", alpha=0.15)
     privacy.axhline(0.5, color="grey", lw=0.8)
     privacy.axhline(1 / people, color="grey", lw=0.8, ls=":")
-    for axes, title in ((privacy, "does judge B still know them?"), (stays, "do the factors stay?")):
+    for axes, title in ((privacy, "do judges still know them?"), (stays, "do the factors stay?")):
         axes.set(title=title, xlabel="guidance")
         axes.invert_xaxis()
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=6)
     return figure

@@ -1,9 +1,8 @@
 """What an attacker can try who has our code, and how far it gets: each attack with its chance level and a control."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ..faces.judges import Judge
 from ..faces.recognise import FaceModel
 from ..media import images
 from ..method.types import Plan, Ports
@@ -20,7 +20,7 @@ from ..metrics.reidentification import fnir_at_fpir, tar_at_far
 from .inversion_attack import reconstruct
 from .judge_threshold import pairs
 from .laboratory import judged
-from .people import FIRST, HeldOutPeople, Matching, anonymize_people, matching, seeded
+from .people import Albums, Matching, anonymize_people, matching, seeded
 
 AVERAGED = 4
 UNDONE = 30
@@ -42,20 +42,42 @@ class Row(NamedTuple):
 class Eyes:
     """judge: took no part. steering: the recogniser that conditions the run, which any attacker has too."""
 
-    judge: FaceModel
+    judge: FaceModel | Judge
     steering: FaceModel
 
 
-def attacks(crowd: HeldOutPeople, made: Tensor, ports: Ports, eyes: Eyes, plan: Plan) -> Iterator[Row]:
-    """A row an attack on the outputs ``made`` of photo 0 with seed 1; further seeds stand for draws that the attacker
-    does not know unless the row says so."""
-    photo, other = crowd.photo(0), crowd.photo(1)
-    see = _seeing(eyes.judge)
-    photo_b, other_b = see(photo), see(other)
-    other_a = _seeing(eyes.steering)(other)
+@dataclass(frozen=True)
+class Outputs:
+    """What the tool makes of a crowd's photos, each only once however many judges ask."""
+
+    crowd: Albums
+    ports: Ports
+    plan: Plan
+    kept: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+
+    def of(self, photo: int, seed: int) -> Tensor:
+        """(N, 3, S, S) of photo number ``photo`` of everyone, with a seed."""
+        if (photo, seed) not in self.kept:
+            made = anonymize_people(self.ports, self.crowd.photo(photo), seeded(self.plan, seed))
+            self.kept[photo, seed] = made
+        return self.kept[photo, seed]
+
+
+def attacks(outputs: Outputs, eyes: Eyes) -> Iterator[Row]:
+    """A row an attack on the outputs of photo 0 with seed 1; further seeds stand for draws that the attacker does not
+    know unless the row says so."""
+    crowd, plan = outputs.crowd, outputs.plan
+
+    def see(images: Tensor, photo: int, few: slice = slice(None), model: FaceModel | Judge = eyes.judge) -> Tensor:
+        points = crowd.points(photo)
+        return judged(model, images, None if points is None else points[few])
+
+    made = outputs.of(0, 1)
+    photo_b, other_b = see(crowd.photo(0), 0), see(crowd.photo(1), 1)
+    other_a = see(crowd.photo(1), 1, model=eyes.steering)
     yield Row("no protection (control)", "another photo of everyone", matching(photo_b @ other_b.T))
 
-    made_b, made_a = see(made), _seeing(eyes.steering)(made)
+    made_b, made_a = see(made, 0), see(made, 0, model=eyes.steering)
     yield Row(
         "re-identification by a judge that took no part (transfer)",
         "another photo of everyone",
@@ -66,17 +88,17 @@ def attacks(crowd: HeldOutPeople, made: Tensor, ports: Ports, eyes: Eyes, plan: 
     yield Row("anti-match", "another photo; ranks by the least alike", matching(-made_b @ other_b.T))
     yield Row("anti-match by the steering recogniser", "another photo; least alike", matching(-made_a @ other_a.T))
 
-    parrot = see(anonymize_people(ports, other, seeded(plan, 1)))
+    parrot = see(outputs.of(1, 1), 1)
     yield Row("parrot", "another photo, settings and seed", matching(made_b @ parrot.T))
-    again = anonymize_people(ports, photo, seeded(plan, 2))
-    yield Row("parrot on the very photo", "the photos and settings, not the seed", matching(made_b @ see(again).T))
+    again = see(outputs.of(0, 2), 0)
+    yield Row("parrot on the very photo", "the photos and settings, not the seed", matching(made_b @ again.T))
 
-    later = [see(anonymize_people(ports, crowd.photo(k), seeded(plan, k))) for k in range(2, 2 + AVERAGED)]
+    later = [see(outputs.of(k, k), k) for k in range(2, min(2 + AVERAGED, crowd.photos_each))]
     yield Row("linkability", "two outputs, different photos and seeds", matching(made_b @ later[0].T))
     averaged = normalize(torch.stack([made_b, *later]).sum(0), dim=1)
-    yield Row(f"average over {1 + AVERAGED} outputs", "as many photos' outputs", matching(averaged @ other_b.T))
+    yield Row(f"average over {1 + len(later)} outputs", "as many photos' outputs", matching(averaged @ other_b.T))
     yield Row(
-        f"average over {1 + AVERAGED} outputs, anti-match", "as many; least alike", matching(-averaged @ other_b.T)
+        f"average over {1 + len(later)} outputs, anti-match", "as many; least alike", matching(-averaged @ other_b.T)
     )
 
     few = slice(0, UNDONE)
@@ -84,19 +106,16 @@ def attacks(crowd: HeldOutPeople, made: Tensor, ports: Ports, eyes: Eyes, plan: 
         ("running the process backwards", 1, "settings and seed, no photo"),
         ("... with a wrong seed (control)", 99, "settings"),
     ):
-        guess = reconstruct(ports, made[few], seeded(plan, seed), eyes.steering)
-        yield Row(name, knows, matching(see(guess) @ other_b[few].T))
+        guess = reconstruct(outputs.ports, made[few], seeded(plan, seed), eyes.steering)
+        yield Row(name, knows, matching(see(guess, 0, few) @ other_b[few].T))
     yield Row("... before it began (control)", "nothing", matching(made_b[few] @ other_b[few].T))
 
 
-def _seeing(model: FaceModel) -> Callable[[Tensor], Tensor]:
-    return partial(judged, model)
-
-
-def confirmed(crowd: HeldOutPeople, made: Tensor, ports: Ports, plan: Plan) -> Estimate:
+def confirmed(outputs: Outputs) -> Estimate:
     """Share of outputs that whoever has photo, settings and seed makes again, to 1/255 a pixel value: a guess is
     confirmed. Chance 0."""
-    again = anonymize_people(ports, crowd.photo(0)[:WRITTEN], seeded(plan, 1))
+    made = outputs.of(0, 1)
+    again = anonymize_people(outputs.ports, outputs.crowd.photo(0)[:WRITTEN], seeded(outputs.plan, 1))
     return wilson(int(((made[:WRITTEN] - again).abs().amax((1, 2, 3)) <= 1 / 255).sum()), len(again))
 
 
@@ -109,15 +128,16 @@ class Search(NamedTuple):
     fnir: Estimate
 
 
-def searches(crowd: HeldOutPeople, made: Tensor, judge: FaceModel) -> list[Search]:
+def searches(crowd: Albums, made: Tensor, judge: FaceModel | Judge) -> list[Search]:
     """Photos and outputs ``made`` of them, searched for among other photos of everyone."""
-    entries = judged(judge, crowd.photo(1))
-    others = judged(judge, HeldOutPeople(STRANGERS, FIRST + 1_000).photo(2))
+    entries = judged(judge, crowd.photo(1), crowd.points(1))
+    strangers = crowd.strangers(STRANGERS)
+    others = judged(judge, strangers.photo(2), strangers.points(2))
     own = torch.eye(len(entries), dtype=torch.bool)
     found: list[Search] = []
     apart = torch.cat([pairs(others), (others @ entries.T).flatten()])
     for name, probes in (("photos (control)", crowd.photo(0)), ("results", made)):
-        likeness = judged(judge, probes) @ entries.T
+        likeness = judged(judge, probes, crowd.points(0)) @ entries.T
         accepted = tar_at_far(likeness.diag(), apart, FAR)
         found.append(Search(name, accepted, fnir_at_fpir(likeness, own, others @ entries.T, FPIR)))
     return found
@@ -156,10 +176,10 @@ class Group(NamedTuple):
     after: Estimate
 
 
-def groups(crowd: HeldOutPeople, outputs: Tensor, judge: FaceModel, words: Mapping[str, Sequence[str]]) -> list[Group]:
+def groups(crowd: Albums, outputs: Tensor, judge: FaceModel | Judge, words: Mapping[str, Sequence[str]]) -> list[Group]:
     """Who is protected how well, by attribute value."""
-    photo, other = judged(judge, crowd.photo(0)), judged(judge, crowd.photo(1))
-    made = judged(judge, outputs)
+    photo, other = (judged(judge, crowd.photo(k), crowd.points(k)) for k in (0, 1))
+    made = judged(judge, outputs, crowd.points(0))
     found: list[Group] = []
     for column, (attribute, values) in enumerate(words.items()):
         for k, value in enumerate(values):

@@ -1,14 +1,15 @@
 """The gates that the shipped weights must pass, measured on people that no training has seen."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import nan
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
-from ..faces import recognise
-from ..faces.geometry import face_of_aligned
+from ..faces.detector import Detector
+from ..faces.face import Face
 from ..faces.recognise import FaceModel
 from ..method.anonymize import invert_image, sample_image
 from ..method.guidance import network_guidance
@@ -18,16 +19,21 @@ from ..method.solver import Previous, step
 from ..method.trajectory import SeededNoise, alpha, to_state
 from ..method.types import Attribute, Identity, Plan, Ports
 from ..metrics.reidentification import auc, tar_at_far
-from ..pocket import FACE_MODEL, HELD_OUT, JUDGE, world
-from .laboratory import BATCH, People, judged, read
+from ..metrics.sharpness import sharpness
+from .baselines import whole_face
+from .laboratory import BATCH, Crowd, Judges, judged, read
+from .real_nets import REAL
+from .world.factors import AGES, FACTORS, SEXES, SKINS
 
-WORLD = 300
-PHOTOS = 4
-WORDS = {"age": world.AGES, "sex": world.SEXES, "skin": world.SKINS}
+WORDS = {"age": AGES, "sex": SEXES, "skin": SKINS}
+GUIDANCE = -6.0
+"""At which results must look like faces."""
+SURE, SHARP = 0.6, 0.6
+"""CenterFace's score of a result that looks like a face, and its sharpness in the reconstruction's."""
 
 
 class Gate(NamedTuple):
-    """One claim: what was measured and what it must be."""
+    """One claim: what was measured and what it must be. A value of NaN was not measured, and fails."""
 
     name: str
     value: float
@@ -46,61 +52,106 @@ def at_most(name: str, value: float, most: float) -> Gate:
     return Gate(name, value, f"<= {most:g}", value <= most)
 
 
-def gates(ports: Ports, people: int = 100) -> Iterator[Gate]:
-    """Every gate in turn; ``people``: how many held-out people the slow ones are measured on."""
-    crowd = world.sample(
-        [HELD_OUT + i for i in range(WORLD) for _ in range(PHOTOS)],
-        [HELD_OUT * 7 + k for k in range(WORLD * PHOTOS)],
+class Album(Protocol):
+    """People whom no training has seen, ``photos_each`` photographs of everyone, one person after another."""
+
+    @property
+    def photos_each(self) -> int: ...
+
+    @property
+    def images(self) -> Tensor:
+        """(N, 3, 128, 128)."""
+        ...
+
+    @property
+    def attributes(self) -> Tensor:
+        """(N, 3): indices of age, sex and skin."""
+        ...
+
+    @property
+    def points(self) -> Tensor | None:
+        """(N, 5, 2) in the unit square; None where all are framed alike."""
+        ...
+
+
+@dataclass(frozen=True)
+class Examiners:
+    """Who judges. judges: by name; of ``REAL`` those that are missing make their gates fail. detector: CenterFace, or
+    None where it is missing. steering: the conditioning recogniser."""
+
+    judges: Judges
+    detector: Detector | None
+    steering: FaceModel
+
+
+def gates(ports: Ports, album: Album, people: Crowd, by: Examiners) -> Iterator[Gate]:
+    """Every gate in turn. album: of many people, for the photographs; people: for the slow ones."""
+    yield from photographs(album, by)
+    yield from autoencoder(ports, people, by)
+    who = ports.embed(people.photos)
+    made = [generate(ports, Identity(part), "", 4.0, seed=k) for k, part in enumerate(who.embedding.split(BATCH))]
+    yield from _asked(
+        by, "identity guidance +4, AUC", 0.97, lambda judge: verification(by, judge, torch.cat(made), people)
     )
-    faces = face_of_aligned(world.render(crowd))
-    for name, path in (("conditioning recogniser", FACE_MODEL), ("judge", JUDGE)):
-        genuine, impostor = pairs(recognise.load(path), faces, world.attributes(crowd))
-        yield at_least(
-            f"{name} TAR@FAR 1e-3, impostors of the same attributes", tar_at_far(genuine, impostor, 1e-3).value, 0.85
-        )
-    judge, held_out = recognise.load(JUDGE), People(people)
-    yield from autoencoder(ports, judge, held_out)
-    yield at_least("identity guidance +4, AUC", identity_control(ports, judge, held_out), 0.97)
-    for name, rate in text_control(ports, people).items():
+    for name, rate in text_control(ports, len(people.photos)).items():
         yield at_least(f"text control of {name}", rate, 0.9)
-    yield at_most("null replay against the reconstruction", null_replay(ports, held_out.photos[:4]), 1e-5)
+    yield at_most("null replay against the reconstruction", null_replay(ports, people.photos[:4]), 1e-5)
+    yield from results(ports, people, by.detector)
 
 
-def pairs(model: FaceModel, faces: Tensor, attributes: Tensor) -> tuple[Tensor, Tensor]:
-    """(genuine, impostor) similarities of faces (PHOTOS a person, in order); impostors share all attributes (N, 3)."""
-    embedded = normalize(model.features(faces), dim=1)
+def photographs(album: Album, by: Examiners) -> Iterator[Gate]:
+    """What real nets make of the photographs themselves, and what the conditioning recogniser does."""
+    images = album.images
+    apart = {name: pairs(album, judged(judge, images, album.points)) for name, judge in by.judges.items()}
+    yield from _asked(by, "photographs, AUC", 0.99, lambda name: auc(*apart[name]))
+    yield from _asked(by, "photographs, TAR@FAR 1e-3", 0.8, lambda name: tar_at_far(*apart[name], 1e-3).value)
+    name = "photographs in which CenterFace finds the face and nothing else"
+    found = nan if by.detector is None else sum(len(by.detector(one)) == 1 for one in images) / len(images)
+    yield at_least(name, found, 0.995)
+    genuine, impostor = pairs(album, judged(by.steering, images), same_attributes=True)
+    yield at_least(
+        "conditioning recogniser TAR@FAR 1e-3, impostors of the same attributes",
+        tar_at_far(genuine, impostor, 1e-3).value,
+        0.85,
+    )
+
+
+def _asked(by: Examiners, name: str, least: float, measure: Callable[[str], float]) -> Iterator[Gate]:
+    """A gate a judge; of real ones that are not there, a failure."""
+    for judge in dict.fromkeys((*REAL, *by.judges)):
+        yield at_least(f"{name} ({judge})", measure(judge) if judge in by.judges else nan, least)
+
+
+def pairs(album: Album, embedded: Tensor, same_attributes: bool = False) -> tuple[Tensor, Tensor]:
+    """(genuine, impostor) similarities of unit embeddings (N, D); impostors share all attributes if asked."""
     similarity = embedded @ embedded.T
-    person = torch.arange(len(faces)) // PHOTOS
+    person = torch.arange(len(embedded)) // album.photos_each
     same = person[:, None] == person
-    alike = (attributes[:, None] == attributes).all(-1)
+    alike = (album.attributes[:, None] == album.attributes).all(-1) | (not same_attributes)
     upper = torch.ones_like(same).triu(1)
     return similarity[same & upper], similarity[~same & alike & upper]
 
 
-def autoencoder(ports: Ports, judge: FaceModel, people: People) -> Iterator[Gate]:
+def autoencoder(ports: Ports, people: Crowd, by: Examiners) -> Iterator[Gate]:
     """What the VAE alone keeps."""
     made = torch.cat([ports.decode(ports.encode(part)) for part in people.photos.split(BATCH)])
     seen = read(made).factors
     for name in ("smile", "open", "gaze_x", "yaw"):
-        k = world.FACTORS.index(name)
+        k = FACTORS.index(name)
         r = float(torch.corrcoef(torch.stack([seen[:, k], people.factors[:, k]]))[0, 1])
         yield at_least(f"VAE reconstruction, r of {name}", r, 0.9)
-    loss = verification(judge, people.photos, people) - verification(judge, made, people)
-    yield at_most("VAE reconstruction, AUC lost", loss, 0.01)
+    for judge in dict.fromkeys((*REAL, *by.judges)):
+        there = judge in by.judges
+        lost = verification(by, judge, people.photos, people) - verification(by, judge, made, people) if there else nan
+        yield at_most(f"VAE reconstruction, AUC lost ({judge})", lost, 0.01)
 
 
-def verification(judge: FaceModel, images: Tensor, people: People) -> float:
+def verification(by: Examiners, judge: str, images: Tensor, people: Crowd) -> float:
     """AUC of images (N, 3, 128, 128), one a person, against the gallery."""
-    similarity = judged(judge, images) @ judged(judge, people.gallery).T
+    see = by.judges[judge]
+    similarity = judged(see, images, people.points(0)) @ judged(see, people.gallery, people.points(1)).T
     others = ~torch.eye(len(images), dtype=torch.bool)
     return auc(similarity.diag(), similarity[others])
-
-
-def identity_control(ports: Ports, judge: FaceModel, people: People) -> float:
-    """AUC of pictures that are sampled from noise with guidance +4 on the identity of a photo."""
-    who = ports.embed(people.photos)
-    made = [generate(ports, Identity(part), "", 4.0, seed=k) for k, part in enumerate(who.embedding.split(BATCH))]
-    return verification(judge, torch.cat(made), people)
 
 
 def text_control(ports: Ports, people: int) -> dict[str, float]:
@@ -125,6 +176,27 @@ def null_replay(ports: Ports, photos: Tensor) -> float:
     path = invert_image(photos, ports, plan)
     same = sample_image(path, null_identity(len(photos)), ports, plan)
     return float((same - ports.decode(path.x0)).abs().max())
+
+
+def results(ports: Ports, people: Crowd, detector: Detector | None) -> Iterator[Gate]:
+    """Whether anonymized pictures look like faces, to CenterFace and by their sharpness."""
+    plan, made, still = Plan(steps=20, guidance=GUIDANCE), list[Tensor](), list[Tensor]()
+    for k, part in enumerate(people.photos.split(BATCH)):
+        path = invert_image(part, ports, plan, indices=range(k * BATCH, k * BATCH + len(part)))
+        made.append(sample_image(path, ports.embed(part), ports, plan))
+        still.append(ports.decode(path.x0))
+    after, before = torch.cat(made), torch.cat(still)
+    found = nan
+    if detector is not None:
+        found = sum(_surest(detector(one)) >= SURE for one in after) / len(after)
+    yield at_least(f"results at guidance {GUIDANCE:g} that CenterFace scores {SURE:g} or more", found, 0.98)
+    face = whole_face(after.shape[-1])[0] > 0.5
+    share = float(sharpness(after, face).mean() / sharpness(before, face).mean())
+    yield at_least(f"results at guidance {GUIDANCE:g}, sharpness in the reconstruction's", share, SHARP)
+
+
+def _surest(faces: list[Face]) -> float:
+    return max((face.score for face in faces), default=0.0)
 
 
 def generate(ports: Ports, who: Identity, prompt: str, guidance: float, seed: int, steps: int = 30) -> Tensor:

@@ -2,16 +2,23 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import interpolate, normalize
 
+<<<<<<< HEAD
 from ..faces.geometry import face_of_aligned
 from ..faces.onnx_session import open_network
+=======
+from ..faces.face import Face
+from ..faces.geometry import ALIGNED_BOX, face_for_recogniser, face_in_aligned, face_of_aligned
+from ..faces.judges import Judge
+from ..faces.onnx_session import runtime
+>>>>>>> 4c7a320 (squash)
 from ..faces.recognise import FaceModel
 from ..media.photo import blurred
 from ..method.anonymize import invert_image, sample_image
@@ -26,31 +33,62 @@ SCENES = 5_000_000
 """First scene seed of the held-out photos."""
 
 
+class Crowd(Protocol):
+    """``count`` people whom no training has seen: a photo of each to anonymize, another one in the gallery."""
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def photos(self) -> Tensor:
+        """(N, 3, 128, 128)."""
+        ...
+
+    @property
+    def gallery(self) -> Tensor: ...
+
+    @property
+    def factors(self) -> Tensor:
+        """(N, 11) of the photos, in FACTORS' order and units."""
+        ...
+
+    def points(self, number: int) -> Tensor | None:
+        """(N, 5, 2) of photo 0 or of the gallery (1), in the unit square; None where all are framed alike."""
+        ...
+
+
 @dataclass(frozen=True)
 class People:
-    """``count`` held-out people from the ``first``-th on, two photos each: one to anonymize, one in the gallery."""
+    """A crowd of the third model's own world, drawn by formulas."""
 
     count: int
     first: int = 0
 
-    def _faces(self, photo: int) -> world.Faces:
-        people = range(self.first, self.first + self.count)
-        return world.sample([HELD_OUT + i for i in people], [SCENES + 2 * i + photo for i in people])
+    def points(self, number: int) -> Tensor | None:
+        return None
 
-    @cached_property
+    @property
     def photos(self) -> Tensor:
-        """(N, 3, 128, 128)."""
-        return world.render(self._faces(0))
+        return _drawn(self, 0)
 
-    @cached_property
+    @property
     def gallery(self) -> Tensor:
-        """(N, 3, 128, 128): another photo of each, other expression, pose, hair, light and place."""
-        return world.render(self._faces(1))
+        """Another photo of each, other expression, pose, hair, light and place."""
+        return _drawn(self, 1)
 
-    @cached_property
+    @property
     def factors(self) -> Tensor:
-        """(N, 11) of the photos, in world.FACTORS' order and units."""
-        return world.factors(self._faces(0))
+        return world.factors(_described(self, 0))
+
+
+def _described(people: People, photo: int) -> world.Faces:
+    numbers = range(people.first, people.first + people.count)
+    return world.sample([HELD_OUT + i for i in numbers], [SCENES + 2 * i + photo for i in numbers])
+
+
+@lru_cache(maxsize=4)
+def _drawn(people: People, photo: int) -> Tensor:
+    return world.render(_described(people, photo))
 
 
 class Reading(NamedTuple):
@@ -71,9 +109,25 @@ def read(images: Tensor, session: Any = None) -> Reading:
     return Reading(factors, *(part.argmax(1) for part in logits))
 
 
-def judged(judge: FaceModel, images: Tensor) -> Tensor:
-    """Unit embeddings (N, 512), face or not: a judge that sees none counts as whatever it says."""
-    return normalize(judge.features(face_of_aligned(images)), dim=1)
+def judged(judge: FaceModel | Judge, images: Tensor, points: Tensor | None = None) -> Tensor:
+    """Unit embeddings (N, D) of aligned crops (N, 3, S, S), face or not: a judge that sees none counts as whatever it
+    says. points: (N, 5, 2) of the faces in the unit square, where the crops are not framed alike.
+
+    dlib's embeddings, made for distances, are compared by their angle like all others: attacks add and negate them.
+    """
+    if isinstance(judge, FaceModel) and points is None:
+        return normalize(judge.features(face_of_aligned(images)), dim=1)
+    faces = [face_in_aligned(one) for one in images] if points is None else _faces(images, points)
+    if isinstance(judge, FaceModel):
+        cut = [face_for_recogniser(one, face, judge.size) for one, face in zip(images, faces, strict=True)]
+        return normalize(judge.features(torch.stack(cut)), dim=1)
+    return normalize(torch.stack([judge.embed(one, face) for one, face in zip(images, faces, strict=True)]), dim=1)
+
+
+def _faces(images: Tensor, points: Tensor) -> list[Face]:
+    side = images.shape[-1]
+    x0, y0, x1, y1 = (side * share for share in ALIGNED_BOX)
+    return [Face((x0, y0, x1, y1), one * side - 0.5, 1.0) for one in points]
 
 
 def themselves(who: Identity) -> Identity:
@@ -100,13 +154,13 @@ def anonymized(
     return {name: torch.cat(parts) for name, parts in made.items()}
 
 
-def measured(people: People, images: Tensor, judge: FaceModel) -> dict[str, Estimate]:
+def measured(people: Crowd, images: Tensor, judge: FaceModel | Judge) -> dict[str, Estimate]:
     """Privacy, preservation and distance of results, each with a 95% interval: Wilson's for rank 1, else bootstrap.
 
     auc: verification against the other photo of the person and of everyone else. rank1: share found first in a gallery
     of all. r_*: correlation of the factor that is read with the true one. distance: mean |pixel difference|, 0...1.
     """
-    similarity = judged(judge, images) @ judged(judge, people.gallery).T
+    similarity = judged(judge, images, people.points(0)) @ judged(judge, people.gallery, people.points(1)).T
     own = torch.eye(len(images), dtype=torch.bool)
     seen = read(images).factors
     distance = (images - people.photos).abs().mean((1, 2, 3))
@@ -131,25 +185,38 @@ WISHES = 6
 GUIDANCES = (4.0, 2.0, 0.0, -1.0, -2.0, -3.0, -4.0, -6.0, -8.0, -10.0, -12.0)
 
 
+Judges = Mapping[str, FaceModel | Judge]
+"""By name."""
+
+
 def curve(
-    people: People, ports: Ports, judge: FaceModel, plan: Plan, guidances: Sequence[float] = GUIDANCES
+    people: Crowd, ports: Ports, judges: Judges, plan: Plan, guidances: Sequence[float] = GUIDANCES
 ) -> Iterator[dict[str, Any]]:
-    """A row a method and guidance: {"method", "guidance", metric: Estimate ...}; wishes are asked of ours alone."""
-    yield {"method": "photo", "guidance": None, **measured(people, people.photos, judge)}
-    yield {
-        "method": "blur",
-        "guidance": None,
-        **measured(people, torch.stack([blurred(one) for one in people.photos]), judge),
-    }
+    """A row a method, guidance and judge: {"method", "guidance", "judge", metric: Estimate ...}; wishes are asked of
+    ours alone."""
+
+    def rows(method: str, guidance: float | None, images: Tensor) -> Iterator[dict[str, Any]]:
+        for name, judge in judges.items():
+            yield {"method": method, "guidance": guidance, "judge": name, **measured(people, images, judge)}
+
+    yield from rows("photo", None, people.photos)
+    yield from rows("blur", None, torch.stack([blurred(one) for one in people.photos]))
+    yield from rows("pixelation", None, torch.stack([pixelated(one) for one in people.photos]))
     plans = {str(g): replace(plan, guidance=g) for g in guidances}
     obeyed = attribute_success(people, ports, plans)
     for method, who in (("ours", themselves), ("wrong identity", somebody_else)):
         for name, images in anonymized(ports, people.photos, plans, who).items():
-            row = {"method": method, "guidance": float(name), **measured(people, images, judge)}
-            yield row | obeyed[name] if who is themselves else row
+            for row in rows(method, float(name), images):
+                yield row | obeyed[name] if who is themselves else row
 
 
-def attribute_success(people: People, ports: Ports, plans: Mapping[str, Plan]) -> dict[str, dict[str, Estimate]]:
+def pixelated(image: Tensor, cells: int = 16) -> Tensor:
+    """An aligned crop (3, S, S) in squares."""
+    side = image.shape[-1]
+    return interpolate(interpolate(image[None], (cells, cells), mode="area"), (side, side), mode="nearest")[0]
+
+
+def attribute_success(people: Crowd, ports: Ports, plans: Mapping[str, Plan]) -> dict[str, dict[str, Estimate]]:
     """By plan: share of results that the regressors read as asked, ``obeyed_age``, ``_sex`` and ``_skin``.
 
     What is asked has nothing to do with who is there.

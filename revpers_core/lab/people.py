@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -22,12 +23,47 @@ SCENES = 80_000_000
 DRAWS = 500
 
 
+class Albums(Protocol):
+    """``count`` people whom no training has seen, with several photos of each."""
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def photos_each(self) -> int: ...
+
+    @property
+    def attributes(self) -> Tensor:
+        """(N, 3): indices of age, sex and skin."""
+        ...
+
+    def photo(self, number: int) -> Tensor:
+        """(N, 3, 128, 128): the same people, every one in a scene of its own for each number."""
+        ...
+
+    def points(self, number: int) -> Tensor | None:
+        """(N, 5, 2) of these faces, in the unit square; None where all are framed alike."""
+        ...
+
+    def strangers(self, count: int) -> "Albums":
+        """Other people."""
+        ...
+
+
 @dataclass(frozen=True)
 class HeldOutPeople:
-    """``count`` held-out people whom no other measurement uses, from the ``first``-th on."""
+    """``count`` people of the third model's own world whom no other measurement uses, from the ``first``-th on."""
 
     count: int
     first: int = FIRST
+    photos_each: int = 100
+
+    def points(self, number: int) -> Tensor | None:
+        return None
+
+    def strangers(self, count: int) -> "HeldOutPeople":
+        """Others, whom no attack uses."""
+        return HeldOutPeople(count, FIRST + 1_000)
 
     @property
     def seeds(self) -> range:
@@ -89,3 +125,28 @@ def matching(similarity: Tensor) -> Matching:
     own = torch.eye(len(similarity), dtype=torch.bool)
     found = ranks_among(similarity, own)
     return Matching(verification(similarity, own, DRAWS), at_rank(found, 1), at_rank(found, 5), len(similarity))
+
+
+WORLD, ALBUM = 300, 4
+"""People, and photos of each, on which recognisers are checked."""
+
+
+@dataclass(frozen=True)
+class DrawnAlbum:
+    """Photographs of the third model's own world, for the gates."""
+
+    photos_each: int = ALBUM
+    count: int = WORLD
+    points: None = None
+
+    @property
+    def images(self) -> Tensor:
+        return world.render(self._faces())
+
+    @property
+    def attributes(self) -> Tensor:
+        return world.attributes(self._faces())
+
+    def _faces(self) -> world.Faces:
+        people = [HELD_OUT + i for i in range(self.count) for _ in range(self.photos_each)]
+        return world.sample(people, [HELD_OUT * 7 + k for k in range(len(people))])

@@ -3,7 +3,7 @@
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ..media import images
+from ..media import gallery, images
 from ..pocket import HELD_OUT, world
 
 COLUMNS, SIDE, LABEL, GAP = 8, 128, 150, 4  # pictures; pixels
@@ -38,4 +38,17 @@ def sheet() -> Image.Image:
         draw.text((LABEL - 8, top + SIDE / 2), label, font=font, fill="black", anchor="rm")
         for k, face in enumerate(world.render(faces, SIDE)):
             page.paste(images.to_pil(face), (LABEL + k * (SIDE + GAP), top))
+    return page
+
+
+def gallery_sheet(side: int = 192) -> Image.Image:
+    """Everyone in the gallery, and all photos of some of them."""
+    people = [gallery.photo(k).pixels for k in range(gallery.people())]
+    for person in range(0, gallery.people(), 8):
+        people += [gallery.photo(person, k).pixels for k in range(1, gallery.photos(person))]
+    rows = -(-len(people) // COLUMNS)
+    page = Image.new("RGB", (COLUMNS * (side + GAP), rows * (side + GAP)), "white")
+    for i, pixels in enumerate(people):
+        small = images.to_pil(images.resized(pixels, side))
+        page.paste(small, (i % COLUMNS * (side + GAP), i // COLUMNS * (side + GAP)))
     return page

@@ -7,15 +7,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..faces.recognise import FaceModel
 from ..method.anonymize import invert_image, sample_image
 from ..method.guidance import Interval
 from ..method.schedule import Spacing
 from ..method.settings import PRESETS
 from ..method.types import Plan, Ports
 from ..metrics.interval import Estimate, bootstrap
-from ..pocket.world import FACTORS
-from .laboratory import BATCH, PRESERVED, People, measured, read
+from .laboratory import BATCH, PRESERVED, Crowd, Judges, measured, read
+from .world.factors import FACTORS
 
 COUNTS = (4, 6, 8, 10, 16, 30, 100)
 MOST = COUNTS[-1]
@@ -71,9 +70,9 @@ def made(photos: Tensor, ports: Ports, plan: Plan, counted: Callable[[], int]) -
 
 
 def table(
-    people: People, ports: Ports, judge: FaceModel, plan: Plan, counted: Callable[[], int]
+    people: Crowd, ports: Ports, judges: Judges, plan: Plan, counted: Callable[[], int]
 ) -> Iterator[dict[str, Any]]:
-    """A row a way: {"way", "steps", "evaluations" a face, metric: Estimate ...}.
+    """A row a way and judge: {"way", "steps", "evaluations" a face, "judge", metric: Estimate ...}.
 
     Beside the laboratory's measures: kept, the mean correlation of all factors that should stay; apart, the RMS pixel
     distance to the result of the most steps under another seed, over the distance of two such results: 1 is as near as
@@ -85,22 +84,21 @@ def table(
     spread = _squares(there[most].images, other)
     for way in ways(plan):
         images, evaluations = there.get(way.plan) or made(people.photos, ports, way.plan, counted)
-        distance, row = _squares(images, other), measured(people, images, judge)
-        yield {
-            "way": way.name,
-            "steps": way.plan.steps,
-            "evaluations": evaluations,
-            **row,
+        distance = _squares(images, other)
+        stays = {
             "kept": kept(people, images),
             "apart": bootstrap(lambda i, d=distance: float((d[i].mean() / spread[i].mean()).sqrt()), len(images)),
         }
+        for name, judge in judges.items():
+            told = {"way": way.name, "steps": way.plan.steps, "evaluations": evaluations, "judge": name}
+            yield {**told, **measured(people, images, judge), **stays}
 
 
 def _squares(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().mean((1, 2, 3))
 
 
-def kept(people: People, images: Tensor) -> Estimate:
+def kept(people: Crowd, images: Tensor) -> Estimate:
     """Mean correlation of what is read in the images with the true factors, over all that should stay."""
     columns = [FACTORS.index(name) for name in PRESERVED]
     seen, true = read(images).factors[:, columns].double(), people.factors[:, columns].double()
@@ -113,11 +111,11 @@ def kept(people: People, images: Tensor) -> Estimate:
 
 
 def plot(rows: list[dict[str, Any]]) -> Any:
-    """Privacy, factors and distance over evaluations, bars are 95% intervals."""
+    """Privacy, factors and distance over evaluations as one judge's rows have them, bars are 95% intervals."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 4), layout="constrained")
-    shown = (("auc", "does judge B still know them? (AUC)", 0.5), ("kept", "do the factors stay?", None))
+    shown = (("auc", f"does {rows[0]['judge']} still know them? (AUC)", 0.5), ("kept", "do the factors stay?", None))
     shown += (("apart", "distance to 100 steps, in seeds", 1.0),)
     styles = {name: style for style, name in enumerate(dict.fromkeys(_kind(row) for row in rows))}
     for axes, (name, title, level) in zip(figure.subplots(1, 3), shown, strict=True):

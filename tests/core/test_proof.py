@@ -12,7 +12,7 @@ from revpers_core.cli.main import main
 from revpers_core.faces import recognise
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
 from revpers_core.lab import attacks, baselines, inversion_attack, people
-from revpers_core.lab.attacks import chunks, confirmed, searches, telling_files
+from revpers_core.lab.attacks import Outputs, chunks, confirmed, searches, telling_files
 from revpers_core.lab.inversion_attack import reconstruct
 from revpers_core.lab.people import HeldOutPeople, anonymize_people, embedded, invert_latents, matching, seeded
 from revpers_core.media import images
@@ -60,10 +60,10 @@ def test_outputs_are_those_of_a_call_a_picture(ports, photos) -> None:
 
 
 def test_who_has_photo_settings_and_seed_confirms_a_guess(ports) -> None:
-    crowd = HeldOutPeople(3)
-    made = anonymize_people(ports, crowd.photo(0), seeded(PLAN, 1))
-    assert confirmed(crowd, made, ports, PLAN).value == 1
-    assert confirmed(crowd, made.roll(1, 0), ports, PLAN).value == 0
+    outputs = Outputs(HeldOutPeople(3), ports, PLAN)
+    assert confirmed(outputs).value == 1
+    outputs.kept[0, 1] = outputs.of(0, 1).roll(1, 0)
+    assert confirmed(outputs).value == 0
 
 
 def test_a_search_finds_photos_and_no_strangers() -> None:

@@ -1,0 +1,62 @@
+"""Whose faces the laboratory's commands measure on, and who judges them."""
+
+import argparse
+from typing import Any
+
+from ..lab.check import Album
+from ..lab.laboratory import Crowd, Judges, People
+from ..lab.people import FIRST, Albums, DrawnAlbum, HeldOutPeople
+from ..lab.real_nets import USUAL, find_judges
+from ..lab.rendered import RenderedAlbum, RenderedPeople
+
+POCKET, RENDERED = "pocket", "rendered"
+JUDGES = "fr_feature|dlib|pocket|FILE"
+
+
+def add_world(parser: argparse.ArgumentParser, judge: bool = True) -> None:
+    """The options --world and --judge."""
+    parser.add_argument(
+        "--world", choices=(POCKET, RENDERED), default=POCKET,
+        help="whose faces: the pocket model's own, drawn by formulas, or those that `python -m revpers_core.lab.world "
+        "held-out` has rendered (default %(default)s)",
+    )  # fmt: skip
+    if judge:
+        parser.add_argument(
+            "--judge", action="append", metavar=JUDGES,
+            help=f"who judges; repeatable (default {', '.join(USUAL)}: those that are there, `make judges` gets them)",
+        )  # fmt: skip
+
+
+def judges(args: argparse.Namespace) -> Judges:
+    """Those that are asked for. Says loudly which of the usual ones are missing."""
+    found = find_judges(args.judge)
+    for line in found.missing:
+        print(line, flush=True)
+    return found.judges
+
+
+def crowd(args: argparse.Namespace, first: int = 0) -> Crowd:
+    """Two photos of each of ``args.people``; ``first`` keeps measurements in the pocket world apart."""
+    return RenderedPeople(args.people) if args.world == RENDERED else People(args.people, first)
+
+
+def albums(args: argparse.Namespace) -> Albums:
+    """Several photos of each of ``args.people``."""
+    return RenderedPeople(args.people) if args.world == RENDERED else HeldOutPeople(args.people, FIRST)
+
+
+def album(args: argparse.Namespace) -> Album:
+    """Many photographs for the gates."""
+    return RenderedAlbum() if args.world == RENDERED else DrawnAlbum()
+
+
+def said(args: argparse.Namespace) -> str:
+    """The options as they stand on the command line."""
+    asked: Any = getattr(args, "judge", None)
+    return f"--world {args.world}" + "".join(f" --judge {name}" for name in asked or ())
+
+
+ABOUT = {
+    POCKET: "Drawn, held-out people of the pocket model's own world",
+    RENDERED: "Rendered, held-out people",
+}
