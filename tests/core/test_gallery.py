@@ -1,0 +1,70 @@
+"""The gallery: every picture is there, told right, and cut so that the face is where the networks expect it."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from revpers_core import pocket
+from revpers_core.cli.main import main
+from revpers_core.faces.geometry import framing
+from revpers_core.lab.world.factors import FACTORS, HELD_OUT
+from revpers_core.lab.world.shot import describe
+from revpers_core.media import gallery
+
+KNOWN = json.loads((pocket.GALLERY / "gallery.json").read_text())
+PHOTOS = {name: told for name, told in KNOWN.items() if name.startswith("person")}
+
+
+def test_every_file_is_told_and_every_telling_has_its_file():
+    there = {path.name for path in pocket.GALLERY.iterdir()} - {"gallery.json"}
+    assert there == set(KNOWN)
+    assert sum(path.stat().st_size for path in pocket.GALLERY.iterdir()) <= 15e6
+
+
+def test_pictures_hold_pixels_only_and_have_their_size():
+    for name in KNOWN:
+        if name.endswith("jpg"):
+            with Image.open(pocket.GALLERY / name) as picture:
+                assert not picture.getexif() and set(picture.info) <= {
+                    "jfif",
+                    "jfif_version",
+                    "jfif_unit",
+                    "jfif_density",
+                }
+                assert picture.size == ((384, 384) if name in PHOTOS else (1280, 720))
+
+
+def test_the_truth_is_the_worlds():
+    """Factors and words are those that the seeds describe; nobody was seen in training."""
+    assert gallery.FACTORS == FACTORS
+    for told in PHOTOS.values():
+        factors, _, said = describe(told["person"], told["shot"])
+        assert told["person"] >= HELD_OUT and told["words"] == said
+        assert told["factors"] == pytest.approx(factors.tolist(), abs=6e-4)
+
+
+def test_a_crop_frames_the_face():
+    for person in range(0, gallery.people(), 5):
+        photo = gallery.photo(person)
+        crop = gallery.held_out_face(person)
+        assert crop.shape == (3, 128, 128) and crop.std() > 0.05
+        scaled = photo.face.points - photo.face.points.mean(0)
+        wanted = framing(384) - framing(384).mean(0)
+        assert 0.5 < float(scaled.norm() / wanted.norm()) < 1.0  # a wider picture than the crop
+
+
+def test_numbers_beyond_the_last_begin_again():
+    count = gallery.people()
+    assert torch.equal(gallery.photo(count + 2).pixels, gallery.photo(2).pixels)
+    with pytest.raises(ValueError, match="counted from 0"):
+        gallery.photo(-1)
+    with pytest.raises(ValueError, match="no group 99"):
+        gallery.group_photo(99)
+
+
+def test_the_command_shows_everyone_and_hands_out_the_files(tmp_path):
+    assert main(["pocket", "gallery", "-o", str(tmp_path / "all.jpg"), "--photos", str(tmp_path / "photos")]) == 0
+    assert Image.open(tmp_path / "all.jpg").width > 1000
+    assert {path.name for path in (tmp_path / "photos").iterdir()} == {*KNOWN, "gallery.json"}
