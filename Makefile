@@ -14,11 +14,7 @@ RENDER_PYTHON ?= python3.11
 BIN := .venv/bin
 RENDER := $(HOME)/.cache/revpers/render
 
-<<<<<<< HEAD
-.PHONY: demo test host test-host test-ray workflows pictures bench lint clean
-=======
-.PHONY: demo test host test-host workflows pictures bench judges render people gallery lint clean
->>>>>>> 4c7a320 (squash)
+.PHONY: demo test host test-host test-ray workflows pictures bench judges render people gallery lint clean
 
 demo: .venv/ready
 	$(BIN)/revpers demo -o demo $(if $(IMAGE),--image "$(IMAGE)")

@@ -10,15 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-<<<<<<< HEAD
-from ..faces.geometry import face_of_aligned
-from ..faces.onnx_session import open_network
-=======
 from ..faces.face import Face
 from ..faces.geometry import ALIGNED_BOX, face_for_recogniser, face_in_aligned, face_of_aligned
 from ..faces.judges import Judge
-from ..faces.onnx_session import runtime
->>>>>>> 4c7a320 (squash)
+from ..faces.onnx_session import open_network
 from ..faces.recognise import FaceModel
 from ..media.photo import blurred
 from ..method.anonymize import invert_image, sample_image
