@@ -4,6 +4,7 @@
 # make test-ray   the data set engines, Ray's on a cluster of two nodes on this machine
 # make workflows   write the canvas forms of workflows/api/*.json
 # make pictures    photograph ComfyUI's page for docs/pictures
+# make mutations   break a copy of the code in a few dozen places: do the tests see each?
 # make bench   measure docs/benchmarks.md on this machine
 # make judges  fetch real recognisers and a detector for the lab's measurements
 # make render  an environment that renders the face world, in ~/.cache/revpers/render
@@ -14,7 +15,7 @@ RENDER_PYTHON ?= python3.11
 BIN := .venv/bin
 RENDER := $(HOME)/.cache/revpers/render
 
-.PHONY: demo test host test-host test-ray workflows pictures bench judges render people gallery lint clean
+.PHONY: demo test host test-host test-ray workflows pictures bench mutations judges render people gallery lint clean
 
 demo: .venv/ready
 	$(BIN)/revpers demo -o demo $(if $(IMAGE),--image "$(IMAGE)")
@@ -23,6 +24,9 @@ test: .venv/ready lint
 	$(BIN)/pytest
 	$(BIN)/pytest tests/real -rs
 	$(BIN)/python tests/host/run.py
+
+mutations: .venv/ready
+	$(BIN)/python tests/mutations.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .
