@@ -98,7 +98,7 @@ class AnonymizeFaces(io.ComfyNode):
             size=size,
             judges=judge,
         )
-        references = [] if keep is None else list(to_core(keep))
+        references = [] if keep is None else list(to_core(keep, "keep"))
         wishes = photo.PhotoOptions(
             guidance=settings.GUIDANCE.default * strength,
             keep=select.keep_people(references, [tools.detect(one) for one in references], tools.embed, likeness),

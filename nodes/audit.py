@@ -55,8 +55,11 @@ class Audit(io.ComfyNode):
             raise ValueError(
                 f"results has {len(results)} images for {len(originals)} originals: connect those of these"
             )
-        made = [*to_core(results), *[None] * (len(originals) - len(results))]
-        pairs = [ImagePair(f"image {i}", *pair) for i, pair in enumerate(zip(to_core(originals), made, strict=True), 1)]
+        made = [*to_core(results, "results"), *[None] * (len(originals) - len(results))]
+        pairs = [
+            ImagePair(f"image {i}", *pair)
+            for i, pair in enumerate(zip(to_core(originals, "originals"), made, strict=True), 1)
+        ]
         detectors = None if detector is None else interruptible(as_detectors(detector))
         search = None if detectors is None else lambda image: detect.find_faces(image, detectors)
         found = report(compare(pairs, judge, search), judge)

@@ -28,7 +28,7 @@ class BeforeAfter(io.ComfyNode):
     def execute(cls, before, after) -> io.NodeOutput:
         # cls=None keeps the workflow, seed included, out of the previews.
         shown = {
-            key: ui.PreviewImage(to_comfy(to_core(images)), cls=None).as_dict()["images"]
+            key: ui.PreviewImage(to_comfy(to_core(images, key)), cls=None).as_dict()["images"]
             for key, images in (("before", before), ("after", after))
         }
         return io.NodeOutput(ui=shown)

@@ -144,7 +144,9 @@ class SelectFaces(io.ComfyNode):
                 raise ValueError("'all but these people' needs image, face_model, references and references_faces")
 
             recogniser = as_face_model(face_model)
-            keep = select.keep_people(to_core(references), references_faces, recogniser.identify_face, likeness)
+            keep = select.keep_people(
+                to_core(references, "references"), references_faces, recogniser.identify_face, likeness
+            )
             others = [keep(photo, found) for found, photo in zip(faces, to_core(image), strict=True)]
             return io.NodeOutput(without(faces, others), others)
         choose = {
@@ -239,7 +241,7 @@ class PasteFaces(io.ComfyNode):
         done, kept = list(to_core(image)), ("eyes", "mouth") if keep_eyes_and_mouth else ()
         allowed = to_core_masks(mask, done)
         changed = [one.new_zeros(1, *one.shape[-2:]) for one in done]
-        for (i, place), pixels in zip(places, to_core(crop), strict=True):
+        for (i, place), pixels in zip(places, to_core(crop, "crop"), strict=True):
             where = masks.change_mask(place, kept, allowed[i])
             done[i] = paste.within(paste.paste(done[i], place, pixels, where, match=match_colour), done[i], allowed[i])
             reached = paste.within(paste.footprint(done[i], place, where), torch.zeros_like(changed[i]), allowed[i])

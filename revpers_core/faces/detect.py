@@ -8,10 +8,10 @@ from typing import Literal
 from torch import Tensor
 
 from ..method.settings import MIN_SCORE, SMALLEST
+from ..method.pixels import as_image
 from .centerface import CenterFace, free_sizes
 from .detector import FLOOR, Detector
 from .face import Face
-from .geometry import check_image
 from .merge import looks_like_a_part, merge_faces, overlapping, same_face
 from .onnx_session import Network, Place, first_of, open_network
 from .scrfd import STRIDES, Scrfd
@@ -65,7 +65,7 @@ def find_faces(image: Tensor, detectors: Sequence[Detector], search: Search | No
     lean are looked at again upright. A face on a larger and surer one must be seen from near too, else it is a piece of
     that.
     """
-    check_image(image)
+    image = as_image(image)
     search = search or Search()
     if not detectors:
         raise ValueError("no face detector was given: load det_10g.onnx (buffalo_l) or centerface.onnx")

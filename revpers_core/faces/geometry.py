@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from ..method.pixels import check_pixels
 from .face import Face
 from .warp import blurred, inside, warp
 
@@ -146,8 +147,7 @@ def face_for_recogniser(image: Tensor, face: Face, size: int = 112) -> Tensor:
 
 
 def check_image(image: Tensor) -> None:
-    """Raises ValueError unless ``image`` is (3, H, W) floating point and not empty."""
+    """Raises ValueError unless ``image`` is (3, H, W) floating point in [0, 1], finite and not empty."""
     if image.ndim != 3 or image.shape[0] != 3 or not image.numel():
         raise ValueError(f"an image must be (3, H, W), got {tuple(image.shape)}")
-    if not image.is_floating_point():
-        raise ValueError(f"an image must be floating point in [0, 1], got {image.dtype}")
+    check_pixels(image)

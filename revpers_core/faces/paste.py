@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
+from ..method.pixels import check_pixels
 from .geometry import Crop, check_image
 from .masks import face_mask
 from .warp import BAND, blurred, inverted, shifted, warp
@@ -33,8 +34,7 @@ def paste(image: Tensor, crop: Crop, pixels: Tensor, mask: Tensor | None = None,
     check_image(image)
     if tuple(pixels.shape) != tuple(crop.pixels.shape):
         raise ValueError(f"the pixels must be {tuple(crop.pixels.shape)}, as the crop is, got {tuple(pixels.shape)}")
-    if not torch.isfinite(pixels).all():
-        raise ValueError("the pixels to paste hold NaN or infinite values")
+    check_pixels(pixels, "the pixels to paste")
     mask = _checked(face_mask(crop) if mask is None else mask, crop)
     new, old = pixels.to(crop.pixels).clamp(0, 1), crop.pixels
     if match:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..method.identity import identity_of
+from ..method.pixels import as_images, check_pixels
 from ..method.types import FACE_SIDE, Identity, NoFaceError
 from .face import Face
 from .geometry import face_for_recogniser, face_of_aligned
@@ -48,6 +49,7 @@ class FaceModel:
 
     def embed(self, image: Tensor, scale: float = 1.0) -> Identity:
         """Identity of aligned square crops (B, 3, S, S) in [0, 1], one face each. Raises NoFaceError."""
+        image = as_images(image)
         if image.shape[-1] != image.shape[-2]:
             raise ValueError(
                 f"image: expected an aligned square crop of one face, got {image.shape[-1]} x {image.shape[-2]} pixels:"
@@ -63,6 +65,7 @@ class FaceModel:
 
     def identify(self, faces: Tensor, scale: float = 1.0) -> Identity:
         """Identity of faces (B, 3, 112, 112) in [0, 1], aligned as ArcFace takes them. Raises NoFaceError."""
+        check_pixels(faces, "faces")
         features = self.features(faces)
         for i, norm in enumerate(features.norm(dim=-1).tolist()):
             if not norm > self.min_norm:  # NaN included

@@ -19,6 +19,7 @@ from ..faces.recognise import FaceModel
 from ..media.photo import FaceSampler
 from ..method import anonymize as main
 from ..method.memory import BYTES, Fits, faces_at_once, steps_at_once, warn_if_lossy
+from ..method.pixels import as_images
 from ..method.schedule import sdxl_sigmas
 from ..method.trajectory import Branches, Need, OnStep, Trajectory
 from ..method.types import Identity, Plan
@@ -150,6 +151,7 @@ class ReversePersonalizationPipeline:
 
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:
+        image = as_images(image)
         if image.shape[-1] % 8 or image.shape[-2] % 8:
             raise ValueError(f"image sides must be multiples of 8, got {image.shape[-1]} x {image.shape[-2]}")
         vae = self.sdxl.vae

@@ -11,6 +11,8 @@ from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, UnidentifiedIma
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from ..method.pixels import check_pixels
+
 PLAIN = ("1", "L", "P", "RGB", "RGBA", "LA", "PA", "CMYK", "YCbCr")
 SIXTEEN_BIT = ("I;16", "I;16B", "I;16L")
 
@@ -62,9 +64,8 @@ def from_pil(picture: Image.Image) -> Tensor:
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """The RGB picture of (3, H, W) in [0, 1]. Raises ValueError where it is not finite."""
-    if not torch.isfinite(image).all():
-        raise ValueError("the result holds NaN or infinite values")
+    """The RGB picture of (3, H, W) in [0, 1]. Raises ValueError where it is not finite or has another range."""
+    check_pixels(image, "picture")
     pixels = (image.detach().float().cpu().clamp(0, 1) * 255).round().byte()
     return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
 

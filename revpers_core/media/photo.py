@@ -17,6 +17,7 @@ from ..faces.merge import same_face, touching
 from ..faces.paste import footprint, paste, within
 from ..faces.select import Keep
 from ..method.anonymize import source_similarity
+from ..method.pixels import as_image
 from ..method.types import Identity, NoFaceError
 from .strength import STRONGER, Judgement, StillRecognisedError, Target, judge_result, refusal, search_guidance
 from .verdict import independent, verdict
@@ -110,6 +111,7 @@ def anonymize_photo(photo: Tensor, tools: PhotoPorts, wishes: PhotoOptions) -> P
         raise ValueError(f"guidance must be below 0 to lead away from the person, got {wishes.guidance:g}")
     if wishes.aim and not tools.judges:
         raise ValueError("a target needs a judge that says when a face is strange enough: give one")
+    photo = as_image(photo, "photo")
     faces = tools.detect(photo)
     if not faces:
         raise NoFaceError("no face was found in the image: nothing is handed back")
@@ -144,6 +146,7 @@ def _everyone(photo: Tensor, faces: list[Face], tools: PhotoPorts, wishes: Photo
 
 def anonymize_or(otherwise: str, photo: Tensor, tools: PhotoPorts, wishes: PhotoOptions) -> PhotoResult:
     """The same; for a photo in which nobody is found, ``otherwise``: "raise", "blur" it whole, or let it "pass"."""
+    photo = as_image(photo, "photo")
     try:
         return anonymize_photo(photo, tools, wishes)
     except NoFaceError:

@@ -9,6 +9,7 @@ from torch import Tensor
 from .guidance import network_guidance, recorded_guidance
 from .identity import SAME_PERSON, cosine, null_identity
 from .memory import in_chunks
+from .pixels import as_images
 from .trajectory import OnStep, SeededNoise, Trajectory, concatenate, invert, sample
 from .types import Identity, NoFaceError, Plan, Ports
 
@@ -35,6 +36,7 @@ def anonymize(
     """
     if plan.guidance >= 0:
         raise ValueError(f"guidance must be below 0 to lead away from the person, got {plan.guidance:g}")
+    image = as_images(image)
     who = ports.embed(image)
     path = invert_image(image, ports, plan, on_step)
     made, same = sample_image(path, who, ports, plan, on_step, instead), ports.decode(path.x0)
@@ -58,6 +60,7 @@ def invert_image(
     indices: tell each image's noise, 0...B-1 unless given; images that share one share their noise. nobody: the null
     identity, at the faces' own points where it is known that they are not FFHQ's.
     """
+    image = as_images(image)
     levels = plan.levels(ports.sigma)
     shape = (len(image), 4, image.shape[-2] // 8, image.shape[-1] // 8)
     noise = SeededNoise(plan.steps, shape, plan.seed, indices)
