@@ -7,8 +7,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from ..method.settings import MIN_SCORE, SMALLEST
 from ..method.pixels import as_image
+from ..method.settings import MIN_SCORE, SMALLEST
 from .centerface import CenterFace, free_sizes
 from .detector import FLOOR, Detector
 from .face import Face

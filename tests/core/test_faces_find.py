@@ -232,7 +232,7 @@ def test_overlap_and_suppression_by_hand() -> None:
     [
         ({"min_score": 0.1}, "min_score must be from 0.3 to 1, got 0.1"),
         ({"side": 32}, "side must be from 64 to 4096"),
-        ({"smallest": 0}, "smallest must be above 0"),
+        ({"smallest": 0}, "smallest must be from 4 to 512, got 0"),
         ({"turn": "maybe"}, "turn must be 'never'"),
     ],
 )
