@@ -83,13 +83,13 @@ class NetworkOutputs(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """seats: every face of every original. embedded: by judge, (sources, results) in the seats' order; it recognises
+    """faces: every face of every original. embedded: by judge, (sources, results) in their order; it recognises
     people and leaves no report. strangers: by judge, faces of people who are in no original. missing: originals without
     a result of their shape. unseen: originals in which no face was found. mixed: (picture, other picture) where the
     result of the one is the other's. drawn: features (D,) of faces before and after, and perceptual distances, by the
     user's own networks."""
 
-    seats: list[FaceComparison]
+    faces: list[FaceComparison]
     embedded: list[tuple[list[Tensor], list[Tensor]]]
     strangers: list[list[Tensor]]
     surrounds: list[Surround]
@@ -110,10 +110,10 @@ def compare(
     in no original, which make a search harder.
     """
     out = Comparison([], [([], []) for _ in judges], [[] for _ in judges], [], [], [], [], NetworkOutputs([], [], []))
-    thumbs: dict[str, tuple[Tensor, Tensor | None]] = {}
+    thumbnails: dict[str, tuple[Tensor, Tensor | None]] = {}
     for pair in pairs:
         result = None if pair.result is None else fitted(pair.result, pair.original)
-        thumbs[pair.name] = (thumb(pair.original), None if result is None else thumb(result))
+        thumbnails[pair.name] = (thumb(pair.original), None if result is None else thumb(result))
         if result is None:
             out.missing.append(pair.name)
             continue
@@ -121,38 +121,38 @@ def compare(
         if not faces:
             out.unseen.append(pair.name)
             continue
-        there = None if detect is None else detect(result)
+        result_faces = None if detect is None else detect(result)
         for number, face in enumerate(faces, 1):
-            seat = _seat(pair, result, number, face, there)
-            out.seats.append(_judged(seat, judges, out.embedded, (pair.original, result), there or []))
+            entry = _compared(pair, result, number, face, result_faces)
+            out.faces.append(_judged(entry, judges, out.embedded, (pair.original, result), result_faces or []))
             _draw(out.drawn, networks, [crop_face(one, face, SIDE).pixels[None] for one in (pair.original, result)])
         out.surrounds.append(around(pair.name, pair.original, result, faces))
     for image in strangers:
         for face in [face_in_aligned(image)] if detect is None else detect(image):
-            for judge, seen in zip(judges, out.strangers, strict=True):
-                seen.append(judge.embed(image, face))
-    return out._replace(mixed=mixed_up(thumbs))
+            for judge, embeddings in zip(judges, out.strangers, strict=True):
+                embeddings.append(judge.embed(image, face))
+    return out._replace(mixed=mixed_up(thumbnails))
 
 
 def _judged(
-    seat: FaceComparison, judges: Sequence[Judge], embedded: list[tuple[list[Tensor], list[Tensor]]],
-    images: tuple[Tensor, Tensor], there: Sequence[Face],
+    entry: FaceComparison, judges: Sequence[Judge], embedded: list[tuple[list[Tensor], list[Tensor]]],
+    images: tuple[Tensor, Tensor], result_faces: Sequence[Face],
 ) -> FaceComparison:  # fmt: skip
-    """The seat with what every judge says; its embeddings go into ``embedded``."""
+    """The entry with what every judge says; its embeddings go into ``embedded``."""
     original, result = images
     likeness: list[float] = []
     known: list[bool] = []
     blind: list[bool] = []
     for judge, (sources, results) in zip(judges, embedded, strict=True):
-        source = judge.embed(original, seat.face)
-        candidates = [judge.embed(result, one) for one in [seat.face, *there]]
+        source = judge.embed(original, entry.face)
+        candidates = [judge.embed(result, one) for one in [entry.face, *result_faces]]
         best = max(candidates, key=partial(_likeness, judge, source))
         sources.append(source)
         results.append(best)
         likeness.append(judge.similarity(source, best))
         known.append(judge.same_person(source, best))
-        blind.append(not knows_mirror_image(judge, original, seat.face))
-    return seat._replace(likeness=tuple(likeness), known=tuple(known), blind=tuple(blind))
+        blind.append(not knows_mirror_image(judge, original, entry.face))
+    return entry._replace(likeness=tuple(likeness), known=tuple(known), blind=tuple(blind))
 
 
 def fitted(result: Tensor, original: Tensor) -> Tensor | None:
@@ -166,15 +166,17 @@ def fitted(result: Tensor, original: Tensor) -> Tensor | None:
     return sized[0].clamp(0, 1)
 
 
-def _seat(pair: ImagePair, result: Tensor, number: int, face: Face, there: Sequence[Face] | None) -> FaceComparison:
+def _compared(
+    pair: ImagePair, result: Tensor, number: int, face: Face, result_faces: Sequence[Face] | None
+) -> FaceComparison:
     """What needs no judge. there: the faces that are found in the result, None where nobody looked for any."""
-    now = next((one for one in there or [] if same_face(one, face)), None)
+    after_face = next((one for one in result_faces or [] if same_face(one, face)), None)
     pose = expression = gaze = None
-    if now is not None:
-        before, after = face.points[None], now.points[None]
+    if after_face is not None:
+        before, after = face.points[None], after_face.points[None]
         pose, expression = float(pose_distance(before, after)), float(expression_distance(before, after))
         gaze = float(gaze_distance(pair.original[None], before, result[None], after))
-    lost = _blank(result, pair.original, face) if there is None else now is None
+    lost = _blank(result, pair.original, face) if result_faces is None else after_face is None
     crops = (crop_face(image, face, PANEL).pixels for image in (pair.original, result))
     return FaceComparison(pair.name, number, face, (), (), (), lost, pose, expression, gaze, *crops)
 

@@ -48,26 +48,26 @@ class JudgeReport:
     measured: bool
 
 
-def judge_report(k: int, name: str, judge: Judge, looked: Comparison, likeness: Tensor) -> JudgeReport:
-    seats, strangers, (sources, results) = looked.seats, looked.strangers[k], looked.embedded[k]
-    count, apart = len(seats), len(looked.missing) + len(looked.unseen)
-    bad = sum(seat.known[k] or seat.blind[k] or seat.lost for seat in seats)
-    known = wilson(bad + apart, count + apart)
+def judge_report(k: int, name: str, judge: Judge, comparison: Comparison, likeness: Tensor) -> JudgeReport:
+    faces, strangers, (sources, results) = comparison.faces, comparison.strangers[k], comparison.embedded[k]
+    count, unjudged = len(faces), len(comparison.missing) + len(comparison.unseen)
+    bad = sum(entry.known[k] or entry.blind[k] or entry.lost for entry in faces)
+    known = wilson(bad + unjudged, count + unjudged)
     rank1 = rank5 = anti = verified = tar = fnir = far = fpir = chance = None
     own = torch.eye(count, dtype=torch.bool)
     # Somebody's other photos are neither their own original nor a stranger's.
-    twice = _same(judge, sources) & ~own
-    if count and (strangers or bool((~own & ~twice).any())):
-        told = likeness.masked_fill(twice, torch.nan)
-        lost = torch.tensor([seat.lost for seat in seats])
-        found = told.masked_fill(lost[:, None] & own, torch.nan)
-        mine = torch.cat([own, torch.zeros(count, len(strangers), dtype=torch.bool)], 1)
+    same_person = _same(judge, sources) & ~own
+    if count and (strangers or bool((~own & ~same_person).any())):
+        others_only = likeness.masked_fill(same_person, torch.nan)
+        lost = torch.tensor([entry.lost for entry in faces])
+        found = others_only.masked_fill(lost[:, None] & own, torch.nan)
+        own_columns = torch.cat([own, torch.zeros(count, len(strangers), dtype=torch.bool)], 1)
         others = likeness_table(judge, results, strangers)
-        rank1, rank5 = (at_rank(ranks_among(torch.cat([found, others], 1), mine), n) for n in (1, 5))
-        anti = at_rank(ranks_among(-torch.cat([told, others], 1), mine), 1)
-        chance = float((1 / (count + len(strangers) - twice.sum(1))).mean())
-        if count >= ENOUGH and bool((~own & ~twice).any()):
-            verified = verification(found, own, unit=_pictures(seats))
+        rank1, rank5 = (at_rank(ranks_among(torch.cat([found, others], 1), own_columns), n) for n in (1, 5))
+        anti = at_rank(ranks_among(-torch.cat([others_only, others], 1), own_columns), 1)
+        chance = float((1 / (count + len(strangers) - same_person.sum(1))).mean())
+        if count >= ENOUGH and bool((~own & ~same_person).any()):
+            verified = verification(found, own, unit=_pictures(faces))
         between = likeness_table(judge, strangers, sources)
         far = _least(FARS, between.numel())
         fpir = _least(FPIRS, len(strangers))
@@ -90,10 +90,10 @@ def _same(judge: Judge, sources: Sequence[Tensor]) -> Tensor:
     return likeness_table(judge, sources, sources) >= judge.rule.threshold
 
 
-def _pictures(seats: Sequence[FaceComparison]) -> Tensor:
+def _pictures(faces: Sequence[FaceComparison]) -> Tensor:
     """(N,), the number of each face's picture: faces of one are no independent draws."""
     numbers: dict[str, int] = {}
-    return torch.tensor([numbers.setdefault(seat.image, len(numbers)) for seat in seats])
+    return torch.tensor([numbers.setdefault(entry.image, len(numbers)) for entry in faces])
 
 
 def _least(rates: Sequence[float], count: int) -> float | None:

@@ -15,46 +15,49 @@ GOOD, BAD, TICK = (70, 140, 90), (200, 60, 50), (30, 30, 30)
 def audit_picture(report: Report) -> Image.Image:
     """An RGB picture: the verdict, then a row a face. A bar beyond its tick means that the judge knows the person;
     a red one before it that it could not look."""
-    seats = sorted(report.seats, key=lambda seat: -_worst(report, seat))[:ROWS]
+    faces = sorted(report.faces, key=lambda entry: -_worst(report, entry))[:ROWS]
     width = 2 * (PANEL + MARGIN) + MARGIN + BARS + MARGIN
-    row = max(PANEL, LINE * (len(report.opinions) + 1)) + MARGIN
-    sheet = Image.new("RGB", (width, HEAD + max(1, len(seats)) * row), "white")
+    row = max(PANEL, LINE * (len(report.judge_reports) + 1)) + MARGIN
+    sheet = Image.new("RGB", (width, HEAD + max(1, len(faces)) * row), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
     for i, line in enumerate(_wrapped(report.verdict, width - 2 * MARGIN, font)[:3]):
         draw.text((MARGIN, MARGIN / 2 + 18 * i), line, font=font, fill=GOOD if report.passed else BAD)
-    for i, seat in enumerate(seats):
+    for i, entry in enumerate(faces):
         top = HEAD + i * row
-        for k, crop in enumerate((seat.before, seat.after)):
+        for k, crop in enumerate((entry.before, entry.after)):
             sheet.paste(to_pil(crop), (MARGIN + k * (PANEL + MARGIN), top))
         left = 2 * (PANEL + MARGIN) + MARGIN
-        lost = ", not found any more" if seat.lost else ""
-        draw.text((left, top), f"{seat}{lost}"[-60:], font=font, fill="black")
-        _bars(draw, font, report, seat, (left, top + LINE))
+        lost = ", not found any more" if entry.lost else ""
+        draw.text((left, top), f"{entry}{lost}"[-60:], font=font, fill="black")
+        _bars(draw, font, report, entry, (left, top + LINE))
     return sheet
 
 
 def _bars(
-    draw: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, report: Report, seat: FaceComparison,
+    draw: ImageDraw.ImageDraw,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+    report: Report,
+    entry: FaceComparison,
     corner: tuple[int, int],
-) -> None:  # fmt: skip
+) -> None:
     """A judge's bar runs from half its way below the threshold to as far above it; the tick is the threshold."""
     left, top = corner
     span = BARS - 200
-    for k, (opinion, value, known) in enumerate(zip(report.opinions, seat.likeness, seat.known, strict=True)):
-        bad = known or seat.lost or seat.blind[k]
+    for k, (judged, value, known) in enumerate(zip(report.judge_reports, entry.likeness, entry.known, strict=True)):
+        bad = known or entry.lost or entry.blind[k]
         y = top + k * LINE
-        share = 1.0 if value != value else min(1.0, max(0.0, 0.5 + (value - opinion.threshold) / 2))
+        share = 1.0 if value != value else min(1.0, max(0.0, 0.5 + (value - judged.threshold) / 2))
         draw.rectangle((left, y + 3, left + span, y + LINE - 7), fill=(235, 235, 235))
         draw.rectangle((left, y + 3, left + round(share * span), y + LINE - 7), fill=BAD if bad else GOOD)
         draw.line((left + span / 2, y, left + span / 2, y + LINE - 4), fill=TICK, width=2)
-        draw.text((left + span + 8, y + 2), f"{value:+.2f} {opinion.judge}"[:26], font=font, fill="black")
+        draw.text((left + span + 8, y + 2), f"{value:+.2f} {judged.judge}"[:26], font=font, fill="black")
 
 
-def _worst(report: Report, seat: FaceComparison) -> float:
+def _worst(report: Report, entry: FaceComparison) -> float:
     """How far above its threshold the judge is who is surest; without end where one could not look."""
-    if seat.lost or any(seat.blind):
+    if entry.lost or any(entry.blind):
         return float("inf")
-    above = [v - one.threshold for v, one in zip(seat.likeness, report.opinions, strict=True)]
+    above = [v - one.threshold for v, one in zip(entry.likeness, report.judge_reports, strict=True)]
     return max((float("inf") if v != v else v for v in above), default=0.0)
 
 

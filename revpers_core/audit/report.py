@@ -22,15 +22,15 @@ among N results any face has N chances to resemble one."""
 
 @dataclass(frozen=True)
 class Report:
-    """Everything an audit found. It holds no embedding, but ``seats`` hold crops of the originals: ``record`` drops
+    """Everything an audit found. It holds no embedding, but ``faces`` hold crops of the originals: ``record`` drops
     them.
 
     elsewhere: (face, picture) where a judge is sure of a face in another picture's result. extra: results that belong
     to no original, which nobody looked at. distances: between faces before and after, by name.
     """
 
-    opinions: list[JudgeReport]
-    seats: list[FaceComparison]
+    judge_reports: list[JudgeReport]
+    faces: list[FaceComparison]
     surrounds: list[Surround]
     missing: list[str]
     unseen: list[str]
@@ -42,53 +42,55 @@ class Report:
     @property
     def passed(self) -> bool:
         """Whether every judge looked at every picture's every face and knows nobody."""
-        looked = bool(self.seats) and any(one.measured for one in self.opinions)
+        looked = bool(self.faces) and any(one.measured for one in self.judge_reports)
         wrong = self.missing or self.unseen or self.mixed or self.elsewhere or self.extra
-        return looked and not wrong and not any(seat.failed for seat in self.seats)
+        return looked and not wrong and not any(entry.failed for entry in self.faces)
 
     @property
     def verdict(self) -> str:
         """One sentence that a user may act upon."""
-        said = [f"re-identified by {judge}: {', '.join(faces)}" for judge, faces in self.known_by().items()]
-        said += [f"{face} turns up in the result of {picture}" for face, picture in self.elsewhere]
-        said += [f"the result of {name} shows {other}: were files mixed up?" for name, other in self.mixed]
-        lost = [str(seat) for seat in self.seats if seat.lost and not any(seat.known)]
-        if not self.opinions:
-            said.append("unverified: no judge was given")
-        elif len(lost) == len(self.seats):
-            said.append("unknown: no judge could see a face" + (" in the results" if lost else ""))
+        sentences = [f"re-identified by {judge}: {', '.join(faces)}" for judge, faces in self.known_by().items()]
+        sentences += [f"{face} turns up in the result of {picture}" for face, picture in self.elsewhere]
+        sentences += [f"the result of {name} shows {other}: were files mixed up?" for name, other in self.mixed]
+        lost = [str(entry) for entry in self.faces if entry.lost and not any(entry.known)]
+        if not self.judge_reports:
+            sentences.append("unverified: no judge was given")
+        elif len(lost) == len(self.faces):
+            sentences.append("unknown: no judge could see a face" + (" in the results" if lost else ""))
         elif lost:
-            said.append(f"unknown for {', '.join(lost)}: no face is found there any more")
-        said += [f"unknown for {', '.join(faces)}: {judge} is blind there" for judge, faces in self.blind_to().items()]
-        if not said:
-            said.append(f"not re-identified by {len(self.opinions)} of {len(self.opinions)} judges")
-        if self.seats and self.opinions and all(one.rendered for one in self.opinions):
-            said.append("judged as rendered faces only: this vouches for no photo")
-        guessed = [one.judge for one in self.opinions if not one.measured]
-        if self.seats and guessed:
-            said.append(f"the threshold of {', '.join(guessed)} was not measured: it vouches for nobody")
+            sentences.append(f"unknown for {', '.join(lost)}: no face is found there any more")
+        sentences += [
+            f"unknown for {', '.join(faces)}: {judge} is blind there" for judge, faces in self.blind_to().items()
+        ]
+        if not sentences:
+            sentences.append(f"not re-identified by {len(self.judge_reports)} of {len(self.judge_reports)} judges")
+        if self.faces and self.judge_reports and all(one.rendered for one in self.judge_reports):
+            sentences.append("judged as rendered faces only: this vouches for no photo")
+        guessed = [one.judge for one in self.judge_reports if not one.measured]
+        if self.faces and guessed:
+            sentences.append(f"the threshold of {', '.join(guessed)} was not measured: it vouches for nobody")
         if self.missing:
-            said.append(f"no result for {', '.join(self.missing)}")
-        if self.unseen and self.seats:
-            said.append(f"unknown in {', '.join(self.unseen)}: no face was found there")
+            sentences.append(f"no result for {', '.join(self.missing)}")
+        if self.unseen and self.faces:
+            sentences.append(f"unknown in {', '.join(self.unseen)}: no face was found there")
         if self.extra:
-            said.append(f"nobody looked at {', '.join(self.extra)}: no original belongs to it")
-        return "; ".join(said)
+            sentences.append(f"nobody looked at {', '.join(self.extra)}: no original belongs to it")
+        return "; ".join(sentences)
 
     def known_by(self) -> dict[str, list[str]]:
         """Judge -> the faces that it still knows."""
-        return self._by_judge([seat.known for seat in self.seats])
+        return self._by_judge([entry.known for entry in self.faces])
 
     def blind_to(self) -> dict[str, list[str]]:
         """Judge -> the faces that it does not know in their own mirror image."""
-        return self._by_judge([seat.blind for seat in self.seats])
+        return self._by_judge([entry.blind for entry in self.faces])
 
-    def _by_judge(self, said: Sequence[Sequence[bool]]) -> dict[str, list[str]]:
+    def _by_judge(self, sentences: Sequence[Sequence[bool]]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for seat, answers in zip(self.seats, said, strict=True):
-            for opinion, yes in zip(self.opinions, answers, strict=True):
+        for entry, answers in zip(self.faces, sentences, strict=True):
+            for judged, yes in zip(self.judge_reports, answers, strict=True):
                 if yes:
-                    found.setdefault(opinion.judge, []).append(str(seat))
+                    found.setdefault(judged.judge, []).append(str(entry))
         return found
 
     @property
@@ -96,10 +98,10 @@ class Report:
         """A line a judge, then what stayed."""
         heads = ("known, or not judged", "found first", "found last", "AUC")
         lines = [f"{'judge':<20} " + " ".join(f"{head:<22}" for head in heads).rstrip()]
-        for one in self.opinions:
+        for one in self.judge_reports:
             cells = [f"{v}" if v else "-" for v in (one.known, one.rank1, one.anti, one.auc)]
             lines.append(f"{one.judge:<20} " + " ".join(f"{cell:<22}" for cell in cells).rstrip())
-        for one in self.opinions:
+        for one in self.judge_reports:
             lines += [f"{one.judge}: {name} {value}" for name, value in self._searches(one)]
         lines += [f"{name}: {value:.3f}" for name, value in self.distances.items()]
         for name, value in self.stayed().items():
@@ -121,9 +123,9 @@ class Report:
     def stayed(self) -> dict[str, float | None]:
         """Means over faces and pictures; None where none could be measured."""
         values = {
-            "pose change from 5 points (degrees)": [one.pose for one in self.seats],
-            "mouth change from 5 points (eye distances)": [one.expression for one in self.seats],
-            "gaze change from the dark of the eyes (eye distances)": [one.gaze for one in self.seats],
+            "pose change from 5 points (degrees)": [one.pose for one in self.faces],
+            "mouth change from 5 points (eye distances)": [one.expression for one in self.faces],
+            "gaze change from the dark of the eyes (eye distances)": [one.gaze for one in self.faces],
             "SSIM outside the faces": [one.ssim for one in self.surrounds],
             "change outside the faces (0-1)": [one.change for one in self.surrounds],
             "seam (1 is none)": [one.seam for one in self.surrounds],
@@ -133,22 +135,22 @@ class Report:
 
     def record(self) -> dict[str, Any]:
         """Plain numbers and names: no embedding, no picture."""
-        judges = [one.judge for one in self.opinions]
+        judges = [one.judge for one in self.judge_reports]
         return {
             "verdict": self.verdict,
             "passed": self.passed,
-            "judges": [_plain(one) for one in self.opinions],
+            "judges": [_plain(one) for one in self.judge_reports],
             "faces": [
                 {
-                    "image": seat.image,
-                    "face": seat.number,
-                    "box": [round(v, 1) for v in seat.face.box],
-                    "similarity": {n: _rounded(v) for n, v in zip(judges, seat.likeness, strict=True)},
-                    "re-identified": dict(zip(judges, seat.known, strict=True)),
-                    "blind": dict(zip(judges, seat.blind, strict=True)),
-                    "lost": seat.lost,
+                    "image": entry.image,
+                    "face": entry.number,
+                    "box": [round(v, 1) for v in entry.face.box],
+                    "similarity": {n: _rounded(v) for n, v in zip(judges, entry.likeness, strict=True)},
+                    "re-identified": dict(zip(judges, entry.known, strict=True)),
+                    "blind": dict(zip(judges, entry.blind, strict=True)),
+                    "lost": entry.lost,
                 }
-                for seat in self.seats
+                for entry in self.faces
             ],
             "missing": self.missing,
             "unseen": self.unseen,
@@ -163,17 +165,17 @@ class Report:
         return json.dumps(self.record())
 
 
-def report(looked: Comparison, judges: Sequence[Judge], extra: Sequence[str] = ()) -> Report:
+def report(comparison: Comparison, judges: Sequence[Judge], extra: Sequence[str] = ()) -> Report:
     """What follows from what was seen. extra: results without an original."""
     names = _apart([judge.name for judge in judges])
     tables = [
         likeness_table(judge, results, sources)
-        for judge, (sources, results) in zip(judges, looked.embedded, strict=True)
+        for judge, (sources, results) in zip(judges, comparison.embedded, strict=True)
     ]
-    opinions = [judge_report(k, names[k], judge, looked, tables[k]) for k, judge in enumerate(judges)]
+    judge_reports = [judge_report(k, names[k], judge, comparison, tables[k]) for k, judge in enumerate(judges)]
     return Report(
-        opinions, looked.seats, looked.surrounds, looked.missing, looked.unseen, looked.mixed,
-        _elsewhere(looked, judges, tables), list(extra), _distances(looked, names),
+        judge_reports, comparison.faces, comparison.surrounds, comparison.missing, comparison.unseen, comparison.mixed,
+        _elsewhere(comparison, judges, tables), list(extra), _distances(comparison, names),
     )  # fmt: skip
 
 
@@ -182,40 +184,41 @@ def _apart(names: Sequence[str]) -> list[str]:
     return [f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name for i, name in enumerate(names)]
 
 
-def _elsewhere(looked: Comparison, judges: Sequence[Judge], tables: Sequence[Tensor]) -> list[tuple[str, str]]:
+def _elsewhere(comparison: Comparison, judges: Sequence[Judge], tables: Sequence[Tensor]) -> list[tuple[str, str]]:
     """Faces of which a judge is sure in another picture's result, unless that one shows the same person before."""
     found: dict[tuple[str, str], None] = {}
-    for judge, table, (sources, _) in zip(judges, tables, looked.embedded, strict=True):
+    for judge, table, (sources, _) in zip(judges, tables, comparison.embedded, strict=True):
         for j, source in enumerate(sources):
             sure = judge.rule.threshold + SURE * (judge.similarity(source, source) - judge.rule.threshold)
             for i in torch.where(table[:, j] >= sure)[0].tolist():
-                one, other = looked.seats[j], looked.seats[i]
+                one, other = comparison.faces[j], comparison.faces[i]
                 if one.image != other.image and not judge.same_person(source, sources[i]):
                     found[str(one), other.image] = None
     return list(found)
 
 
-def _distances(looked: Comparison, names: Sequence[str]) -> dict[str, float]:
+def _distances(comparison: Comparison, names: Sequence[str]) -> dict[str, float]:
     """Of the faces as sets and pair by pair: by the user's networks, else by the first judge's."""
-    drawn, found = looked.drawn, dict[str, float]()
-    if len(drawn.before) > 1:
-        found["FID of the faces' crops, if the network is FID's"] = frechet(
-            torch.stack(drawn.before), torch.stack(drawn.after)
+    outputs, distances = comparison.drawn, dict[str, float]()
+    if len(outputs.before) > 1:
+        distances["FID of the faces' crops, if the network is FID's"] = frechet(
+            torch.stack(outputs.before), torch.stack(outputs.after)
         )
-    elif names and len(looked.seats) > 1:
-        sources, results = looked.embedded[0]
-        found[f"Frechet distance of {names[0]}'s features (no FID)"] = frechet(
+    elif names and len(comparison.faces) > 1:
+        sources, results = comparison.embedded[0]
+        distances[f"Frechet distance of {names[0]}'s features (no FID)"] = frechet(
             torch.stack(sources), torch.stack(results)
         )
-    if drawn.distance:
-        found["perceptual distance of the faces' crops"] = mean(drawn.distance)
-    return found
+    if outputs.distance:
+        distances["perceptual distance of the faces' crops"] = mean(outputs.distance)
+    return distances
 
 
-def _plain(opinion: JudgeReport) -> dict[str, Any]:
-    told = vars(opinion)
+def _plain(judged: JudgeReport) -> dict[str, Any]:
+    fields = vars(judged)
     return {
-        k: {n: _rounded(v) for n, v in e._asdict().items()} if isinstance(e := told[k], Estimate) else e for k in told
+        k: {n: _rounded(v) for n, v in e._asdict().items()} if isinstance(e := fields[k], Estimate) else e
+        for k in fields
     }
 
 

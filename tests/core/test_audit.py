@@ -75,7 +75,7 @@ def test_originals_as_results_are_named(judge) -> None:
         "re-identified by colour: face 1 of 0.png, face 1 of 1.png; "
         "re-identified by other: face 1 of 0.png, face 1 of 1.png"
     )
-    assert found.opinions[0].known.value == 1 and found.opinions[0].rank1.value == 1
+    assert found.judge_reports[0].known.value == 1 and found.judge_reports[0].rank1.value == 1
 
 
 def replace_name(judge, name):
@@ -85,7 +85,7 @@ def replace_name(judge, name):
 def test_somebody_else_passes(judge) -> None:
     found = audit([ImagePair("a", crop(RED), crop(TEAL)), ImagePair("b", crop(BLUE), crop(GREEN))], [judge])
     assert found.passed and found.verdict == "not re-identified by 1 of 1 judges"
-    assert found.opinions[0].known.value == 0
+    assert found.judge_reports[0].known.value == 0
     assert "known, or not judged" in found.table and "0.500" in found.table
 
 
@@ -116,7 +116,7 @@ def test_nobody_seen_is_unknown_and_no_judge_is_unverified(judge) -> None:
 def test_one_face_of_many_and_one_judge_of_two_is_enough_to_fail(judge) -> None:
     strict = replace_name(replace(judge, rule=replace(judge.rule, threshold=-0.5, floor=-0.9)), "strict")
     found = audit([ImagePair("two", photo(RED, BLUE), photo(GREEN, GREEN))], [judge, strict], squares)
-    assert not found.passed and [seat.known for seat in found.seats] == [(False, True)] * 2
+    assert not found.passed and [entry.known for entry in found.faces] == [(False, True)] * 2
     found = audit([ImagePair("two", photo(RED, BLUE), photo(GREEN, BLUE))], [judge], squares)
     assert found.known_by() == {"colour": ["face 2 of two"]}
 
@@ -133,7 +133,7 @@ def test_what_cannot_be_compared_counts_as_known(judge) -> None:
 
     broken = judges.ArcFaceJudge(FaceModel(Broken(), "broken"))
     found = audit([ImagePair("a", crop(RED), crop(BLUE)), ImagePair("b", crop(BLUE), crop(RED))], [broken])
-    assert not found.passed and found.opinions[0].known.value == 1 and found.opinions[0].rank1.value == 1
+    assert not found.passed and found.judge_reports[0].known.value == 1 and found.judge_reports[0].rank1.value == 1
     json.loads(found.json())
     audit_picture(found)
 
@@ -143,8 +143,8 @@ def test_avoiding_the_source_too_well_shows(judge) -> None:
     ways = ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1))
     people = [crop(tuple(0.5 + 0.4 * v for v in way)) for way in ways]
     found = audit([ImagePair(str(i), one, 1 - one) for i, one in enumerate(people)], [judge])
-    (opinion,) = found.opinions
-    assert found.passed and opinion.anti.value == 1 and opinion.rank1.value == 0 and opinion.auc.value == 0
+    (judged,) = found.judge_reports
+    assert found.passed and judged.anti.value == 1 and judged.rank1.value == 0 and judged.auc.value == 0
 
 
 def test_the_surround_is_measured(judge) -> None:
@@ -156,7 +156,7 @@ def test_the_surround_is_measured(judge) -> None:
     spoilt = (after + 0.2 * torch.rand(after.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     (worse,) = audit([ImagePair("a", before, spoilt)], [judge], squares).surrounds
     assert worse.ssim < 0.6 and worse.change > 0.05
-    assert found.seats[0].pose == 0 and found.stayed()["pose change from 5 points (degrees)"] == 0
+    assert found.faces[0].pose == 0 and found.stayed()["pose change from 5 points (degrees)"] == 0
 
 
 def test_a_result_at_another_size_is_the_same_picture() -> None:
@@ -257,7 +257,7 @@ def test_swapped_files_do_not_pass(judge) -> None:
     here, there = streets(2)
     before = [posed(here, RED), posed(there, BLUE)]
     swapped = audit([ImagePair("a", before[0], before[1]), ImagePair("b", before[1], before[0])], [judge], squares)
-    assert not swapped.passed and not any(any(seat.known) for seat in swapped.seats)
+    assert not swapped.passed and not any(any(entry.known) for entry in swapped.faces)
     assert "face 1 of a turns up in the result of b" in swapped.verdict and "the result of a shows b" in swapped.verdict
     after = [posed(here, GREEN), posed(there, OLIVE)]
     right = audit([ImagePair("a", before[0], after[0]), ImagePair("b", before[1], after[1])], [judge], squares)
@@ -278,14 +278,14 @@ def test_a_face_in_anothers_picture_does_not_pass(judge) -> None:
 def test_a_face_that_was_painted_over_or_lost_is_unknown(judge) -> None:
     two = photo(RED, BLUE)
     found = audit([ImagePair("a", two, photo(TEAL, (0.5, 0.5, 0.5)))], [judge], squares)
-    assert not found.passed and [seat.lost for seat in found.seats] == [False, True]
+    assert not found.passed and [entry.lost for entry in found.faces] == [False, True]
     assert found.verdict == "unknown for face 2 of a: no face is found there any more"
-    assert found.opinions[0].known.value == 0.5 and found.opinions[0].rank1.value == 0.5
+    assert found.judge_reports[0].known.value == 0.5 and found.judge_reports[0].rank1.value == 0.5
     found = audit([ImagePair("a", two, two * 0 + 0.5)], [judge], squares)
     assert not found.passed and found.verdict == "unknown: no judge could see a face in the results"
     grain = (crop(RED) + 0.1 * torch.randn(3, 64, 64, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     blank = audit([ImagePair("a", grain, crop(GREEN))], [judge])
-    assert not blank.passed and blank.seats[0].lost
+    assert not blank.passed and blank.faces[0].lost
     assert BAD in {colour for _, colour in audit_picture(blank).getcolors(1 << 20)}
 
 
@@ -299,9 +299,9 @@ def test_a_judge_that_sees_nothing_is_blind_and_vouches_for_nobody(judge, spoilt
 
     dead = judges.ArcFaceJudge(FaceModel(Spoilt(), "dead"), replace(judge.rule, threshold=1.5))
     found = audit([ImagePair("a", crop(RED), crop(TEAL))], [judge, dead])
-    assert not found.passed and found.seats[0].known == (False, False) and found.seats[0].blind == (False, True)
+    assert not found.passed and found.faces[0].known == (False, False) and found.faces[0].blind == (False, True)
     assert found.verdict == "unknown for face 1 of a: dead is blind there"
-    assert found.opinions[1].known.value == 1
+    assert found.judge_reports[1].known.value == 1
 
 
 def test_a_guessed_threshold_can_fail_somebody_but_passes_nobody(judge) -> None:
@@ -320,15 +320,15 @@ def test_judges_of_one_name_do_not_hide_each_others_answers(judge) -> None:
 
 def test_what_was_not_judged_counts_in_the_rate(judge) -> None:
     pairs = [ImagePair("a", crop(RED), crop(TEAL)), ImagePair("b", crop(BLUE), None), ImagePair("c", crop(GREEN), None)]
-    assert audit(pairs, [judge]).opinions[0].known.value == pytest.approx(2 / 3)
+    assert audit(pairs, [judge]).judge_reports[0].known.value == pytest.approx(2 / 3)
 
 
 def test_one_person_in_two_photos_is_no_stranger_to_themselves(judge) -> None:
     """Without that, the second photo of a person would make the first one's result look anonymous."""
     people = [RED, PINK, BLUE, GREEN, (0.9, 0.9, 0.9)]
     found = audit([ImagePair(str(i), crop(one), crop(one)) for i, one in enumerate(people)], [judge])
-    assert found.opinions[0].auc.value == 1 and found.opinions[0].rank1.value == 1
-    assert found.opinions[0].chance1 == pytest.approx((2 / 4 + 3 / 5) / 5)
+    assert found.judge_reports[0].auc.value == 1 and found.judge_reports[0].rank1.value == 1
+    assert found.judge_reports[0].chance1 == pytest.approx((2 / 4 + 3 / 5) / 5)
 
 
 def test_a_gallery_of_strangers_shows_what_a_search_finds(judge) -> None:
@@ -336,14 +336,18 @@ def test_a_gallery_of_strangers_shows_what_a_search_finds(judge) -> None:
     crowd = [crop(tuple(one)) for one in torch.rand(100, 3, generator=draw).tolist()]
     pairs = [ImagePair(str(i), crop(one), crop(one)) for i, one in enumerate((RED, BLUE, GREEN))]
     found = report(compare(pairs, [judge], None, crowd), [judge])
-    (one,) = found.opinions
+    (one,) = found.judge_reports
     assert (one.gallery, one.far, one.fpir) == (103, 1e-2, 1e-2)
     assert one.tar.value == 1 and one.rank1.value == 1 and one.rank5.value == 1 and one.fnir.value == 0
     assert "TAR at FAR 0.01 1.000" in found.table and "FNIR at FPIR 0.01 0.000" in found.table
     away = report(
         compare([ImagePair(p.name, p.original, 1 - p.original) for p in pairs], [judge], None, crowd), [judge]
     )
-    assert away.opinions[0].tar.value == 0 and away.opinions[0].fnir.value == 1 and away.opinions[0].rank5.value == 0
+    assert (
+        away.judge_reports[0].tar.value == 0
+        and away.judge_reports[0].fnir.value == 1
+        and away.judge_reports[0].rank5.value == 0
+    )
 
 
 def test_pictures_are_what_is_drawn_for_an_interval() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_photo import everyone, scene, the_detector_is_told
+from test_photo_boxes import everyone, scene, the_detector_is_told
 from torch.nn.functional import avg_pool2d
 
 
@@ -31,7 +31,7 @@ def test_one_bar_over_photos_and_faces(scene: Any, ticks: list[Any], caplog: pyt
 
 
 def test_a_face_done_again_holds_the_bar(scene: Any, ticks: list[Any]) -> None:
-    from test_photo import judge
+    from test_photo_boxes import judge
 
     everyone(scene, judge=(judge([0.9, 0.0, 0.0]),), steps=8)
     values = [value for value, _, _ in ticks]

@@ -48,7 +48,7 @@ def audit(
 
 def known(found: Report) -> tuple[int, ...]:
     """How many of the three each judge still knows."""
-    return tuple(sum(seat.known[k] for seat in found.seats) for k in range(len(found.opinions)))
+    return tuple(sum(entry.known[k] for entry in found.faces) for k in range(len(found.judge_reports)))
 
 
 def test_the_originals_are_known_to_both(audit) -> None:
