@@ -25,7 +25,9 @@ SHAPE = 0.02
 
 @dataclass(frozen=True)
 class ImagePair:
-    """name: how people call the picture. original, result: (3, H, W) in [0, 1], of one shape but for scale; the result
+    """An original beside its result.
+
+    name: how people call the picture. original, result: (3, H, W) in [0, 1], of one shape but for scale; the result
     is None where there is none."""
 
     name: str
@@ -83,7 +85,9 @@ class NetworkOutputs(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """faces: every face of every original. embedded: by judge, (sources, results) in their order; it recognises
+    """Everything the judges saw.
+
+    faces: every face of every original. embedded: by judge, (sources, results) in their order; it recognises
     people and leaves no report. strangers: by judge, faces of people who are in no original. missing: originals without
     a result of their shape. unseen: originals in which no face was found. mixed: (picture, other picture) where the
     result of the one is the other's. drawn: features (D,) of faces before and after, and perceptual distances, by the

@@ -24,7 +24,9 @@ CLOSE, CLOSE_FACE = 320, 0.45
 
 
 class View(NamedTuple):
-    """pixels: (3, h, w). back: (2, 3), from these pixels to the image's. inner: whether the left, top, right and
+    """A piece of an image as a detector is shown it, with the way back.
+
+    pixels: (3, h, w). back: (2, 3), from these pixels to the image's. inner: whether the left, top, right and
     bottom border cuts through the image."""
 
     pixels: Tensor

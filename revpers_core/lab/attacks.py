@@ -40,7 +40,9 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Eyes:
-    """judge: took no part. steering: the recogniser that conditions the run, which any attacker has too."""
+    """The two recognisers of an attack.
+
+    judge: took no part. steering: the recogniser that conditions the run, which any attacker has too."""
 
     judge: FaceModel | Judge
     steering: FaceModel
@@ -120,7 +122,9 @@ def confirmed(outputs: Outputs) -> Estimate:
 
 
 class Search(NamedTuple):
-    """tar: share above the threshold that ``FAR`` of the pairs of strangers exceed. fnir: share that is not found first
+    """How well a gallery search finds people.
+
+    tar: share above the threshold that ``FAR`` of the pairs of strangers exceed. fnir: share that is not found first
     above the threshold at which ``FPIR`` of ``STRANGERS`` people without an entry find somebody."""
 
     probes: str
@@ -168,7 +172,9 @@ def chunks(data: bytes) -> list[str]:
 
 
 class Group(NamedTuple):
-    """people: how many. before, after: AUC among people of one attribute value only, so that it cannot help."""
+    """How well people of one attribute value are told apart.
+
+    people: how many. before, after: AUC among people of one attribute value only, so that it cannot help."""
 
     name: str
     people: int

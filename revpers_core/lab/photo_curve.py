@@ -26,7 +26,9 @@ Detect = Callable[[Tensor], list[Face]]
 
 
 class Person(NamedTuple):
-    """probe: the aligned crop (3, S, S) that is anonymized, of the first photo by name. gallery: the others' crops."""
+    """Somebody of whom there are several photos.
+
+    probe: the aligned crop (3, S, S) that is anonymized, of the first photo by name. gallery: the others' crops."""
 
     name: str
     probe: Tensor

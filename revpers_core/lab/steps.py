@@ -54,7 +54,9 @@ def ways(plan: Plan) -> list[Way]:
 
 
 class Made(NamedTuple):
-    """images: (N, 3, S, S). evaluations: of the network for a face."""
+    """What one way of running gives.
+
+    images: (N, 3, S, S). evaluations: of the network for a face."""
 
     images: Tensor
     evaluations: int

@@ -71,7 +71,9 @@ class PhotoOptions:
 
 
 class PhotoResult(NamedTuple):
-    """image: (3, H, W). mask: (1, H, W), where it may have changed. faces: a plain record each, without embeddings.
+    """A finished photo.
+
+    image: (3, H, W). mask: (1, H, W), where it may have changed. faces: a plain record each, without embeddings.
     kept: box and score of those who stay."""
 
     image: Tensor

@@ -52,7 +52,9 @@ class Judgement(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """guidance: below 0; and what the judges made of its result."""
+    """One try of a search.
+
+    guidance: below 0; and what the judges made of its result."""
 
     guidance: float
     seen: Outcome

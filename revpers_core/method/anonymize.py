@@ -15,8 +15,11 @@ from .types import Identity, NoFaceError, Plan, Ports
 
 
 class Anonymized(NamedTuple):
-    """image: (B, 3, H, W) in [0, 1]. reconstruction: what the VAE alone makes of the photo, equal to a null replay.
-    source: who was there before. path: restores the photo, do not store it."""
+    """Anonymized images, and what they were made from.
+
+    image: (B, 3, H, W) in [0, 1]. reconstruction: what the VAE alone makes of the photo, equal to a null replay.
+    source: who was there before. trajectory: restores the photo, do not store it.
+    """
 
     image: Tensor
     reconstruction: Tensor

@@ -51,7 +51,10 @@ class Choice(NamedTuple):
 
 
 class Preset(NamedTuple):
-    """steps: per phase. skip: part of the schedule left out."""
+    """A run by name.
+
+    steps: per phase. skip: part of the schedule left out.
+    """
 
     steps: int
     skip: float = PAPER_SKIP

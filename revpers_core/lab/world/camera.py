@@ -15,7 +15,9 @@ AWAY = 22.0
 
 @dataclass(frozen=True)
 class Camera:
-    """place, right, up, look: (3,) world vectors, metres. extent: side of what it sees at the face, metres. away: from
+    """A camera in the world.
+
+    place, right, up, look: (3,) world vectors, metres. extent: side of what it sees at the face, metres. away: from
     the face. centre: (2,) where the optical axis lies in the picture, shares of its side from the middle, y up."""
 
     place: np.ndarray

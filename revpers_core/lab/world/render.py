@@ -21,7 +21,9 @@ from .studio import Studio
 
 @dataclass(frozen=True)
 class Picture:
-    """pixels: (H, W, 3) uint8. points: (5, 2) and box: (4,) of the face in the unit square, y down."""
+    """A rendered face.
+
+    pixels: (H, W, 3) uint8. points: (5, 2) and box: (4,) of the face in the unit square, y down."""
 
     pixels: np.ndarray
     points: np.ndarray
