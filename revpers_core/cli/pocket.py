@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..faces import recognise
-from ..lab import tables
+from ..lab import tables, train
 from ..lab.laboratory import OBEYED, PRESERVED
 from ..lab.tables import table
 from ..method.types import Plan
@@ -21,9 +21,9 @@ from .model import pipeline
 def add(commands: Any) -> None:
     """Register the commands with the parser's subcommands."""
     pocket = commands.add_parser("pocket", help="the embedded model: train, check, see").add_subparsers(required=True)
-    train = pocket.add_parser("train", help="train it stage by stage; resumes", add_help=False)
-    train.set_defaults(run=_train)
-    train.add_argument("rest", nargs=argparse.REMAINDER)
+    training = pocket.add_parser("train", help="train it stage by stage; resumes")
+    training.set_defaults(run=_train)
+    train.options(training)
     check = pocket.add_parser("check", help="measure its gates on held-out people; exit code 1 where one fails")
     check.set_defaults(run=_check)
     check.add_argument("--people", type=int, default=100, help="for the slow gates (default %(default)s)")
@@ -46,9 +46,7 @@ def add(commands: Any) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from ..lab.train import main
-
-    main(args.rest)
+    train.run(args)
     return 0
 
 

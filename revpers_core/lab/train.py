@@ -16,7 +16,6 @@ import torch
 from . import prepared, stages
 from .data import Photos
 from .detector import detector
-from .export import export
 from .loop import Budget, Task, fit
 
 MINUTES = {
@@ -47,6 +46,8 @@ def train(
         raise ValueError(f"stage must be one of {STAGES}, got {stage!r}")
     torch.set_num_threads(threads)
     if stage == "export":
+        from .export import export  # needs onnx, which training does not
+
         export(state_dir)
         return 0
     budget = Budget(steps, minutes or math.inf) if steps else Budget(minutes=minutes or MINUTES[stage])
@@ -70,21 +71,34 @@ def _task(stage: str, state_dir: Path, device: torch.device, fresh: bool) -> Tas
     return tasks[stage]()
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Train the pocket model, stage by stage; resumes.")
+def options(parser: argparse.ArgumentParser) -> None:
+    """What the command asks."""
     parser.add_argument("--stages", default="all", help=f"comma-separated, of {', '.join(STAGES)}; or all")
-    parser.add_argument("--state", type=Path, default=Path.home() / ".cache/revpers/pocket", help="working folder")
+    parser.add_argument(
+        "--state", type=Path, default=Path.home() / ".cache/revpers/pocket", metavar="DIR",
+        help="of photographs, checkpoints and latents, a few GB (default %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--minutes", type=float, help="budget of each stage")
-    parser.add_argument("--steps", type=int, help="budget of each stage")
+    parser.add_argument("--minutes", type=float, help="whole budget of each stage, over all runs")
+    parser.add_argument("--steps", type=int, help="whole budget of each stage, over all runs")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--fresh", action="store_true", help="begin vae and unet anew, not from what ships")
-    args = parser.parse_args(argv)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Every stage that is asked for, in order."""
     for stage in STAGES if args.stages == "all" else args.stages.split(","):
         train(
             stage, args.state, device=args.device, steps=args.steps, minutes=args.minutes, threads=args.threads,
             fresh=args.fresh,
         )  # fmt: skip
+        print(f"stage {stage} is where it was asked to be", flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Train the pocket model, stage by stage; resumes.")
+    options(parser)
+    run(parser.parse_args(argv))
 
 
 if __name__ == "__main__":

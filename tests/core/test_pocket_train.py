@@ -5,10 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
+from revpers_core.cli import main
 from revpers_core.lab import data, loop, prepared, stages
-from revpers_core.lab.loop import Budget, Task, averaged, fit
+from revpers_core.lab.export import export
+from revpers_core.lab.loop import Budget, Task, averaged, fit, reached
+from revpers_core.lab.nets import load_denoiser
 from revpers_core.lab.text import Vocabulary, caption
 from revpers_core.lab.train import train
 from revpers_core.lab.world.factors import PHOTOS
@@ -104,6 +108,16 @@ def test_missing_photographs_are_told_with_the_command_that_makes_them(tmp_path)
         train("recogniser", tmp_path, steps=1)
 
 
+def test_the_command_trains_and_ships(state, tmp_path, monkeypatch, capsys):
+    call = ["pocket", "train", "--stages", "recogniser,vae,unet", "--state", str(state), "--steps", "4"]
+    assert main.main(call) == 0
+    assert reached(state, "unet") == 4 and "stage unet" in capsys.readouterr().out
+    export(state, tmp_path)
+    model, _ = load_denoiser(*(load_file(tmp_path / f"pocket_{name}.safetensors") for name in ("sdxl", "faceid")))
+    trained = averaged(state, "unet")["model"]["unet.time_embed.0.weight"]
+    assert torch.equal(model.unet.time_embed[0].weight, trained.half().float())
+
+
 def test_unknown_stages_are_named(tmp_path):
     with pytest.raises(ValueError, match="stage must be one of"):
         train("unets", tmp_path)
@@ -121,8 +135,8 @@ def test_captions_are_what_the_tokenizer_makes_of_prompts():
 
 def test_what_is_prepared_is_made_again_once_its_net_is_trained_further(state):
     photos, device = data.Photos(state / "people"), torch.device("cpu")
-    train("recogniser", state, steps=3)
+    there = reached(state, "recogniser")
     before = prepared.embeddings(photos, state, device)
     assert torch.equal(prepared.embeddings(photos, state, device), before)
-    train("recogniser", state, steps=4)
+    assert train("recogniser", state, steps=there + 1) == there + 1
     assert not torch.equal(prepared.embeddings(photos, state, device), before)
