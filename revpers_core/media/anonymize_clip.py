@@ -27,7 +27,7 @@ WINDOWS = 12
 
 
 class OnFrame(Protocol):
-    """Told where a run is: phase "find", "strength", "make" or "check"; frames done, of how many (0: not known yet)."""
+    """Told where a run is: phase "find", "strength" or "make"; frames done, of how many (0: not known yet)."""
 
     def __call__(self, phase: str, done: int, total: int) -> None: ...
 

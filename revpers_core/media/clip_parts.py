@@ -27,7 +27,7 @@ class Parts:
 
         seed: drawn anew unless given or there.
         """
-        folder = output.with_name(f".{output.name}.revpers")
+        folder = cls.folder_of(output)
         seen = source.stat()
         job: dict[str, Any] = {"settings": settings, "bytes": seen.st_size, "modified": seen.st_mtime_ns}
         job = json.loads(json.dumps(job))
@@ -42,6 +42,11 @@ class Parts:
         with os.fdopen(os.open(folder / JOB, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump({**job, "seed": made.seed}, file)
         return made
+
+    @staticmethod
+    def folder_of(output: Path) -> Path:
+        """Where the parts of a clip lie while it is made."""
+        return output.with_name(f".{output.name}.revpers")
 
     def path(self, number: int) -> Path:
         return self.folder / f"{number:06}.nut"
