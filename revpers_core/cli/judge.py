@@ -13,11 +13,13 @@ from ..faces import registry
 from ..faces.face import Face
 from ..faces.geometry import face_in_aligned
 from ..faces.judge_spec import METRICS, JudgeSpec, build_judge, measure_threshold, write
+from ..faces.judges import Judge
 from ..faces.select import largest
-from ..media import images
+from ..media import gallery, images
 from .options import load_search, search_options
 
 Detect = Callable[[Tensor], list[Face]]
+GALLERY = "gallery"
 
 
 def add(commands: Any) -> None:
@@ -26,8 +28,9 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=_run)
     parser.add_argument("file", type=Path, metavar="FILE.onnx", help="(N, 3, S, S) to an embedding (N, D)")
     parser.add_argument(
-        "--people", type=Path, required=True, metavar="DIR",
-        help="photos by person, a sub-folder each; 46 people with one each give enough pairs of strangers",
+        "--people", type=Path, required=True, metavar="DIR|gallery",
+        help="photos by person, a sub-folder each; 46 people with one each give enough pairs of strangers. gallery: "
+        "the rendered people that ship, for thresholds that hold among rendered strangers only",
     )  # fmt: skip
     parser.add_argument("--size", type=int, default=112, help="of its input in pixels (default %(default)s)")
     parser.add_argument("--channels", choices=("RGB", "BGR"), default="RGB", help="BGR for AdaFace (default RGB)")
@@ -40,8 +43,9 @@ def add(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    """Measure, and write FILE.json beside FILE.onnx."""
-    args.detector = [] if args.crops else args.detector or [registry.CENTERFACE]
+    """Measure, and write FILE.json (FILE.rendered.json of the gallery) beside FILE.onnx."""
+    rendered = str(args.people) == GALLERY
+    args.detector = [] if args.crops or rendered else args.detector or [registry.CENTERFACE]
     detect = load_search(args)
     mean, std = (value if len(value) > 1 else value[0] for value in (args.mean, args.std))
     plain = JudgeSpec(
@@ -51,13 +55,20 @@ def _run(args: argparse.Namespace) -> int:
     # Any threshold will do to look with.
     trial = replace(plain, threshold=0.5, floor=1.0 if args.metric == "euclid" else 0.0, source="a trial")
     judge = build_judge(trial, args.file.parent)
-    found = measure_threshold(
-        plain, [[_embedding(judge, path, detect) for path in home] for home in _homes(args.people)]
-    )
-    path = args.file.with_suffix(".json")
+    if rendered:
+        found = measure_threshold(replace(plain, rendered=True), _of_gallery(judge))
+    else:
+        embedded = [[_embedding(judge, path, detect) for path in home] for home in _homes(args.people)]
+        found = measure_threshold(plain, embedded)
+    path = args.file.with_suffix(".rendered.json" if rendered else ".json")
     write(found, path)
     print(f"{path}: threshold {found.threshold:g}, floor {found.floor:g} ({found.source})")
     return 0
+
+
+def _of_gallery(judge: Judge) -> list[list[Tensor]]:
+    shown = [[gallery.photo(who, k) for k in range(gallery.photos(who))] for who in range(gallery.people())]
+    return [[judge.embed(one.pixels, one.face) for one in photos] for photos in shown]
 
 
 def _homes(folder: Path) -> Sequence[Sequence[Path]]:
@@ -67,7 +78,7 @@ def _homes(folder: Path) -> Sequence[Sequence[Path]]:
     return [home for home in homes if home]
 
 
-def _embedding(judge: Any, path: Path, detect: Detect | None) -> Tensor:
+def _embedding(judge: Judge, path: Path, detect: Detect | None) -> Tensor:
     image = images.read(path)
     faces = [face_in_aligned(image)] if detect is None else detect(image)
     if not faces:

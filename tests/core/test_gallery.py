@@ -9,6 +9,7 @@ from PIL import Image
 from revpers_core import pocket
 from revpers_core.cli.main import main
 from revpers_core.faces.geometry import framing
+from revpers_core.faces.judge_spec import load_judge
 from revpers_core.lab.world.factors import FACTORS, HELD_OUT
 from revpers_core.lab.world.shot import describe
 from revpers_core.media import gallery
@@ -68,3 +69,13 @@ def test_the_command_shows_everyone_and_hands_out_the_files(tmp_path):
     assert main(["pocket", "gallery", "-o", str(tmp_path / "all.jpg"), "--photos", str(tmp_path / "photos")]) == 0
     assert Image.open(tmp_path / "all.jpg").width > 1000
     assert {path.name for path in (tmp_path / "photos").iterdir()} == {*KNOWN, "gallery.json"}
+
+
+@pytest.mark.skipif(gallery.people() < 46, reason="too few people for a threshold")
+def test_a_threshold_among_rendered_strangers_vouches_for_no_photo(tmp_path):
+    file = tmp_path / "a.onnx"
+    file.write_bytes(pocket.FACE_MODEL.read_bytes())
+    assert main(["judge", str(file), "--people", "gallery"]) == 0
+    found = load_judge(tmp_path / "a.rendered.json")
+    assert found.rule.measured and not found.rule.vouches and not (tmp_path / "a.json").exists()
+    assert 0 < found.rule.floor + 1 < found.rule.threshold + 1 < 2

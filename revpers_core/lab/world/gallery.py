@@ -29,8 +29,10 @@ SIDE, FRAME_SIDE = 384, 256
 """Pixels of a photo and of a clip's frame."""
 WIDER = 1.3
 """A photo's side in that of the aligned crop that is cut from it."""
-CLIPS, FRAMES, RATE = 3, 48, 24
+FRAMES, RATE = 48, 24
 CLIP_PEOPLE = (3, 17, 40)
+CLIPS_AT = (PEOPLE + 16, 2 * PEOPLE, 2 * PEOPLE + 32)
+"""After how many photos a clip of each of these people is rendered."""
 QUALITY = 90
 
 Truth = dict[str, Any]
@@ -51,13 +53,16 @@ def render_gallery(renderer: Renderer, folder: Path) -> None:
 
 
 def _jobs(renderer: Renderer) -> Iterator[tuple[str, Callable[[Path], Truth]]]:
-    for k in range(PHOTOS):  # whoever stops early has some photos of everyone
-        for i in range(PEOPLE):
-            yield f"person-{i:02d}-{k}.jpg", lambda path, i=i, k=k: _photo(renderer, path, i, k)
-        for number in range(len(GROUPS)) if k == 0 else ():
-            yield f"group-{number}.jpg", lambda path, number=number: _group(renderer, path, number)
-        for number in range(CLIPS) if k == 1 else ():
-            yield f"clip-{number}.mp4", lambda path, number=number: _clip(renderer, path, number)
+    """What is worth most first: whoever stops early has a photo of everyone and the groups, then something of all."""
+    photos = [(i, k) for k in range(PHOTOS) for i in range(PEOPLE)]
+    for number, (i, k) in enumerate(photos):
+        if number == PEOPLE:
+            for group_number in range(len(GROUPS)):
+                yield f"group-{group_number}.jpg", lambda path, n=group_number: _group(renderer, path, n)
+        if number in CLIPS_AT:
+            clip_number = CLIPS_AT.index(number)
+            yield f"clip-{clip_number}.mp4", lambda path, n=clip_number: _clip(renderer, path, n)
+        yield f"person-{i:02d}-{k}.jpg", lambda path, i=i, k=k: _photo(renderer, path, i, k)
 
 
 def _photo(renderer: Renderer, path: Path, number: int, photo: int) -> Truth:
