@@ -80,6 +80,12 @@ def check_recogniser(kind: Kind, identity: Identity) -> None:
         )
 
 
+def check_opposite(kind: Kind) -> None:
+    """Raise ValueError where an identity has no opposite: there is none of a picture, which CLIP sees."""
+    if kind.clip:
+        raise ValueError(f"nullface needs an adapter that takes embeddings alone: {kind.name} also sees the picture")
+
+
 def add_identity(text: Tensor, attend: Attention, q: Tensor, kv: tuple[Tensor, Tensor], scale: float) -> Tensor:
     """Decoupled cross-attention (arXiv:2308.06721, eq. 5), before the output projection: text + scale * identity."""
     return text + scale * attend(q, *kv)

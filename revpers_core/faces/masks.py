@@ -1,11 +1,13 @@
 """Soft face-shaped masks in a crop's own pixels: from the points, 1 inside, falling to 0 before the crop's border."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
-from .geometry import Crop, transform_points
+from .geometry import Crop, crop_face, face_in_aligned, transform_points
 from .warp import warp
 
 Part = Literal["face", "eyes", "mouth"]
@@ -57,6 +59,24 @@ def parts_mask(crop: Crop, parts: tuple[Part, ...] = ("eyes", "mouth"), feather:
         for centre, tall, wide in shapes[part]:
             out = torch.maximum(out, _ellipse(crop.side, centre, down, span * tall, span * wide, feather))
     return out.to(crop.pixels)
+
+
+def whole_face(side: int) -> Tensor:
+    """(1, S, S) in [0, 1]: the face in an aligned crop."""
+    image = torch.zeros(3, side, side)
+    return face_mask(crop_face(image, face_in_aligned(image), side))
+
+
+def without_parts(side: int, parts: tuple[Part, ...] = ("eyes", "mouth")) -> Tensor:
+    """The same without its eyes and mouth."""
+    image = torch.zeros(3, side, side)
+    crop = crop_face(image, face_in_aligned(image), side)
+    return face_mask(crop) * (1 - parts_mask(crop, parts))
+
+
+def latent_mask(mask: Tensor, shape: Sequence[int]) -> Tensor:
+    """A mask (1, S, S) at the size of latents (B, 4, h, w): (1, 1, h, w)."""
+    return interpolate(mask[None], tuple(shape[-2:]), mode="area")
 
 
 def change_mask(crop: Crop, keep: tuple[Part, ...] = (), where: Tensor | None = None) -> Tensor:

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import StableDiffusionXLPipeline
+from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor
 
 from .. import pocket
 from ..adapters import weights as faceid
+from ..adapters.attention import check_opposite
 from ..adapters.clip import FaceVision
 from ..adapters.kinds import AUTO
 from ..adapters.weights import AdapterWeights
 from ..faces import recognise
+from ..faces.masks import latent_mask, without_parts
 from ..faces.recognise import FaceModel
 from ..media.photo import FaceSampler
 from ..method import anonymize as main
@@ -22,8 +24,8 @@ from ..method.memory import BYTES, Fits, faces_at_once, steps_at_once, warn_if_l
 from ..method.pixels import as_images
 from ..method.schedule import sdxl_sigmas
 from ..method.trajectory import Branches, Need, OnStep, Trajectory
-from ..method.types import Identity, Plan
-from .diffusers_files import SDXL_CONFIG, pocket_sdxl, single_file
+from ..method.types import Identity, Method, Plan
+from .diffusers_files import check_pipeline, pocket_sdxl, single_file
 from .diffusers_unet import BRANCHES, Adapted, Conditions, unet_branches
 from .diffusers_vision import load_vision
 
@@ -31,14 +33,14 @@ PIXELS = 1 << 20
 
 
 class ReversePersonalizationPipeline:
-    """SDXL, a FaceID adapter and a recogniser, in one object with one verb: ``anonymize``.
+    """SDXL or SD 1.5, an identity adapter and a recogniser, in one object with one verb: ``anonymize``.
 
     Files are local; nothing is downloaded. Sizes are multiples of 8.
     """
 
     def __init__(
         self,
-        sdxl: StableDiffusionXLPipeline,
+        sdxl: StableDiffusionXLPipeline | StableDiffusionPipeline,
         adapter: AdapterWeights,
         face_model: FaceModel,
         strength: float = 1.0,
@@ -49,7 +51,13 @@ class ReversePersonalizationPipeline:
         self.adapted = Adapted.inject(sdxl.unet, adapter, strength, vision=vision)
         sdxl.vae.to(torch.float32)  # SDXL's VAE overflows in float16
         scheduler = sdxl.scheduler.config
-        self.levels = sdxl_sigmas(scheduler.beta_start, scheduler.beta_end, scheduler.num_train_timesteps)
+        self.is_sdxl = isinstance(sdxl, StableDiffusionXLPipeline)
+        self.levels = sdxl_sigmas(
+            scheduler.beta_start,
+            scheduler.beta_end,
+            scheduler.num_train_timesteps,
+            scheduler.get("rescale_betas_zero_snr", False),
+        )
         self.v_prediction = scheduler.prediction_type == "v_prediction"
         self.unet_evaluations = 0
 
@@ -60,19 +68,21 @@ class ReversePersonalizationPipeline:
         adapter: str | Path,
         face_model: str | Path,
         *,
-        config: str | Path = SDXL_CONFIG,
+        config: str | Path | None = None,
+        prediction: str = AUTO,
         dtype: torch.dtype = torch.float32,
         device: str = "cpu",
         strength: float = 1.0,
         **adapter_files: Any,
     ) -> "ReversePersonalizationPipeline":
-        """From ``sd_xl_base_1.0.safetensors`` (or another SDXL checkpoint), an adapter file and a recogniser (ONNX).
+        """From a checkpoint of SDXL (``sd_xl_base_1.0.safetensors``) or SD 1.5, an adapter and a recogniser (ONNX).
 
+        prediction: "epsilon" or "v_prediction" where the file does not say it (a ``v_pred`` key does).
         ``adapter_files``: ``kind`` of the adapter, one of ``adapters.kinds.KINDS``, where its name does not say it;
         ``clip_vision``, the file or folder of CLIP ViT-H, for adapters that look through it.
         """
         weights, parts = read_adapter(adapter, dtype, device, **adapter_files)
-        sdxl = single_file(checkpoint, config, dtype)
+        sdxl = single_file(checkpoint, config, dtype, prediction)
         return cls(sdxl.to(device), weights, recognise.load(face_model), strength, **parts)
 
     @classmethod
@@ -89,7 +99,8 @@ class ReversePersonalizationPipeline:
     ) -> "ReversePersonalizationPipeline":
         """The same from a local diffusers folder."""
         weights, parts = read_adapter(adapter, dtype, device, **adapter_files)
-        sdxl = StableDiffusionXLPipeline.from_pretrained(str(folder), local_files_only=True, torch_dtype=dtype)
+        sdxl: Any = DiffusionPipeline.from_pretrained(str(folder), local_files_only=True, torch_dtype=dtype)
+        check_pipeline(sdxl)
         return cls(sdxl.to(device), weights, recognise.load(face_model), strength, **parts)
 
     @classmethod
@@ -108,7 +119,8 @@ class ReversePersonalizationPipeline:
         instead: Identity | None = None,
     ) -> main.Anonymized:
         """Aligned square crops (B, 3, S, S) in [0, 1], one face each, made into somebody else; instead: into whom."""
-        return main.anonymize(image, self, plan or Plan(), on_step, instead)
+        plan = plan or Plan()
+        return main.anonymize(image, self, plan, on_step, instead, self._where(plan, image.shape[-2:]))
 
     def sample(
         self,
@@ -119,7 +131,8 @@ class ReversePersonalizationPipeline:
         instead: Identity | None = None,
     ) -> Tensor:
         """Another guidance, identity, attribute or stand-in along the same trajectory: half the work."""
-        return main.sample_image(path, who, self, plan, on_step, instead)
+        where = self._where(plan, [8 * side for side in path.x0.shape[-2:]])
+        return main.sample_image(path, who, self, plan, on_step, instead, where)
 
     def face_inverter(
         self, plan: Plan, on_step: OnStep | None = None
@@ -130,7 +143,7 @@ class ReversePersonalizationPipeline:
             path = main.invert_image(crop, self, plan, on_step, [index] * len(crop), who.nobody)
 
             def again(guidance: float, instead: Identity | None = None) -> Tensor:
-                return main.sample_image(path, who, self, replace(plan, guidance=guidance), on_step, instead)
+                return self.sample(path, who, replace(plan, guidance=guidance), on_step, instead)
 
             return again
 
@@ -138,7 +151,7 @@ class ReversePersonalizationPipeline:
 
     @property
     def size(self) -> int:
-        """The side in pixels of the images that the model is made for (SDXL 1024)."""
+        """The side in pixels of the images that the model is made for (SDXL 1024, SD 1.5 512)."""
         return self.sdxl.unet.config.sample_size * 8
 
     def embed(self, image: Tensor) -> Identity:
@@ -200,23 +213,28 @@ class ReversePersonalizationPipeline:
     def conditions(
         self, identity: Identity, latents: Tensor, prompt: str, wordless: bool = False, instead: Identity | None = None
     ) -> Conditions:
-        empty, pooled_empty = self._encode_text("")
-        zeros = empty * 0, pooled_empty * 0
-        said, pooled_said = self._encode_text(prompt) if prompt else zeros
-        other, pooled_other = zeros if wordless else (empty, pooled_empty)
+        empty = self._encode_text("")
+        nothing = [part * 0 for part in empty] if self.is_sdxl else empty
+        said, other = self._encode_text(prompt) if prompt else nothing, nothing if wordless else empty
+        embeds, *pooled = (torch.cat(parts) for parts in zip(said, other, strict=True))
         height, width = (side * 8 for side in latents.shape[-2:])
-        return Conditions(
-            torch.cat([said, other]),
-            torch.cat([pooled_said, pooled_other]),
-            torch.tensor([[height, width, 0, 0, height, width]] * 2, dtype=torch.float32),
-            (self.adapted.tokens(instead or identity.nobody), self.adapted.tokens(identity)),
-        )
+        sizes = torch.tensor([[height, width, 0, 0, height, width]] * 2, dtype=torch.float32)
+        tokens = self.adapted.tokens(instead or identity.nobody), self.adapted.tokens(identity)
+        return Conditions(embeds, pooled[0] if pooled else None, sizes if self.is_sdxl else None, tokens)
 
-    def _encode_text(self, prompt: str) -> tuple[Tensor, Tensor]:
-        embeds, _, pooled, _ = self.sdxl.encode_prompt(
+    def _encode_text(self, prompt: str) -> list[Tensor]:
+        """[embeds (1, 77, C)], and with SDXL pooled (1, P)."""
+        encoded = self.sdxl.encode_prompt(
             prompt, device=self.device, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
-        return embeds, pooled
+        return [encoded[0], encoded[2]] if self.is_sdxl else [encoded[0]]
+
+    def _where(self, plan: Plan, sides: Sequence[int]) -> Tensor | None:
+        """Where the method may change latents of images with these sides."""
+        if plan.method is not Method.NULLFACE:
+            return None
+        check_opposite(self.adapted.modules.kind)
+        return latent_mask(without_parts(sides[-1]), [side // 8 for side in sides])
 
 
 def read_adapter(

@@ -5,7 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    EulerDiscreteScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
 from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError, safe_open
@@ -20,40 +26,86 @@ from ..pocket.vocabulary import expand_vocabulary
 SDXL_CONFIG = Path(__file__).parent / "sdxl"
 """Configuration and tokenizer of SDXL base 1.0."""
 POCKET_CONFIG = Path(pocket.__file__).parent / "sdxl"
+SD15_CONFIG = Path(__file__).parent / "sd15"
+"""Configuration of SD 1.5; its tokenizer is SDXL's first."""
 TEXT_L, TEXT_G = "conditioner.embedders.0.", "conditioner.embedders.1."
-MARKS = (
-    "model.diffusion_model.label_emb.0.0.weight",
-    f"{TEXT_L}transformer.text_model.embeddings.position_embedding.weight",
-    f"{TEXT_G}model.positional_embedding",
-)
-"""Keys that together only SDXL's own single files have (not SD 1.5's, not the refiner's, no bare UNet's)."""
+LABEL = "model.diffusion_model.label_emb.0.0.weight"
+POSITIONS = "transformer.text_model.embeddings.position_embedding.weight"
+MARKS = {
+    "SDXL": (LABEL, TEXT_L + POSITIONS, f"{TEXT_G}model.positional_embedding"),
+    "SD 1.5": ("cond_stage_model." + POSITIONS, "model.diffusion_model.input_blocks.0.0.weight"),
+}
+"""Keys that together only such whole single files have."""
+OTHERS = {
+    "SDXL's refiner": (LABEL, f"{TEXT_L}model.positional_embedding"),
+    "SD 2": ("cond_stage_model.model.positional_embedding",),
+}
+"""Those of files that people take for them."""
+CONV_IN = "model.diffusion_model.input_blocks.0.0.weight"
+PREDICTIONS = ("epsilon", "v_prediction")
 
 
 def single_file(
-    checkpoint: str | Path, config: str | Path = SDXL_CONFIG, dtype: torch.dtype = torch.float32
-) -> StableDiffusionXLPipeline:
-    """SDXL from one checkpoint file (safetensors) in the original layout; ``config``: a diffusers folder.
+    checkpoint: str | Path,
+    config: str | Path | None = None,
+    dtype: torch.dtype = torch.float32,
+    prediction: str = "auto",
+) -> StableDiffusionXLPipeline | StableDiffusionPipeline:
+    """SDXL or SD 1.5 from one checkpoint file (safetensors) in the original layout; ``config``: a diffusers folder, the
+    family's own unless given.
 
-    A ``v_pred`` key in the file makes it a v-prediction model. Raises ValueError for files of another kind.
+    A ``v_pred`` key in the file makes it a v-prediction model unless ``prediction`` says otherwise, a ``ztsnr`` key one
+    with zero terminal SNR. Raises ValueError for files of another kind.
     """
-    keys = _keys(Path(checkpoint))
-    if missing := [key for key in MARKS if key not in keys]:
-        raise ValueError(
-            f"{Path(checkpoint).name} is not a whole SDXL checkpoint (no {missing[0]!r}): "
-            "load one such as sd_xl_base_1.0.safetensors"
-        )
-    if "ztsnr" in keys:
-        raise ValueError(f"{Path(checkpoint).name} has a zero-terminal-SNR schedule, which is not supported")
-    prediction = "v_prediction" if "v_pred" in keys else "epsilon"
-    return StableDiffusionXLPipeline.from_single_file(
-        str(checkpoint),
-        config=str(config),
-        local_files_only=True,
-        torch_dtype=dtype,
-        scheduler=EulerDiscreteScheduler.from_pretrained(config, subfolder="scheduler", prediction_type=prediction),
-        add_watermarker=False,
-        **tokenizers(),
+    checkpoint = Path(checkpoint)
+    keys = _keys(checkpoint)
+    family = _family(checkpoint, keys)
+    if prediction == "auto":
+        prediction = "v_prediction" if "v_pred" in keys else "epsilon"
+    elif prediction not in PREDICTIONS:
+        raise ValueError(f"prediction must be auto, {' or '.join(PREDICTIONS)}, got {prediction!r}")
+    config = config or {"SDXL": SDXL_CONFIG, "SD 1.5": SD15_CONFIG}[family]
+    whole: dict[str, Any] = {"config": str(config), "local_files_only": True, "torch_dtype": dtype}
+    whole["scheduler"] = EulerDiscreteScheduler.from_pretrained(
+        config, subfolder="scheduler", prediction_type=prediction, rescale_betas_zero_snr="ztsnr" in keys
     )
+    if family == "SDXL":
+        return StableDiffusionXLPipeline.from_single_file(
+            str(checkpoint), add_watermarker=False, **tokenizers(), **whole
+        )  # fmt: skip
+    tokenizer = tokenizers()["tokenizer"]
+    return StableDiffusionPipeline.from_single_file(
+        str(checkpoint), tokenizer=tokenizer, safety_checker=None, feature_extractor=None, **whole
+    )
+
+
+def _family(checkpoint: Path, keys: set[str]) -> str:
+    """SDXL or SD 1.5, by the file's keys."""
+    found = next((name for name, marks in MARKS.items() if set(marks) <= keys), None)
+    if found is None:
+        other = next((name for name, marks in OTHERS.items() if set(marks) <= keys), None)
+        missing = next(key for key in MARKS["SDXL"] if key not in keys)
+        what = f"is {other}" if other else f"is not a whole SDXL or SD 1.5 checkpoint (no {missing!r})"
+        raise ValueError(f"{checkpoint.name} {what}: load one such as sd_xl_base_1.0.safetensors")
+    with safe_open(str(checkpoint), "pt") as file:
+        channels = file.get_slice(CONV_IN).get_shape()[1]
+    if channels != 4:
+        raise ValueError(f"{checkpoint.name} {_not_plain(channels)}")
+    return found
+
+
+def _not_plain(channels: int) -> str:
+    kind = {8: "an InstructPix2Pix", 9: "an inpainting"}.get(channels, "another")
+    return f"is {kind} checkpoint (its UNet takes {channels} channels, not 4): load the model it was made from"
+
+
+def check_pipeline(pipeline: Any) -> None:
+    """Raise ValueError unless a diffusers folder holds SDXL or SD 1.5, neither of them for inpainting."""
+    kind = type(pipeline)
+    if kind not in (StableDiffusionXLPipeline, StableDiffusionPipeline):
+        raise ValueError(f"model: expected SDXL or SD 1.5, got a {kind.__name__}: load one such as SDXL base 1.0")
+    if (channels := pipeline.unet.config.in_channels) != 4:
+        raise ValueError(f"model: it {_not_plain(channels)}")
 
 
 def pocket_sdxl(dtype: torch.dtype = torch.float32) -> StableDiffusionXLPipeline:

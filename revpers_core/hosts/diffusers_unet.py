@@ -1,4 +1,5 @@
-"""SDXL's UNet as diffusers builds it, seen by the core: the adapter's attention, both branches, one x0 prediction."""
+"""The UNet of SDXL or SD 1.5 as diffusers builds it, seen by the core: the adapter's attention, both branches, an x0
+prediction."""
 
 from bisect import bisect_left
 from collections.abc import Callable
@@ -165,12 +166,13 @@ class Adapted:
 class Conditions:
     """What a UNet is told, row 0 unconditional, row 1 conditional.
 
-    embeds: (2, 77, C). pooled: (2, P). time_ids: (2, 6). tokens: two of (B or 1, T, C).
+    embeds: (2, 77, C). pooled: (2, P). time_ids: (2, 6); both None for SD 1.5, which takes none. tokens: two of (B
+    or 1, T, C).
     """
 
     embeds: Tensor
-    pooled: Tensor
-    time_ids: Tensor
+    pooled: Tensor | None
+    time_ids: Tensor | None
     tokens: tuple[Tensor, Tensor]
 
 
@@ -191,9 +193,9 @@ def unet_branches(
     """
     dtype, device = torch.promote_types(unet.dtype, torch.float32), device or unet.device
     told = BranchConditions(conditions.embeds, conditions.tokens)
-    embeds, pooled, ids = (
-        one.to(device, unet.dtype) for one in (conditions.embeds, conditions.pooled, conditions.time_ids)
-    )
+    embeds = conditions.embeds.to(device, unet.dtype)
+    named = {"text_embeds": conditions.pooled, "time_ids": conditions.time_ids}
+    added = {name: part.to(device, unet.dtype) for name, part in named.items() if part is not None}
 
     @torch.inference_mode()
     def branches(x: Tensor, sigma: float | Tensor, need: Need = Need.BOTH) -> tuple[Tensor, Tensor]:
@@ -208,7 +210,7 @@ def unet_branches(
             torch.cat([fed] * len(asked)),
             _timesteps(sigma, levels, batch, device).repeat(len(asked)),
             encoder_hidden_states=each(embeds),
-            added_cond_kwargs={"text_embeds": each(pooled), "time_ids": each(ids)},
+            added_cond_kwargs={name: each(part) for name, part in added.items()},
             cross_attention_kwargs={"asked": UNetCall(told, asked, batch)},
             return_dict=False,
         )[0]

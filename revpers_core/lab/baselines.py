@@ -5,41 +5,27 @@ others go through the VAE as a whole, as the method does.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..faces.geometry import crop_face, face_in_aligned
-from ..faces.masks import Part, face_mask, parts_mask
+from ..faces.masks import latent_mask, whole_face, without_parts
 from ..media.photo import blurred
 from ..method.anonymize import finite, invert_image, sample_image
-from ..method.guidance import cfg, network_guidance, recorded_guidance
+from ..method.guidance import cfg
 from ..method.identity import null_identity
 from ..method.schedule import sigmas, timesteps
 from ..method.solver import Previous, step
-from ..method.trajectory import SeededNoise, alpha, sample, to_state
-from ..method.types import Identity, Plan, Ports
+from ..method.trajectory import SeededNoise, alpha, to_state
+from ..method.types import Attribute, Method, Plan, Ports
 
-Method = Callable[[Tensor, Ports, Plan], Tensor]
-NULLFACE_GUIDANCE, NULLFACE_FREE = 10.0, 0.1
-"""NullFace (Kung et al., arXiv:2503.08478): guidance, and the share of steps before the keep-mask is blended in."""
-EYES_AND_MOUTH: tuple[Part, ...] = ("eyes", "mouth")
+Baseline = Callable[[Tensor, Ports, Plan], Tensor]
+NULLFACE_GUIDANCE = 10.0
+"""NullFace's (Kung et al., arXiv:2503.08478)."""
 CELLS = 8
-
-
-def whole_face(side: int) -> Tensor:
-    """(1, S, S) in [0, 1]: the face in an aligned crop."""
-    image = torch.zeros(3, side, side)
-    return face_mask(crop_face(image, face_in_aligned(image), side))
-
-
-def without_parts(side: int) -> Tensor:
-    """The same without eyes and mouth."""
-    image = torch.zeros(3, side, side)
-    crop = crop_face(image, face_in_aligned(image), side)
-    return face_mask(crop) * (1 - parts_mask(crop, EYES_AND_MOUTH))
 
 
 def photo(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
@@ -66,19 +52,11 @@ def ours(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
 
 
 def nullface(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
-    """Towards the opposite identity -e by positive guidance, eyes, mouth and surround kept. Our solver and our model
-    stand for its DDPM inversion and SD 1.5."""
+    """The product's own ``Method.NULLFACE`` at its paper's guidance of 10. Our solver and our model stand for its DDPM
+    inversion and SD 1.5."""
+    plan = replace(plan, method=Method.NULLFACE, guidance=-NULLFACE_GUIDANCE, attribute=Attribute())
     path, who = invert_image(images, ports, plan), ports.embed(images)
-    away = network_guidance(ports.branches(Identity(-who.embedding), path.x0), NULLFACE_GUIDANCE)
-    keep = latent_mask(without_parts(images.shape[-1]), path.x0)
-    free = path.sigmas[max(1, round(NULLFACE_FREE * plan.steps))]
-    made = sample(
-        away,
-        path,
-        recorded_guidance(NULLFACE_GUIDANCE),
-        mask=lambda sigma: torch.ones_like(keep) if sigma >= free else keep,
-    )
-    return ports.decode(finite(made))
+    return sample_image(path, who, ports, plan, where=latent_mask(without_parts(images.shape[-1]), path.x0.shape))
 
 
 def ddim(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
@@ -104,7 +82,7 @@ def inpainting(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
     latents = ports.encode(images)
     levels = sigmas(timesteps(2 * plan.steps, 0.0), ports.sigma)
     fresh = SeededNoise(2 * plan.steps + 1, latents.shape, plan.seed)
-    keep = latent_mask(whole_face(images.shape[-1]), latents)
+    keep = latent_mask(whole_face(images.shape[-1]), latents.shape)
     network, known = ports.branches(null_identity(len(images)), latents), to_state(latents)
     x, past = fresh[0].to(known) * levels[0], None
     for k, (sigma, lower) in enumerate(pairwise(levels)):
@@ -115,12 +93,7 @@ def inpainting(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
     return ports.decode(finite(x * alpha(levels[-1])))
 
 
-def latent_mask(mask: Tensor, latents: Tensor) -> Tensor:
-    """A mask (1, S, S) at the latents' size, (1, 1, h, w)."""
-    return interpolate(mask[None], tuple(latents.shape[-2:]), mode="area")
-
-
-METHODS: dict[str, Method] = {
+METHODS: dict[str, Baseline] = {
     "photo": photo,
     "VAE alone": autoencoder,
     "blur": blur,

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from ..faces.detector import Detector
+from ..faces.masks import whole_face
 from ..method.types import Plan, Ports
 from ..metrics.change import change
 from ..metrics.frechet import frechet
 from ..metrics.interval import Estimate, bootstrap, wilson
 from ..metrics.reidentification import at_rank, ranks
 from ..metrics.ssim import ssim
-from .baselines import METHODS, Method, whole_face
+from .baselines import METHODS, Baseline
 from .laboratory import BATCH, Crowd, Judges, judged, measured
 
 SURE = 0.5
@@ -22,7 +23,7 @@ SURE = 0.5
 
 
 def compare_methods(
-    people: Crowd, ports: Ports, judges: Judges, plan: Plan, methods: Mapping[str, Method] = METHODS, *,
+    people: Crowd, ports: Ports, judges: Judges, plan: Plan, methods: Mapping[str, Baseline] = METHODS, *,
     detect: Detector,
 ) -> Iterator[tuple[str, dict[str, Any]]]:  # fmt: skip
     """(method, its measures by one judge, whose name is "judge", after another).

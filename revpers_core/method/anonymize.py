@@ -10,6 +10,7 @@ from .guidance import network_guidance, recorded_guidance
 from .identity import SAME_PERSON, cosine, null_identity
 from .memory import in_chunks
 from .pixels import as_images
+from .steering import blended_late, check_words, steering
 from .trajectory import OnStep, SeededNoise, Trajectory, concatenate, invert, sample
 from .types import Identity, NoFaceError, Plan, Ports
 
@@ -28,11 +29,17 @@ class Anonymized(NamedTuple):
 
 
 def anonymize(
-    image: Tensor, ports: Ports, plan: Plan, on_step: OnStep | None = None, instead: Identity | None = None
+    image: Tensor,
+    ports: Ports,
+    plan: Plan,
+    on_step: OnStep | None = None,
+    instead: Identity | None = None,
+    where: Tensor | None = None,
 ) -> Anonymized:
     """Aligned square crops (B, 3, S, S) in [0, 1], one face each, made into somebody else.
 
-    instead: who comes instead, one for all or one an image; nobody in particular unless given, as in the paper.
+    instead: who comes instead, one for all or one an image; nobody in particular unless given, as in the paper. where:
+    as in ``sample_image``.
 
     Raises NoFaceError where no face is seen and ValueError where guidance does not lead away from the person, the
     output is not finite or the face is unchanged: an unchanged face never passes for an anonymous one.
@@ -42,7 +49,7 @@ def anonymize(
     image = as_images(image)
     who = ports.embed(image)
     path = invert_image(image, ports, plan, on_step)
-    made, same = sample_image(path, who, ports, plan, on_step, instead), ports.decode(path.x0)
+    made, same = sample_image(path, who, ports, plan, on_step, instead, where), ports.decode(path.x0)
     for i, one in enumerate(made.split(1)):
         if (source_similarity(who.rows(slice(i, i + 1)), one, ports.embed) or 0) >= SAME_PERSON:
             raise ValueError(f"face {i + 1} of {len(made)} came out unchanged: use guidance well below 0")
@@ -87,25 +94,32 @@ def sample_image(
     plan: Plan,
     on_step: OnStep | None = None,
     instead: Identity | None = None,
+    where: Tensor | None = None,
 ) -> Tensor:
     """Images (B, 3, H, W) of another identity, attribute or guidance along a trajectory that is there already.
 
     instead: who stands in the unconditional branch, where the paper has nobody: results look like that one. The
     inversion stays under nobody, so that a trajectory serves for any. who, instead: (1, 512) for all, or one an image.
+    where: (1, 1, h, w) in [0, 1] at the latents' size, where NullFace may change them after its first steps; everywhere
+    unless given.
     """
-    recorded = recorded_guidance(plan.guidance, plan.interval)
+    check_words(plan.method, bool(plan.attribute.prompt), instead is not None)
+    away = steering(plan.method, who, plan.guidance)
+    recorded = recorded_guidance(away.guidance, plan.interval)
+    mask = None if where is None else blended_late(path.sigmas, lambda sigma: where)
 
     def again(part: slice) -> Tensor:
         mine = path.rows(part)
         branches = ports.branches(
-            who.rows(part),
+            away.who.rows(part),
             mine.x0,
             plan.attribute.prompt,
             wordless=plan.one_branch,
             instead=None if instead is None else instead.rows(part),
         )
-        predict = network_guidance(branches, plan.guidance, plan.interval)
-        return ports.decode(finite(sample(predict, mine, recorded, device=ports.device, on_step=on_step)))
+        predict = network_guidance(branches, away.guidance, plan.interval)
+        made = sample(predict, mine, recorded, mask=mask, device=ports.device, on_step=on_step)
+        return ports.decode(finite(made))
 
     return finite(torch.cat(in_chunks(len(path.x0), path.chunk_size or len(path.x0), again)))
 

@@ -26,6 +26,11 @@ def scaled(identity: Identity, length: float) -> Identity:
     return replace(identity, embedding=identity.embedding * length)
 
 
+def opposite(identity: Identity) -> Identity:
+    """Who is as unlike as can be, -e; nobody stays nobody. There is no picture of that one."""
+    return replace(identity, embedding=-identity.embedding, face=None)
+
+
 def identity_of(features: Tensor, scale: float = 1.0) -> Identity:
     """Identity from a recogniser's raw features (B, 512): unit length, times ``scale``, and their own length."""
     features = features.float()

@@ -10,10 +10,23 @@ TRAIN_STEPS = 1000
 PAPER_STEPS, PAPER_SKIP = 100, 0.7
 
 
-def sdxl_sigmas(beta_start: float = 0.00085, beta_end: float = 0.012, steps: int = TRAIN_STEPS) -> list[float]:
-    """sigma of every training timestep for scaled-linear betas (SDXL's by default), in float64."""
+LAST_ALPHA = 4.8973451890853435e-08
+"""What stands for a cumulative alpha of 0 at the end of a zero-terminal-SNR schedule, as in ComfyUI."""
+
+
+def sdxl_sigmas(
+    beta_start: float = 0.00085, beta_end: float = 0.012, steps: int = TRAIN_STEPS, zero_terminal_snr: bool = False
+) -> list[float]:
+    """sigma of every training timestep for scaled-linear betas (SDXL's by default), in float64.
+
+    zero_terminal_snr: rescaled until nothing but noise is left at the last one (arXiv:2305.08891, algorithm 1).
+    """
     betas = np.linspace(beta_start**0.5, beta_end**0.5, steps, dtype=np.float64) ** 2
     alphas_cumprod = np.cumprod(1.0 - betas)
+    if zero_terminal_snr:
+        root = np.sqrt(alphas_cumprod)
+        alphas_cumprod = ((root - root[-1]) * (root[0] / (root[0] - root[-1]))) ** 2
+        alphas_cumprod[-1] = LAST_ALPHA
     return np.sqrt((1.0 - alphas_cumprod) / alphas_cumprod).tolist()
 
 

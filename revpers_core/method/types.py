@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Protocol
 
 import torch
@@ -104,6 +105,15 @@ class Attribute:
         return ", ".join(filter(None, (who, self.look.strip(), self.text.strip())))
 
 
+class Method(Enum):
+    """How a run leads away from a person; see method/steering.py."""
+
+    REVERSE = "reverse"
+    """Reverse personalization: away from the person's identity."""
+    NULLFACE = "nullface"
+    """NullFace: towards the opposite identity, eyes, mouth and surround kept."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """Settings of a run; the defaults are the paper's.
@@ -112,9 +122,9 @@ class Plan:
     leads away from the person. seed: >= 0; with the settings and the output it helps to undo the run, so keep it.
     spacing: how the steps lie between the first level and the last. one_branch: nobody's inversion without any words
     in either branch, which are then the same and cost one evaluation a step; the replay's conditional branch is
-    wordless too. Another result than the paper's. interval: levels at which guidance acts, in both phases.
-    at_once: inversion steps a network call; 0 takes as many as memory allows where only rounding changes (a float32
-    network), else one. In half precision more than one is another result (docs/benchmarks.md).
+    wordless too. Another result than the paper's. method: how it leads away. interval: levels at which guidance
+    acts, in both phases. at_once: inversion steps a network call; 0 takes as many as memory allows where only rounding
+    changes (a float32 network), else one. In half precision more than one is another result (docs/benchmarks.md).
     """
 
     steps: int = STEPS.default
@@ -126,6 +136,7 @@ class Plan:
     spacing: Spacing = Spacing.TIME
     one_branch: bool = False
     interval: Interval = ALWAYS
+    method: Method = Method.REVERSE
 
     def __post_init__(self):
         if not 0 <= self.interval.low < self.interval.high:

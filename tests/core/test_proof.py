@@ -9,7 +9,7 @@ import torch
 
 from revpers_core import pocket
 from revpers_core.cli.main import main
-from revpers_core.faces import recognise
+from revpers_core.faces import masks, recognise
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
 from revpers_core.lab import attacks, baselines, inversion_attack, people
 from revpers_core.lab.attacks import Outputs, chunks, confirmed, searches, telling_files
@@ -158,7 +158,7 @@ def test_ddim_without_guidance_gives_the_photo_back(ports, photos) -> None:
 
 
 def test_masks_keep_eyes_and_mouth() -> None:
-    face, kept = baselines.whole_face(128), baselines.without_parts(128)
+    face, kept = masks.whole_face(128), masks.without_parts(128)
     assert face[0, 64, 64] == 1 and face[0, 2, 2] == 0
     assert (kept <= face).all() and (kept < face).any() and kept[0, 80, 64] == 1
 
