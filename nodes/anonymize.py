@@ -14,6 +14,7 @@ from ..revpers_core.media import photo
 from ..revpers_core.media.strength import Target
 from ..revpers_core.method import settings
 from ..revpers_core.method.settings import CUSTOM, resolve_preset
+from ..revpers_core.method.types import Method
 from . import sockets
 from .convert import to_comfy, to_core, to_core_masks
 
@@ -28,7 +29,7 @@ class AnonymizeFaces(io.ComfyNode):
                 "Finds everyone in the images, makes each of them somebody else, puts them back and looks again: with "
                 "a judge, a face that is still recognised is done again stronger, and then is an error."
             ),
-            advanced=("target", "likeness", "min_score", "smallest"),
+            advanced=("target", "method", "likeness", "min_score", "smallest"),
             inputs=[
                 io.Image.Input("image", tooltip="Photos of any size."),
                 io.Model.Input("model", tooltip="An SDXL model."),
@@ -69,6 +70,7 @@ class AnonymizeFaces(io.ComfyNode):
                 ),
                 sockets.number("min_score", settings.MIN_SCORE, optional=True),
                 sockets.number("smallest", settings.SMALLEST, optional=True),
+                sockets.choice("method", settings.METHOD, optional=True),
             ],
             outputs=[
                 io.Image.Output("anonymized", display_name="image", tooltip="The finished images."),
@@ -82,7 +84,7 @@ class AnonymizeFaces(io.ComfyNode):
     def execute(
         cls, image, model, clip, vae, adapter, face_model, detector, attribute, strength, size, steps, skip, seed,
         no_face, preset=CUSTOM, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4, mask=None,
-        match_colour=False, min_score=0.5, smallest=20.0,
+        match_colour=False, min_score=0.5, smallest=20.0, method=settings.METHOD.default,
     ) -> io.NodeOutput:  # fmt: skip
         positive, recogniser = clip.encode_from_tokens_scheduled(clip.tokenize("")), as_face_model(face_model)
         photos, progress = list(to_core(image)), Progress(model, len(image))
@@ -94,7 +96,9 @@ class AnonymizeFaces(io.ComfyNode):
         tools = photo.PhotoPorts(
             detect=lambda one: detect.find_faces(one, detectors, search),
             embed=recogniser.identify_face,
-            invert_face=host.face_inverter(model, vae, adapter, (positive, attribute), levels, seed, progress.on_step),
+            invert_face=host.face_inverter(
+                model, vae, adapter, (positive, attribute), levels, seed, progress.on_step, Method(method)
+            ),
             size=size,
             judges=judge,
         )

@@ -5,9 +5,10 @@ import latent_preview
 from comfy_api.latest import io
 
 from ..revpers_core.hosts import comfy as host
+from ..revpers_core.hosts.comfy_backbone import wordless
 from ..revpers_core.method import settings
 from ..revpers_core.method.settings import CUSTOM, resolve_preset
-from ..revpers_core.method.types import Attribute
+from ..revpers_core.method.types import Attribute, Method
 from . import sockets
 
 ANY = "any"
@@ -21,7 +22,7 @@ class AttributePrompt(io.ComfyNode):
             "New Face Looks Like (Attribute Prompt)",
             description="Says in words who the new face may look like. Say nothing to leave it open.",
             inputs=[
-                io.Clip.Input("clip", tooltip="The text encoders of the SDXL checkpoint."),
+                io.Clip.Input("clip", tooltip="The text encoders of the checkpoint."),
                 io.Combo.Input(
                     "age",
                     options=[ANY, "child", "young", "middle-aged", "old"],
@@ -53,7 +54,7 @@ class AttributePrompt(io.ComfyNode):
             )
         said = Attribute("" if age == ANY else age, "" if sex == ANY else sex, look, text).prompt
         positive = clip.encode_from_tokens_scheduled(clip.tokenize(""))
-        attribute = clip.encode_from_tokens_scheduled(clip.tokenize(said)) if said else host.zero_out(positive)
+        attribute = clip.encode_from_tokens_scheduled(clip.tokenize(said)) if said else wordless(clip, positive)
         return io.NodeOutput(positive, attribute)
 
 
@@ -69,7 +70,7 @@ class NullIDInvertDPMPP(io.ComfyNode):
             ),
             advanced=("at_once",),
             inputs=[
-                io.Model.Input("model", tooltip="An SDXL model. Give the sampler the same."),
+                io.Model.Input("model", tooltip="An SDXL or SD 1.5 model. Give the sampler the same."),
                 sockets.Adapter.Input("adapter", tooltip="From 'Load FaceID Adapter'. Give the sampler the same."),
                 io.Conditioning.Input("positive", tooltip="From 'New Face Looks Like'."),
                 io.Latent.Input("latent", tooltip="The encoded face crops. A mask on it confines the change."),
@@ -104,7 +105,7 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
             "NegativeIDGuidanceSampler",
             "Become Somebody Else (Negative ID Sampler)",
             description="Samples the photo again along the same noise, away from the person it shows.",
-            advanced=("guidance",),
+            advanced=("guidance", "method"),
             inputs=[
                 io.Model.Input("model", tooltip="The same model as for the inversion."),
                 sockets.Adapter.Input("adapter", tooltip="The same adapter as for the inversion."),
@@ -113,15 +114,19 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
                 io.Conditioning.Input("attribute", tooltip="From 'New Face Looks Like'."),
                 sockets.number("guidance", settings.GUIDANCE),
                 sockets.number("strength", settings.STRENGTH, optional=True),
+                sockets.choice("method", settings.METHOD, optional=True),
             ],
             outputs=[io.Latent.Output("latent", tooltip="To 'VAE Decode'.")],
         )
 
     @classmethod
     def execute(
-        cls, model, adapter, identity, trajectory, attribute, guidance: float, strength: float = 1.0
-    ) -> io.NodeOutput:
+        cls, model, adapter, identity, trajectory, attribute, guidance: float, strength: float = 1.0,
+        method: str = settings.METHOD.default,
+    ) -> io.NodeOutput:  # fmt: skip
         callback = latent_preview.prepare_callback(model, trajectory.path.steps)
-        latent = host.sample_latent(model, adapter, identity, trajectory, attribute, guidance * strength, callback)
+        latent = host.sample_latent(
+            model, adapter, identity, trajectory, attribute, guidance * strength, callback, method=Method(method)
+        )
         samples = latent["samples"].to(comfy.model_management.intermediate_device())
         return io.NodeOutput({**latent, "samples": samples})

@@ -14,8 +14,8 @@ from ..media.anonymize_file import JobConfig, anonymize_file, embedder, keeping
 from ..media.photo import nobody_stays
 from ..media.strength import Target
 from ..method.schedule import timesteps
-from ..method.settings import LIKENESS, NO_FACE
-from ..method.types import Attribute, Plan
+from ..method.settings import LIKENESS, METHOD, NO_FACE
+from ..method.types import Attribute, Method, Plan
 from .options import (
     JUDGES,
     check_model_files,
@@ -124,8 +124,10 @@ def run_settings(args: argparse.Namespace) -> dict[str, Any]:
     said = {name: getattr(args, name) for name in ("age", "sex", "look", "text")}
     settings = {"model": args.model.name if args.model else "pocket", "steps": args.steps, "skip": args.skip}
     settings |= {"guidance": args.guidance, "dtype": args.dtype, **{k: v for k, v in said.items() if v}}
-    if args.target is not None:
-        settings["target"] = args.target
+    optional = {"target": args.target, "size": args.size}
+    settings |= {name: value for name, value in optional.items() if value is not None}
+    if args.method != METHOD.default:
+        settings["method"] = args.method
     if args.seed is not None:
         settings["seed"] = args.seed  # a drawn one is not told: it helps to undo the run
     return settings
@@ -144,7 +146,9 @@ def load_job(args: argparse.Namespace) -> JobConfig:
     check_model_files(args)
     attribute = Attribute(args.age, args.sex, args.look, args.text)
     seed = secrets.randbits(62) if args.seed is None else args.seed
-    plan = Plan(args.steps, args.skip, args.guidance, seed, attribute, args.at_once)
+    plan = Plan(
+        args.steps, args.skip, args.guidance, seed, attribute, args.at_once, method=Method(args.method)
+    )  # fmt: skip
     settle_detector(args)
     search, looks_again = load_search(args), load_judges(args.judge or [])
     if search is None and (args.keep or args.keep_parts or args.match_colour):

@@ -28,7 +28,7 @@ def model_options(parser: argparse.ArgumentParser) -> None:
     files = parser.add_argument_group(
         "model", "local files; without them the pocket model, which only shows the machinery"
     )
-    files.add_argument("--model", type=Path, help="SDXL checkpoint, e.g. sd_xl_base_1.0.safetensors")
+    files.add_argument("--model", type=Path, help="SDXL or SD 1.5 checkpoint, e.g. sd_xl_base_1.0.safetensors")
     files.add_argument("--adapter", type=Path, help="identity adapter, e.g. ip-adapter-faceid_sdxl.bin")
     files.add_argument(
         "--adapter-kind", choices=(AUTO, *KINDS), default=AUTO, help="where its file and name do not say (default auto)"
@@ -37,6 +37,10 @@ def model_options(parser: argparse.ArgumentParser) -> None:
         "--clip-vision", type=Path, metavar="FILE|DIR", help=f"CLIP ViT-H, for adapters that need it: {CLIP_FILE}"
     )
     files.add_argument("--face-model", type=Path, help="ArcFace recogniser (ONNX), e.g. w600k_r50.onnx")
+    files.add_argument(
+        "--prediction", choices=(AUTO, "epsilon", "v_prediction"), default=AUTO, help="what the checkpoint predicts, "
+        "where it does not say (default auto: epsilon, or v where the file has a v_pred key)",
+    )  # fmt: skip
     files.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32", help="the network's")
     files.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 
@@ -65,6 +69,12 @@ def run_options(parser: argparse.ArgumentParser, guidance: float = settings.GUID
     number(run, settings.SKIP, "skip", None)
     number(run, settings.SEED, "seed", None)
     number(run, settings.AT_ONCE, "at_once")
+    method = settings.METHOD
+    run.add_argument("--method", choices=method.options, default=method.default, help=method.help)
+    run.add_argument(
+        "--size", type=int, metavar="PIXELS",
+        help="side at which a face is made, a multiple of 64 (default: the model's own, 1024 for SDXL)",
+    )  # fmt: skip
 
 
 def number(group: Any, setting: settings.Number[Any], name: str, default: Any = USUAL) -> None:
@@ -100,9 +110,19 @@ def check_model_files(args: argparse.Namespace) -> None:
 
 def load_model(args: argparse.Namespace) -> "ReversePersonalizationPipeline":
     files = (args.model, args.adapter, args.face_model)
-    return pipeline(
-        files, getattr(torch, args.dtype), args.device, kind=args.adapter_kind, clip_vision=args.clip_vision
+    model = pipeline(
+        files,
+        getattr(torch, args.dtype),
+        args.device,
+        kind=args.adapter_kind,
+        clip_vision=args.clip_vision,
+        prediction=args.prediction,
     )
+    if (size := getattr(args, "size", None)) is not None:
+        if size < 64 or size % 64:
+            raise ValueError(f"--size must be a multiple of 64, got {size}")
+        model.size = size
+    return model
 
 
 def load_search(args: argparse.Namespace) -> Callable[[Tensor], list[Face]] | None:

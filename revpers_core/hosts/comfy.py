@@ -14,13 +14,17 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from ..adapters.attention import check_opposite
+from ..faces.masks import latent_mask, without_parts
 from ..media.photo import FaceSampler
 from ..method import trajectory as core
 from ..method.anonymize import finite
 from ..method.schedule import sigmas, timesteps
+from ..method.steering import check_words, steering
 from ..method.trajectory import SeededNoise
-from ..method.types import Identity
-from .comfy_adapter import Adapter, adapt, check_sdxl
+from ..method.types import Identity, Method
+from .comfy_adapter import Adapter, adapt
+from .comfy_backbone import check_backbone, has_words, unconditional
 from .comfy_run import Callback, Conditioning, Run
 
 
@@ -38,9 +42,9 @@ class ComfyTrajectory(NamedTuple):
 
 
 def levels(model: Any, steps: int, skip: float) -> tuple[float, ...]:
-    """The run's sigmas by the model's own noise schedule. Raises ValueError for other models than SDXL, and for those
-    turned into flow models."""
-    check_sdxl(model)
+    """The run's sigmas by the model's own noise schedule. Raises ValueError for other models than SDXL and SD 1.5, and
+    for those turned into flow models."""
+    check_backbone(model)
     sampling = model.get_model_object("model_sampling")
     if not isinstance(sampling, (comfy.model_sampling.EPS, comfy.model_sampling.V_PREDICTION)):
         raise ValueError(
@@ -48,14 +52,6 @@ def levels(model: Any, steps: int, skip: float) -> tuple[float, ...]:
             "take out the node that changes the model's sampling"
         )
     return sigmas(timesteps(steps, skip), lambda t: float(sampling.sigma(torch.tensor([float(t)]))))
-
-
-def zero_out(conditioning: Conditioning) -> Conditioning:
-    """The same conditioning without a word: zero tensors, as SDXL takes an empty unconditional prompt."""
-    return [
-        [torch.zeros_like(embeds), {**rest, "pooled_output": torch.zeros_like(rest["pooled_output"])}]
-        for embeds, rest in conditioning
-    ]
 
 
 def invert_latent(
@@ -68,18 +64,18 @@ def invert_latent(
     callback: Callback | None = None,
     at_once: int = 0,
 ) -> ComfyTrajectory:
-    """Invert a LATENT under the null identity. ``positive``: encoded ""; its zeroed self is the other branch.
+    """Invert a LATENT under the null identity. ``positive``: encoded ""; the other branch has no word.
 
     ``at_once``: steps a call of the network; 0 takes as many as fit where only rounding changes, else one.
     """
     samples = latent["samples"]
     if samples.ndim != 4 or samples.shape[1] != 4:
         raise ValueError(
-            f"latent: expected an SDXL latent (B, 4, h, w), got {tuple(samples.shape)}: "
-            "encode the image with the VAE of the SDXL checkpoint"
+            f"latent: expected a latent of SDXL or SD 1.5 (B, 4, h, w), got {tuple(samples.shape)}: "
+            "encode the image with the VAE of the checkpoint"
         )
     noise = SeededNoise(len(sigmas) - 1, samples.shape, seed, latent.get("batch_index"))
-    run = Run(adapt(model, adapter), adapter, positive, zero_out(positive))
+    run = Run(adapt(model, adapter), adapter, positive, unconditional(model, positive))
 
     def part(few: slice) -> core.Trajectory:
         told = _of_part(callback, few, len(samples))
@@ -119,10 +115,12 @@ def sample_latent(
     guidance: float,
     callback: Callback | None = None,
     instead: Identity | None = None,
+    method: Method = Method.REVERSE,
 ) -> dict[str, Any]:
     """The LATENT of somebody else. A noise_mask of the inverted LATENT confines the change.
 
-    instead: who stands in the unconditional branch, one for all or one an image; nobody unless given.
+    instead: who stands in the unconditional branch, one for all or one an image; nobody unless given. method: how it
+    leads away; NullFace keeps what a noise_mask says, or else eyes, mouth and surround of an aligned face.
 
     Raises ValueError when model or adapter are not those of the inversion, identities and latents differ in number, or
     the result is not finite.
@@ -139,6 +137,12 @@ def sample_latent(
         )
     if guidance >= 0:
         logging.warning(f"guidance {guidance:g} does not lead away from the person: the result is not anonymous")
+    away, whole = steering(method, identity, guidance), trajectory.latent
+    if method is Method.NULLFACE:
+        check_opposite(adapter.weights.kind)
+        check_words(method, has_words(attribute, unconditional(model, trajectory.positive)), instead is not None)
+        shape = trajectory.path.x0.shape
+        whole = {"noise_mask": latent_mask(without_parts(8 * shape[-1]), shape), **whole}
     run = Run(adapt(model, adapter), adapter, trajectory.positive, attribute)
     if run.adapted.patches_uuid != trajectory.weights:
         raise ValueError(
@@ -148,8 +152,8 @@ def sample_latent(
 
     def part(few: slice) -> Tensor:
         rest = {"callback": _of_part(callback, few, batch), "instead": instead.rows(few) if instead else None}
-        latent = _rows(trajectory.latent, few)
-        return run.sample(trajectory.path.rows(few), latent, identity.rows(few), guidance, **rest)
+        rest["keep_late"] = method is Method.NULLFACE
+        return run.sample(trajectory.path.rows(few), _rows(whole, few), away.who.rows(few), away.guidance, **rest)
 
     samples = torch.cat(run.in_chunks(batch, trajectory.path.chunk_size or batch, part))
     return {**trajectory.latent, "samples": finite(samples)}
@@ -163,6 +167,7 @@ def face_inverter(
     sigmas: tuple[float, ...],
     seed: int,
     callback: Callback | None = None,
+    method: Method = Method.REVERSE,
 ) -> Callable[[Tensor, Identity, int], FaceSampler]:
     """``PhotoPorts.invert_face`` of this host: pixels in, pixels out. conds: positive and attribute."""
     positive, attribute = conds
@@ -172,7 +177,7 @@ def face_inverter(
         trajectory = invert_latent(model, adapter, positive, latent, sigmas, seed, callback)
 
         def again(guidance: float, instead: Identity | None = None) -> Tensor:
-            made = sample_latent(model, adapter, who, trajectory, attribute, guidance, callback, instead)
+            made = sample_latent(model, adapter, who, trajectory, attribute, guidance, callback, instead, method)
             return finite(rearrange(vae.decode(made["samples"]), "b h w c -> b c h w"))
 
         return again

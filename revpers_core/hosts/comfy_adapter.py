@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import comfy.lora
-import comfy.model_base
 import comfy.model_management
 import comfy.ops
 import torch
@@ -19,6 +18,7 @@ from ..adapters.kinds import CLIP_FILE, CLIP_WIDTH
 from ..adapters.layout import Depths, Slot, slots
 from ..adapters.weights import PROJECTIONS, AdapterWeights
 from ..method.types import Identity
+from .comfy_backbone import check_backbone
 
 IDENTITY_KV = "revpers_identities"
 """Where a call's identities travel: transformer_options[IDENTITY_KV] = (cond, uncond), each an IdentityKV."""
@@ -123,20 +123,6 @@ def unet_depths(config: dict[str, Any]) -> Depths:
     )
 
 
-COMMON = {"BaseModel": "SD 1.5 or 2"}
-"""What people call a class of ComfyUI's model_base whose name does not say it."""
-
-
-def check_sdxl(model: Any) -> None:
-    """Raise ValueError unless the ModelPatcher holds an SDXL network."""
-    kind = type(model.model)
-    if not issubclass(kind, comfy.model_base.SDXL):
-        raise ValueError(
-            f"model: expected SDXL, got {COMMON.get(kind.__name__, kind.__name__)}: load an SDXL checkpoint (such as "
-            "sd_xl_base_1.0.safetensors); SD 1.5, SDXL's refiner, FLUX and others do not fit the FaceID adapter"
-        )
-
-
 def compute_dtype(model: Any) -> torch.dtype:
     """In which a ModelPatcher's network computes."""
     return model.model.manual_cast_dtype or model.model_dtype()
@@ -161,9 +147,9 @@ def guides_plainly(adapted: Any) -> bool:
 def adapt(model: Any, adapter: Adapter) -> Any:
     """A clone of the ModelPatcher with the adapter's LoRA and identity attention; the given one stays untouched.
 
-    Raises ValueError unless the model is SDXL and the adapter is made for it.
+    Raises ValueError for other models than SDXL and SD 1.5, and where the adapter is made for another.
     """
-    check_sdxl(model)
+    check_backbone(model)
     config = model.model.model_config.unet_config
     table = slots(unet_depths(config))
     adapter.weights.check_fits(len(table), config["context_dim"])

@@ -16,6 +16,7 @@ from torch import Tensor
 from ..method import trajectory as core
 from ..method.identity import null_identity
 from ..method.memory import Fits, Part, faces_at_once, in_chunks, is_out_of_memory, steps_at_once, warn_if_lossy
+from ..method.steering import blended_late
 from ..method.types import Identity
 from .comfy_adapter import Adapter, IdentityKV, compute_dtype, is_plain
 from .comfy_network import Network
@@ -43,7 +44,7 @@ class Run:
             if embeds.shape[-1] != wanted:
                 raise ValueError(
                     f"the prompt was encoded by another text encoder (width {embeds.shape[-1]}, not {wanted}): connect "
-                    "the clip of the same SDXL checkpoint to 'New Face Looks Like'"
+                    "the clip of the same checkpoint to 'New Face Looks Like'"
                 )
 
     def invert(
@@ -114,13 +115,16 @@ class Run:
         quirks: core.Quirks = core.EXACT,
         callback: Callback | None = None,
         instead: Identity | None = None,
+        keep_late: bool = False,
     ) -> Tensor:
         """Latents (B, 4, h, w) of the identity's replay, in ComfyUI's scale. latent: the one that was inverted.
-        instead: who stands in the unconditional branch of this phase; nobody unless given."""
+        instead: who stands in the unconditional branch of this phase; nobody unless given.
+        keep_late: the mask is blended in after the first steps only (NullFace)."""
         samples = latent["samples"]
 
         def body(sampler: Any, extra_args: dict[str, Any], on_step: core.OnStep) -> Tensor:
             guider, confine = sampler.inner_model, _mask(sampler, extra_args)
+            confine = blended_late(path.sigmas, confine) if confine and keep_late else confine
             known, unknown = self._known(identity, sampler), self._known(null_identity(1), sampler)
             new = self._known(instead, sampler) if instead else unknown
             null = Network.under(unknown, unknown, guider, extra_args)

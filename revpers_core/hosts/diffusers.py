@@ -35,7 +35,8 @@ PIXELS = 1 << 20
 class ReversePersonalizationPipeline:
     """SDXL or SD 1.5, an identity adapter and a recogniser, in one object with one verb: ``anonymize``.
 
-    Files are local; nothing is downloaded. Sizes are multiples of 8.
+    Files are local; nothing is downloaded. Sizes are multiples of 8. size: the side in pixels at which faces of photos
+    are made, at first the model's own (SDXL 1024, SD 1.5 512).
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class ReversePersonalizationPipeline:
             scheduler.get("rescale_betas_zero_snr", False),
         )
         self.v_prediction = scheduler.prediction_type == "v_prediction"
+        self.size: int = sdxl.unet.config.sample_size * 8
         self.unet_evaluations = 0
 
     @classmethod
@@ -148,11 +150,6 @@ class ReversePersonalizationPipeline:
             return again
 
         return invert_face
-
-    @property
-    def size(self) -> int:
-        """The side in pixels of the images that the model is made for (SDXL 1024, SD 1.5 512)."""
-        return self.sdxl.unet.config.sample_size * 8
 
     def embed(self, image: Tensor) -> Identity:
         return self.face_model.embed(image)

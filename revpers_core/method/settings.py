@@ -65,7 +65,7 @@ class Preset(NamedTuple):
         return 4 * self.steps
 
 
-PRESETS = {"paper": Preset(PAPER_STEPS), "balanced": Preset(16), "fast": Preset(10)}
+PRESETS = {"paper": Preset(PAPER_STEPS), "balanced": Preset(16), "fast": Preset(10), "instant": Preset(6)}
 COSTS = ", ".join(f"{name} {one.evaluations} ({one.steps} steps)" for name, one in PRESETS.items())
 """In words, for help."""
 
@@ -112,7 +112,7 @@ TARGET = Number(
 )  # fmt: skip
 SIZE = Number(
     1024, 64, 2048, 8,
-    "The model's own side in pixels, {low} to {high}: 1024 for SDXL, 128 for the pocket model.",
+    "The model's own side in pixels, {low} to {high}: 1024 for SDXL, 512 for SD 1.5, 128 for the pocket model.",
 )  # fmt: skip
 SCALE = Number(
     1.0, 0.0, 3.0, 0.05, "Length of the identity vector, {low} to {high}. The paper's value is {default}; 0 is nobody."
@@ -131,6 +131,12 @@ SMALLEST = Number(
     512.0,
     1.0,
     "Height in pixels of the smallest face that must be found, {low} to {high}; smaller takes longer.",
+)
+METHOD = Choice(
+    ("reverse", "nullface"),
+    "reverse",
+    "How it leads away: reverse walks away from the person's identity (the paper this pack is named after); nullface "
+    "walks towards the opposite identity and keeps eyes, mouth and surround. Words are for reverse only.",
 )
 LIKENESS = Number(0.4, -1.0, 1.0, 0.01, "From which similarity on a face is somebody to be kept, {low} to {high}.")
 NO_FACE = Choice(

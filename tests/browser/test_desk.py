@@ -151,13 +151,13 @@ INVERT, SAMPLE = "NullIDInvertDPMPP", "NegativeIDGuidanceSampler"
 @pytest.mark.parametrize(
     ("prompt", "words"),
     [
-        (with_model("SD 1.5", INVERT), (INVERT, "model: expected SDXL, got SD 1.5 or 2", "load an SDXL checkpoint")),
-        (with_model("FLUX", INVERT), (INVERT, "model: expected SDXL, got Flux", "load an SDXL checkpoint")),
+        (with_model("SD 2", INVERT), (INVERT, "model: expected SDXL or SD 1.5, got SD 2", "load an SDXL checkpoint")),
+        (with_model("FLUX", INVERT), (INVERT, "model: expected SDXL or SD 1.5, got Flux", "load an SDXL checkpoint")),
         (with_old_adapter(), (INVERT, "adapter: it is made for SD 1.5", "load ip-adapter-faceid_sdxl.bin")),
         (with_model("patched", SAMPLE), (SAMPLE, "trajectory: it was made with another model", "connect the same")),
         (with_model("full", INVERT), (INVERT, "out of memory", "--lowvram")),
     ],
-    ids=["SD 1.5", "FLUX", "old adapter", "other model's trajectory", "out of memory"],
+    ids=["SD 2", "FLUX", "old adapter", "other model's trajectory", "out of memory"],
 )
 def test_a_mistake_is_explained_on_the_page(desk: Desk, prompt: dict[str, Any], words: tuple[str, ...]) -> None:
     desk.load(prompt)

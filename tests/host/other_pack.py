@@ -55,7 +55,7 @@ class StandInModel:
 
     RETURN_TYPES = ("MODEL",)
     FUNCTION, CATEGORY = "load", "stand-ins"
-    KINDS = ("SD 1.5", "FLUX", "patched", "full")
+    KINDS = ("SD 2", "FLUX", "patched", "full")
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:

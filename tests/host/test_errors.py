@@ -42,19 +42,19 @@ def inverted(lab: SimpleNamespace, **changes: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("BaseModel", "SD 1.5 or 2"), ("SDXLRefiner", "SDXLRefiner"), ("Flux", "Flux")]
+    ("kind", "name"), [("BaseModel", "SD 2 or a relative"), ("SDXLRefiner", "SDXL's refiner"), ("Flux", "Flux")]
 )
 def test_another_checkpoint(lab: SimpleNamespace, kind: str, name: str) -> None:
     import comfy.model_base
 
     model = lab.model()
     model.model.__class__ = getattr(comfy.model_base, kind)
-    with pytest.raises(ValueError, match=f"model: expected SDXL, got {name}: load an SDXL checkpoint"):
+    with pytest.raises(ValueError, match=f"model: expected SDXL or SD 1.5, got {name}: load an SDXL checkpoint"):
         inverted(lab, model=model)
 
 
 def test_a_latent_of_another_model(lab: SimpleNamespace) -> None:
-    with pytest.raises(ValueError, match=r"latent: expected an SDXL latent .*got \(1, 16, 8, 8\).*VAE of the SDXL"):
+    with pytest.raises(ValueError, match=r"latent: expected a latent of SDXL .*got \(1, 16, 8, 8\).*VAE of the"):
         inverted(lab, latent={"samples": torch.zeros(1, 16, 8, 8)})
 
 

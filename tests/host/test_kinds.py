@@ -42,6 +42,7 @@ def lab(comfy: SimpleNamespace) -> SimpleNamespace:
         types=comfy.core("revpers_core.method.types"),
         words=[[[embeds[i : i + 1], {"pooled_output": pooled[i : i + 1]}]] for i in range(2)],
         nodes=comfy.nodes,
+        zero_out=comfy.core("revpers_core.hosts.comfy_backbone").zero_out,
     )
 
 
@@ -133,7 +134,7 @@ def test_the_loader_takes_each_published_file(
 def test_somebody_changes_and_nobody_comes_back(lab: SimpleNamespace, kind: str) -> None:
     adapter, model = loaded(lab, kind), lab.model()
     latent = {"samples": torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))}
-    positive, words = lab.words[1], lab.host.zero_out(lab.words[1])
+    positive, words = lab.words[1], lab.zero_out(lab.words[1])
     with torch.inference_mode():
         levels = lab.host.levels(model, 4, 0.7)
         path = lab.host.invert_latent(model, adapter, positive, latent, levels, seed=3, at_once=1)

@@ -6,7 +6,7 @@ from torch import Tensor
 SMALL = {
     "block_out_channels": [32, 64], "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"], "layers_per_block": 1,
     "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"], "cross_attention_dim": 64, "attention_head_dim": 2,
-    "sample_size": 16, "norm_num_groups": 8,
+    "sample_size": 16,
 }  # fmt: skip
 WIDTHS = [32, 32, 32, 64]
 """Of its transformer blocks: one down, two up, then the middle."""
