@@ -70,6 +70,11 @@ def photo_options(parser: argparse.ArgumentParser) -> None:
     for name in ("age", "sex", "look", "text"):
         words.add_argument(f"--{name}", default="", metavar="WORDS")
     run_options(parser)
+    parser.add_argument("--method", choices=METHOD.options, default=METHOD.default, help=METHOD.help)
+    parser.add_argument(
+        "--size", type=int, metavar="PIXELS",
+        help="side at which a face is made, a multiple of 64 (default: the model's own, 1024 for SDXL)",
+    )  # fmt: skip
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -69,12 +69,6 @@ def run_options(parser: argparse.ArgumentParser, guidance: float = settings.GUID
     number(run, settings.SKIP, "skip", None)
     number(run, settings.SEED, "seed", None)
     number(run, settings.AT_ONCE, "at_once")
-    method = settings.METHOD
-    run.add_argument("--method", choices=method.options, default=method.default, help=method.help)
-    run.add_argument(
-        "--size", type=int, metavar="PIXELS",
-        help="side at which a face is made, a multiple of 64 (default: the model's own, 1024 for SDXL)",
-    )  # fmt: skip
 
 
 def number(group: Any, setting: settings.Number[Any], name: str, default: Any = USUAL) -> None:

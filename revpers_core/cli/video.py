@@ -23,7 +23,7 @@ from ..media.photo import PhotoPorts
 from ..media.strength import Target
 from ..media.video_ports import VideoOptions, VideoPorts
 from ..method.schedule import timesteps
-from ..method.types import Attribute, Plan
+from ..method.types import Attribute, Method, Plan
 from .anonymize import other_settings, photo_options, run_settings
 from .options import check_model_files, load_judges, load_model, settle_preset
 from .terminal import complain
@@ -104,7 +104,7 @@ def _job(args: argparse.Namespace) -> ClipJob:
     model = load_model(args)
     embed = embedder(model)
     attribute = Attribute(args.age, args.sex, args.look, args.text)
-    plan = Plan(args.steps, args.skip, args.guidance, 0, attribute, args.at_once)
+    plan = Plan(args.steps, args.skip, args.guidance, 0, attribute, args.at_once, method=Method(args.method))
     photos = [images.read(path) for path in args.keep]
     keep = reference_identities(photos, [detect.find_faces(one, detectors, search) for one in photos], embed)
 
