@@ -125,3 +125,4 @@ def test_every_template_says_what_to_do() -> None:
 
     for path in (WORKFLOWS / "api").glob("*.json"):
         assert path.stem in NOTES and json.loads((WORKFLOWS / path.name).read_text())["nodes"]
+        assert all(part.rstrip("*")[-1] in ".:)" for part in NOTES[path.stem].split("\n\n")[1:]), path.stem
