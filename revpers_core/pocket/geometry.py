@@ -104,14 +104,9 @@ def bumps(x: Tensor, y: Tensor, z: Tensor, sx: Tensor, sy: Tensor, height: Tenso
     return gv.mT @ (gu * height[..., None])
 
 
-def head(t: dict[str, Tensor], dents: Tensor) -> Tensor:
-    """Radius map (B, MAP, MAP) of a head with its expression, without hair.
-
-    t: named traits, each (B, 1); dents: (B, 2 * K) heights of K mirrored bumps over the face, then of K that make its
-    sides differ.
-    """
-    device = dents.device
-    one = torch.ones_like(t["jaw"])
+def _outline(t: dict[str, Tensor]) -> Tensor:
+    """Radius map (B, MAP, MAP) of the skull with jaw, chin and crown as they are."""
+    device = t["jaw"].device
     angles = torch.tensor([row[0] for row in PROFILE], device=device, dtype=torch.float32)
     low = torch.sigmoid((-angles - 18) / 10)
     jaw = torch.sigmoid((-angles - 22) / 6) * torch.sigmoid((angles + 62) / 6)
@@ -126,11 +121,17 @@ def head(t: dict[str, Tensor], dents: Tensor) -> Tensor:
     )
     side = t["skull_w"] + jaw * (0.055 * t["jaw"] + 0.045 * t["fat"]) + crown * up - 0.02 * (1 - t["man"])
     back = 1 + crown * up
-    r = skull(torch.stack((front, side, back), 1), t["square"].clamp(1.9, 3.2))
+    return skull(torch.stack((front, side, back), 1), t["square"].clamp(1.9, 3.2))
 
-    rows: list[tuple[Tensor, ...]] = []
+
+class _Bumps:
+    """Bumps over the face, gathered before they are summed."""
+
+    def __init__(self, one: Tensor):
+        self.one, self.rows = one, list[tuple[Tensor, ...]]()
 
     def add(
+        self,
         x: Tensor | float,
         y: Tensor | float,
         sx: Tensor | float,
@@ -138,18 +139,21 @@ def head(t: dict[str, Tensor], dents: Tensor) -> Tensor:
         height: Tensor | float,
         deep: float = 0,
     ) -> None:
-        # deep: the z of the centre; 0 asks for a point on an average face.
+        """deep: the z of the centre; 0 asks for a point on an average face."""
+        one = self.one
         x, y = x * one, y * one
         depth = deep * one if deep else 0.315 * (1 - (x / 0.31) ** 2).clamp_min(0.05).sqrt()
-        rows.append((x, y, depth, sx * one, sy * one, height * one))
+        self.rows.append((x, y, depth, sx * one, sy * one, height * one))
 
-    def pair(x: Tensor | float, *rest: Tensor | float, deep: float = 0) -> None:
+    def pair(self, x: Tensor | float, *rest: Tensor | float, deep: float = 0) -> None:
         y, sx, sy, height = rest
-        add(x, y, sx, sy, height, deep)
-        add(-x, y, sx, sy, height, deep)
+        self.add(x, y, sx, sy, height, deep)
+        self.add(-x, y, sx, sy, height, deep)
 
-    man, smile, drop = t["man"], t["smile"], t["drop"]
-    ey, ny, my = t["eye_y"], t["nose_y"], t["mouth_y"]
+
+def _upper_face(t: dict[str, Tensor], bump: _Bumps) -> None:
+    add, pair, man = bump.add, bump.pair, t["man"]
+    ey, ny = t["eye_y"], t["nose_y"]
     # Nose: ridge from between the eyes down to the tip, then wings and the hollow of the philtrum's root.
     length = ey - ny
     for k, height in ((0.2, 0.35), (0.45, 0.8), (0.7, 1.0)):
@@ -169,6 +173,11 @@ def head(t: dict[str, Tensor], dents: Tensor) -> Tensor:
     add(0, ey + 0.01, 0.03, 0.03, -0.008)
     pair(0.085, t["brow_y"] - 0.004, 0.055, 0.02, 0.008 + 0.010 * man)
     pair(t["eye_x"], ey - 0.052, 0.04, 0.014, -0.006 * t["old"] - 0.002)
+
+
+def _lower_face(t: dict[str, Tensor], bump: _Bumps) -> None:
+    add, pair, smile, drop = bump.add, bump.pair, t["smile"], t["drop"]
+    ey, ny, my = t["eye_y"], t["nose_y"], t["mouth_y"]
     # Cheeks, mouth, chin, jaw.
     pair(0.185, ey - 0.075, 0.055, 0.04, 0.010 + 0.010 * t["cheek"] + 0.004 * smile)
     pair(0.165, my + 0.055, 0.06, 0.06, 0.012 * t["fat"] - 0.008 * t["old"] - 0.004 * t["cheek"])
@@ -186,13 +195,24 @@ def head(t: dict[str, Tensor], dents: Tensor) -> Tensor:
     # Ears, well behind the cheek.
     pair(0.29, t["ear_y"], 0.035, 0.05, t["ear"].clamp_min(0.015), deep=-0.035)
     pair(0.285, t["ear_y"] - 0.005, 0.014, 0.03, -0.014, deep=0.0)
+
+
+def head(t: dict[str, Tensor], dents: Tensor) -> Tensor:
+    """Radius map (B, MAP, MAP) of a head with its expression, without hair.
+
+    t: named traits, each (B, 1); dents: (B, 2 * K) heights of K mirrored bumps over the face, then of K that make its
+    sides differ.
+    """
+    bump = _Bumps(torch.ones_like(t["jaw"]))
+    _upper_face(t, bump)
+    _lower_face(t, bump)
     # Random people: mirrored bumps on a fixed lattice, a little of them one-sided.
     even, odd = dents.chunk(2, 1)
     for i in range(even.shape[1]):
         x, y = 0.04 + 0.042 * (i % 6), 0.24 - 0.27 * (i // 6) + 0.05 * (i % 2)
-        add(x, y, 0.05, 0.06, even[:, i : i + 1] + 0.2 * odd[:, i : i + 1])
-        add(-x, y, 0.05, 0.06, even[:, i : i + 1] - 0.2 * odd[:, i : i + 1])
-    return r + bumps(*(torch.cat(column, 1) for column in zip(*rows, strict=True)))
+        bump.add(x, y, 0.05, 0.06, even[:, i : i + 1] + 0.2 * odd[:, i : i + 1])
+        bump.add(-x, y, 0.05, 0.06, even[:, i : i + 1] - 0.2 * odd[:, i : i + 1])
+    return _outline(t) + bumps(*(torch.cat(column, 1) for column in zip(*bump.rows, strict=True)))
 
 
 def relief(radius: Tensor) -> Tensor:

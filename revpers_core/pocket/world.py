@@ -6,15 +6,13 @@ batch, on any device.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from . import appearance, geometry
+from . import appearance, appearance_head, geometry
 
 FACTORS: tuple[str, ...] = (
     "smile", "open", "brow", "lid", "gaze_x", "gaze_y", "yaw", "pitch", "roll", "light_x", "light_y",
@@ -185,13 +183,8 @@ def _traits(faces: Faces) -> dict[str, Tensor]:
     t = {name: m + s * z[:, 3 + i, None] for i, (name, (m, s)) in enumerate(TRAITS.items())}
     t |= {name: faces.scene[:, i, None] for i, name in enumerate(SCENE)}
     age, man, tone = _unit(z[:, 0, None]), (z[:, 1, None] > 0).float(), _unit(z[:, 2, None])
-    t |= {
-        "age": age,
-        "man": man,
-        "tone": tone,
-        "old": ((age - 0.45) / 0.5).clamp(0, 1),
-        "young": (1 - age / 0.33).clamp(0, 1),
-    }
+    t |= {"age": age, "man": man, "tone": tone}
+    t |= {"old": ((age - 0.45) / 0.5).clamp(0, 1), "young": (1 - age / 0.33).clamp(0, 1)}
     t["beard_on"] = man * (t["beard"] > 0.3)
     t["stubble"] = man * ((t["beard"] + 1.2) / 1.5).clamp(0.05, 1)
     # Sexual dimorphism and age move the averages; people of one group still differ by the spreads above.
@@ -255,24 +248,6 @@ def keypoints(faces: Faces) -> Tensor:
     return torch.stack((0.5 + q[:, 0], 0.5 - q[:, 1]), -1)
 
 
-def _pixels(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(1, size * size) x to the right and y up, in crop widths from the centre."""
-    a = (torch.arange(size, device=device) + 0.5) / size - 0.5
-    y, x = torch.meshgrid(-a, a, indexing="ij")
-    return x.reshape(1, -1), y.reshape(1, -1)
-
-
-def _develop(linear: Tensor, size: int, t: dict[str, Tensor]) -> Tensor:
-    """Linear light (B, 3, S*S) -> display (B, 3, size, size): exposure, lens blur, gamma, sensor noise."""
-    side = math.isqrt(linear.shape[-1])
-    image = linear.view(-1, 3, side, side) * (0.8 + 0.4 * t["exposure"])[..., None, None]
-    image = F.interpolate(image, (size, size), mode="bilinear", antialias=True) if side != size else image
-    soft = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    image = torch.lerp(image, soft, (0.7 * t["blur"] ** 3)[..., None, None]).clamp_min(1e-6)
-    image = (image / (1 + 0.12 * image)).pow(1 / 2.2) * 1.02
-    return (image + appearance.grain(t["phase"], size) * (0.022 * t["noise"] ** 2)[..., None, None]).clamp(0, 1)
-
-
 def _chunks(count: int, device: torch.device) -> list[slice]:
     step = CHUNK if device.type == "cpu" else 128
     return [slice(i, i + step) for i in range(0, count, step)]
@@ -292,7 +267,7 @@ def _render(faces: Faces, size: int) -> Tensor:
     style, colour = _style(faces)
     bare = geometry.head(t, faces.identity[:, -2 * BUMPS :] * HEIGHT)
     view, _ = _view(bare, faces, t)
-    x, y = _pixels(round(size * SUPERSAMPLE), bare.device)
+    x, y = appearance.pixels(round(size * SUPERSAMPLE), bare.device)
     hair = appearance.hair(t, style, colour)
     radius, relief = appearance.with_hair(bare, t, hair)
     cx = (x - view.place[:, :1]) / view.scale + view.centre[:, :1]
@@ -304,10 +279,10 @@ def _render(faces: Faces, size: int) -> Tensor:
     # A ray that hits ends a fraction of a pixel from the surface; one that passes within a pixel softens the outline.
     cover = (1.3 - least / pixel).clamp(0, 1)
     lamp = appearance.lamp(t)
-    head = appearance.shade_head(points, relief, view.turn, pixel, t, hair, lamp)
+    head = appearance_head.shade_head(points, relief, view.turn, pixel, t, hair, lamp)
     scene = appearance.backdrop(x, y, t)
     scene = appearance.shade_body(scene, cx, cy, t, hair, lamp)
-    return _develop(torch.lerp(scene, head, cover[:, None]), size, t)
+    return appearance.develop(torch.lerp(scene, head, cover[:, None]), size, t)
 
 
 @torch.no_grad()
@@ -318,6 +293,6 @@ def backgrounds(seeds: Sequence[int], size: int = 128, *, device: str | torch.de
     out: list[Tensor] = []
     for s in _chunks(len(scene), scene.device):
         part = {name: value[s] for name, value in t.items()}
-        x, y = _pixels(size, scene.device)
-        out.append(_develop(appearance.clutter(appearance.backdrop(x, y, part), x, y, part), size, part))
+        x, y = appearance.pixels(size, scene.device)
+        out.append(appearance.develop(appearance.clutter(appearance.backdrop(x, y, part), x, y, part), size, part))
     return torch.cat(out) if out else scene.new_zeros(0, 3, size, size)

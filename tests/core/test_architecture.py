@@ -157,3 +157,20 @@ def test_the_core_imports_without_any_host():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
     assert out.stdout.strip() == "[]"
+
+
+MODULE, FUNCTION = 300, 60
+"""Lines at most."""
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_modules_and_functions_are_short(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= MODULE
+    long = [
+        node.name
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (node.end_lineno or 0) - node.lineno + 1 > FUNCTION
+    ]
+    assert not long

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from . import hair, parts, skin
+from . import face_hair, hair, parts, skin
 from .hair import Body, body_of
 from .mesh import Head
 from .person import Person
@@ -76,9 +76,9 @@ class Actor:
         self.brow.set(who, 0.12 * (1 - who.grey))
         self.cloth.set(taken)
         self._strands("hair", hair.strands(body, who, taken), self.hair)
-        self._strands("brow", hair.brows(body, who), self.brow)
-        self._strands("beard", hair.beard(body, who), self.brow)
-        self._strands("lash", hair.lashes(body, who), self.brow)
+        self._strands("brow", face_hair.brows(body, who), self.brow)
+        self._strands("beard", face_hair.beard(body, who), self.brow)
+        self._strands("lash", face_hair.lashes(body, who), self.brow)
         self._dress(body, taken)
         if taken.glasses:
             self._glasses(body, who)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import hair
+from . import face_hair
 from .mesh import Head
 from .nodes import Graph
 from .person import Person
@@ -67,8 +67,8 @@ def _haired(made: np.ndarray, head: Head, who: Person, taken: Shot) -> np.ndarra
             hair.scalp(head, who, taken.hair if taken.hair != "bald" else "cropped"),
             0.15 if taken.hair == "bald" else 0.8,
         ),
-        (hair.brow_weight(head, who), who.brow["tint"]),
-        (hair.beard_weight(head), stubble),
+        (face_hair.brow_weight(head, who), who.brow["tint"]),
+        (face_hair.beard_weight(head), stubble),
     ):
         made = made + (share * np.clip(weight, 0, 1))[:, None] * (root - made)
     return np.clip(made, 0.004, 0.95)
