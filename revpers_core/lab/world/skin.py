@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import face_hair
+from . import face_hair, hair
 from .mesh import Head
 from .nodes import Graph
 from .person import Person
