@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .factors import stream
-from .hair import Body
+from .hair import Body, roots
 from .mesh import Head, unit
 from .person import Person
 
