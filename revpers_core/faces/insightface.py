@@ -32,7 +32,10 @@ def load_pack(
     try:
         from insightface.app import FaceAnalysis  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise ImportError("pip install insightface, or load det_10g.onnx itself: that needs no package") from error
+        raise ImportError(
+            "load det_10g.onnx itself: that needs no package. pip install insightface brings onnxruntime along, which "
+            "takes CUDA from an onnxruntime-gpu that is there"
+        ) from error
     wanted = [PROVIDERS["cpu"]] if provider == "cpu" else [PROVIDERS["cuda"], PROVIDERS["cpu"]]
     try:
         root = str(Path(root).expanduser())

