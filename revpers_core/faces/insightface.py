@@ -28,8 +28,8 @@ def load_pack(
     insightface downloads a pack that is not there. Raises ImportError without the package and ValueError where the
     pack cannot be loaded.
     """
-    runtime()  # before the package imports it, and with it its telemetry
     try:
+        runtime()  # before the package imports it, and with it its telemetry
         from insightface.app import FaceAnalysis  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(
