@@ -16,6 +16,8 @@ from ..media.strength import Target
 from ..method.schedule import timesteps
 from ..method.settings import LIKENESS, METHOD, NO_FACE
 from ..method.types import Attribute, Method, Plan
+from . import instead
+from .instead import instead_options
 from .options import (
     JUDGES,
     check_model_files,
@@ -69,6 +71,7 @@ def photo_options(parser: argparse.ArgumentParser) -> None:
     words = parser.add_argument_group("who the new face may look like")
     for name in ("age", "sex", "look", "text"):
         words.add_argument(f"--{name}", default="", metavar="WORDS")
+    instead_options(parser)
     run_options(parser)
     parser.add_argument("--method", choices=METHOD.options, default=METHOD.default, help=METHOD.help)
     parser.add_argument(
@@ -78,6 +81,7 @@ def photo_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    instead.check(args)
     settle_preset(args)
     timesteps(args.steps, args.skip)  # refuses impossible runs before the model is loaded
     if args.output.exists() and not args.output.is_dir():
@@ -99,6 +103,7 @@ def _run(args: argparse.Namespace) -> int:
             task.output.parent.mkdir(parents=True, exist_ok=True)
             with progress(2 * job.plan.steps, task.name) as on_step:
                 told = anonymize_file(job, task.source, task.output, on_step)
+            instead.keep_roster(args, job.instead)
         except FAILURES as error:
             code = complain(error, task.source)
             if task.in_folder:
@@ -107,6 +112,8 @@ def _run(args: argparse.Namespace) -> int:
         if task.in_folder:
             append_record(args.output, task, settings, {k: told[k] for k in ("seconds", "similarity_after", "verdict")})
         print(json.dumps(told) if args.json else _sentence(told), flush=True)
+    for line in instead.doubtful(job.instead):
+        print(f"revpers: who is who is doubtful: {line}", file=sys.stderr)
     return code
 
 
@@ -129,6 +136,7 @@ def run_settings(args: argparse.Namespace) -> dict[str, Any]:
     said = {name: getattr(args, name) for name in ("age", "sex", "look", "text")}
     settings = {"model": args.model.name if args.model else "pocket", "steps": args.steps, "skip": args.skip}
     settings |= {"guidance": args.guidance, "dtype": args.dtype, **{k: v for k, v in said.items() if v}}
+    settings |= instead.settings(args)
     optional = {"target": args.target, "size": args.size}
     settings |= {name: value for name, value in optional.items() if value is not None}
     if args.method != METHOD.default:
@@ -181,6 +189,7 @@ def load_job(args: argparse.Namespace) -> JobConfig:
         keep,
         parts,
         args.match_colour,
+        instead.pseudonyms(args, model.face_model, search, embedder(model)),
     )
 
 

@@ -9,12 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ..faces import detect, registry
+from ..faces.face import Face
 from ..faces.faint import sure_and_faint
 from ..faces.select import reference_identities
 from ..media import images
 from ..media.anonymize_clip import ClipJob, anonymize_clip, tell_cost
 from ..media.anonymize_file import embedder
+from ..media.casting import as_stand_ins
 from ..media.clip import Span
 from ..media.clip_parts import Parts
 from ..media.clip_report import Cost, summary
@@ -24,6 +28,7 @@ from ..media.strength import Target
 from ..media.video_ports import VideoOptions, VideoPorts
 from ..method.schedule import timesteps
 from ..method.types import Attribute, Method, Plan
+from . import instead
 from .anonymize import other_settings, photo_options, run_settings
 from .options import check_model_files, load_judges, load_model, settle_preset
 from .terminal import complain
@@ -59,6 +64,7 @@ def add(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    instead.check(args)
     settle_preset(args)
     timesteps(args.steps, args.skip)  # refuses impossible runs before the model is loaded
     if args.crops:
@@ -108,11 +114,14 @@ def _job(args: argparse.Namespace) -> ClipJob:
     photos = [images.read(path) for path in args.keep]
     keep = reference_identities(photos, [detect.find_faces(one, detectors, search) for one in photos], embed)
 
+    def look(image: Tensor) -> list[Face]:
+        return detect.find_faces(image, detectors, search)
+
     def ports(seed: int) -> VideoPorts:
-        photo = PhotoPorts(
-            lambda image: detect.find_faces(image, detectors, search), embed,
-            model.face_inverter(replace(plan, seed=seed)), model.size, judges,
-        )  # fmt: skip
+        invert_face = model.face_inverter(replace(plan, seed=seed))
+        if chosen := instead.pseudonyms(args, model.face_model, look, embed, seed):
+            invert_face = as_stand_ins(invert_face, chosen, model.face_model.population)
+        photo = PhotoPorts(look, embed, invert_face, model.size, judges)
         return VideoPorts(photo, lambda image: sure_and_faint(image, detectors, search))
 
     parts = tuple(dict.fromkeys(args.keep_parts))

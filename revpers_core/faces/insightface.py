@@ -17,6 +17,7 @@ from .detector import FLOOR, Detector, faces_of
 from .face import Face
 from .mediapipe import of_landmarker
 from .onnx_session import PROVIDERS, runtime
+from .population import find
 from .recognise import FaceModel
 
 
@@ -75,7 +76,8 @@ def as_face_model(value: Any) -> FaceModel:
             "face_model: adapters understand the recogniser of buffalo_l (w600k_r50) or, for InstantID, of antelopev2 "
             f"(glintr100), this one is {name}: load one of these, or use 'Load Face Recognition Model'"
         )
-    return FaceModel(model.session, name, mean=float(model.input_mean), std=float(model.input_std))
+    mean, std, people = float(model.input_mean), float(model.input_std), find(str(model.model_file))
+    return FaceModel(model.session, name, mean=mean, std=std, population=people)
 
 
 def as_detectors(value: Any) -> Sequence[Detector]:

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from ..method.identity import identity_of
 from ..method.pixels import as_images, check_pixels
+from ..method.population import Population
 from ..method.types import FACE_SIDE, Identity, NoFaceError
 from .face import Face
 from .geometry import face_for_recogniser, face_of_aligned
 from .onnx_session import Place, first_of, open_network
+from .population import find
 
 RECOGNISERS = ("w600k", "glintr100")
 """How the recognisers of insightface's packs are called: tried before the other files."""
@@ -27,7 +29,7 @@ class FaceModel:
     session: anything with onnxruntime's ``run`` and ``get_inputs``. mean, std: of its input in 0...255, one number or
     one a channel. min_norm: raw features shorter than this are no face; 0 for recognisers whose length says nothing of
     that. size: of its square input in pixels. channels: the order of its input's, "RGB" or "BGR". output: the
-    embedding's name, empty for the first output.
+    embedding's name, empty for the first output. population: how it sees people in general, where that was measured.
     """
 
     session: Any
@@ -38,6 +40,7 @@ class FaceModel:
     size: int = 112
     channels: str = "RGB"
     output: str = ""
+    population: Population | None = None
 
     def features(self, faces: Tensor) -> Tensor:
         """Raw features (B, D) float32 of faces (B, 3, S, S) in [0, 1], RGB, S its ``size``."""
@@ -73,7 +76,7 @@ class FaceModel:
                     f"image: {self.name} sees no face in image {i + 1} of {len(features)}: use a clearer photo, or "
                     "crop it to a square around one face"
                 )
-        return replace(identity_of(features, scale), recogniser=self.name)
+        return replace(identity_of(features, scale), recogniser=self.name, population=self.population)
 
 
 def _a_channel(value: float | Sequence[float]) -> Tensor:
@@ -94,7 +97,7 @@ def load(path: str | Path, provider: str | Place = "cpu", **form: Any) -> FaceMo
             f"{path.name} is no ArcFace recogniser (expected (N, 3, 112, 112) -> (N, 512), got "
             f"{inputs[0].shape} -> {outputs[0].shape}): load w600k_r50.onnx (buffalo_l) or one like it"
         )
-    return FaceModel(session, path.stem, **form)
+    return FaceModel(session, path.stem, population=find(path), **form)
 
 
 def load_with_spec(

@@ -59,7 +59,7 @@ def faces_to_keep(
     recogniser cannot read is nobody's on the list. image: (3, H, W).
     """
     chosen: list[Face] = []
-    found = [(face, who) for face in faces if references and (who := _read(image, face, embed)) is not None]
+    found = [(face, who) for face in faces if references and (who := read_or_none(image, face, embed)) is not None]
     for reference in references:
         likeness = [float(cosine(who, reference)) for _, who in found]
         best = max(range(len(found)), key=likeness.__getitem__, default=None)
@@ -68,7 +68,8 @@ def faces_to_keep(
     return chosen
 
 
-def _read(image: Tensor, face: Face, embed: Embed) -> Identity | None:
+def read_or_none(image: Tensor, face: Face, embed: Embed) -> Identity | None:
+    """Who a face in a photo is; None where the recogniser sees none."""
     try:
         return embed(image, face)
     except NoFaceError:

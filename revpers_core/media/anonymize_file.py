@@ -19,6 +19,7 @@ from ..method.trajectory import OnStep, Trajectory
 from ..method.types import Identity, Plan
 from . import images
 from .photo import FaceSampler, PhotoOptions, PhotoPorts, PhotoResult, anonymize_or, nobody_stays
+from .pseudonyms import Pseudonyms
 from .strength import Judgement, Target, judge_result, refusal, search_guidance
 from .verdict import independent, verdict
 
@@ -39,9 +40,18 @@ class Pipeline(Protocol):
 
     def embed(self, image: Tensor) -> Identity: ...
 
-    def anonymize(self, image: Tensor, plan: Plan | None = None, on_step: OnStep | None = None) -> Anonymized: ...
+    def anonymize(
+        self, image: Tensor, plan: Plan | None = None, on_step: OnStep | None = None, instead: Identity | None = None
+    ) -> Anonymized: ...
 
-    def sample(self, path: Trajectory, who: Identity, plan: Plan, on_step: OnStep | None = None) -> Tensor: ...
+    def sample(
+        self,
+        path: Trajectory,
+        who: Identity,
+        plan: Plan,
+        on_step: OnStep | None = None,
+        instead: Identity | None = None,
+    ) -> Tensor: ...
 
     def face_inverter(
         self, plan: Plan, on_step: OnStep | None = None
@@ -50,7 +60,8 @@ class Pipeline(Protocol):
 
 @dataclass(frozen=True)
 class JobConfig:
-    """What is the same for every picture of a call. detect: None where pictures are aligned crops already."""
+    """What is the same for every picture of a call. detect: None where pictures are aligned crops already. instead: who
+    comes instead of whom; None for nobody in particular."""
 
     pipeline: Pipeline
     plan: Plan
@@ -63,16 +74,19 @@ class JobConfig:
     keep: Keep = nobody_stays
     keep_parts: tuple[Part, ...] = ()
     match: bool = False
+    instead: Pseudonyms | None = None
 
 
 def anonymize_file(job: JobConfig, path: Path, output: Path, on_step: OnStep | None) -> dict[str, Any]:
     """One picture, from file to file; returns its record. No file is written where anything fails, and one that an
     earlier call left in its place goes: it would pass for this call's result."""
     start, before = time.perf_counter(), job.pipeline.unet_evaluations
-    image = images.read(path)
+    image, place = images.read(path), f"{path.parent.name}/{path.name}"
     output.unlink(missing_ok=True)
     made, found = (
-        anonymize_crop(job, image, on_step) if job.detect is None else anonymize_whole(job, job.detect, image, on_step)
+        anonymize_crop(job, image, on_step, place)
+        if job.detect is None
+        else anonymize_whole(job, job.detect, image, on_step, place)
     )
     picture = images.to_pil(made)
     images.write_png(images.watermarked(picture) if job.is_pocket else picture, output)
@@ -86,19 +100,28 @@ def anonymize_file(job: JobConfig, path: Path, output: Path, on_step: OnStep | N
     }
 
 
-def anonymize_crop(job: JobConfig, image: Tensor, on_step: OnStep | None) -> tuple[Tensor, dict[str, Any]]:
+def anonymize_crop(
+    job: JobConfig, image: Tensor, on_step: OnStep | None, place: str = ""
+) -> tuple[Tensor, dict[str, Any]]:
     """An aligned square crop made into somebody else, looked at by the judges, and what was seen of it."""
     if job.aim and not job.judges:
         raise ValueError("a target needs a judge that says when a face is strange enough: give one")
     source = images.resized(square(image), job.pipeline.size)
-    result = job.pipeline.anonymize(source[None], job.plan, on_step)
+    instead: dict[str, Identity] = {}
+    said: dict[str, str] = {}
+    if job.instead:
+        who = job.pipeline.embed(source[None])
+        (chosen,) = job.instead.cast([who], place)
+        instead, said = {"instead": job.instead.told(chosen, who)}, job.instead.record(chosen)
+    result = job.pipeline.anonymize(source[None], job.plan, on_step, **instead)
     face = face_in_aligned(source)
     before = [judge.embed(source, face) for judge in job.judges]
 
     def make(guidance: float) -> Tensor:
         if guidance == job.plan.guidance:
             return result.image
-        return job.pipeline.sample(result.trajectory, result.source, replace(job.plan, guidance=guidance), on_step)
+        plan = replace(job.plan, guidance=guidance)
+        return job.pipeline.sample(result.trajectory, result.source, plan, on_step, **instead)
 
     def look(made: Tensor) -> Judgement:
         now = [judge.embed(made[0], face) for judge in job.judges]
@@ -110,6 +133,7 @@ def anonymize_crop(job: JobConfig, image: Tensor, on_step: OnStep | None) -> tup
     if tried.made is None:
         raise refusal(1, tried.tries, job.aim)
     return tried.made[0], {
+        **said,
         "guidance": tried.guidance,
         "similarity_null": source_similarity(result.source, result.reconstruction, job.pipeline.embed),
         "similarity_after": source_similarity(result.source, tried.made, job.pipeline.embed),
@@ -118,12 +142,14 @@ def anonymize_crop(job: JobConfig, image: Tensor, on_step: OnStep | None) -> tup
 
 
 def anonymize_whole(
-    job: JobConfig, detect: Detect, image: Tensor, on_step: OnStep | None
+    job: JobConfig, detect: Detect, image: Tensor, on_step: OnStep | None, place: str = ""
 ) -> tuple[Tensor, dict[str, Any]]:
     """Everyone in a photo made into somebody else, looked at again, and what was seen of each."""
     invert_face = job.pipeline.face_inverter(job.plan, on_step)
     tools = PhotoPorts(detect, embedder(job.pipeline), invert_face, job.pipeline.size, job.judges)
-    wishes = PhotoOptions(job.plan.guidance, job.keep, job.keep_parts, job.match, job.aim)
+    wishes = PhotoOptions(
+        job.plan.guidance, job.keep, job.keep_parts, job.match, job.aim, instead=job.instead, place=place
+    )
     done: PhotoResult = anonymize_or(job.no_face, image, tools, wishes)
     return done.image, {
         "similarity_null": None,

@@ -1,9 +1,10 @@
 """A whole photo: everyone in it is found, made into somebody else, put back, and looked at again. Fails closed."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,85 +13,48 @@ from torch.nn.functional import interpolate
 from ..faces.face import Face
 from ..faces.geometry import crop_face
 from ..faces.judges import Judge
-from ..faces.masks import Part, change_mask
+from ..faces.masks import change_mask
 from ..faces.merge import same_face, touching
 from ..faces.paste import footprint, paste, within
-from ..faces.select import Keep
+from ..faces.select import read_or_none
 from ..method.anonymize import source_similarity
+from ..method.identity import cosine
 from ..method.pixels import as_image
 from ..method.types import Identity, NoFaceError
+from .photo_records import FaceSampler, PhotoOptions, PhotoPorts, PhotoResult, nobody_stays
+from .pseudonyms import Pseudonyms, StandIn
 from .strength import STRONGER, Judgement, StillRecognisedError, Target, judge_result, refusal, search_guidance
 from .verdict import independent, verdict
 
+__all__ = [
+    "FaceSampler",
+    "PhotoOptions",
+    "PhotoPorts",
+    "PhotoResult",
+    "anonymize_or",
+    "anonymize_photo",
+    "blurred",
+    "nobody_stays",
+    "summary",
+]
+RECAST = 4
+"""Stand-ins that are tried for a face."""
 ROUNDS = 2
 """Whoever the look at the finished picture still finds is done again in the second, and is an error after it."""
 
 
-class FaceSampler(Protocol):
-    """A face that was inverted, ready to be sampled as somebody else as often as it takes."""
-
-    def __call__(self, guidance: float, instead: Identity | None = None) -> Tensor:
-        """The crops (B, 3, S, S). instead: who comes instead; nobody in particular unless given."""
-        ...
-
-
-def nobody_stays(photo: Tensor, faces: list[Face]) -> list[Face]:
-    """The usual wish: everyone becomes somebody else."""
-    del photo, faces
-    return []
-
-
-@dataclass(frozen=True)
-class PhotoPorts:
-    """What anonymizing a photo needs of a host. ``invert_face(crop (B, 3, S, S), identity, index)`` inverts a face, or
-    one person's in several frames; index tells its noise from the other faces'. size: the model's side in pixels.
-    judges: recognisers that take no part otherwise."""
-
-    detect: Callable[[Tensor], list[Face]]
-    embed: Callable[[Tensor, Face], Identity]
-    invert_face: Callable[[Tensor, Identity, int], FaceSampler]
-    size: int
-    judges: Sequence[Judge] = ()
-
-
-@dataclass(frozen=True)
-class PhotoOptions:
-    """What the user wants of a photo.
-
-    guidance: below 0. aim: look for the weakest guidance that does, from that one on; needs judges. keep: these faces
-    stay as they are (by default nobody's). keep_parts: parts of a face that do. match: fit colours to the surround.
-    where: (1, H, W), above 0 where the photo may change; None for everywhere.
-    """
-
-    guidance: float
-    keep: Keep = nobody_stays
-    keep_parts: tuple[Part, ...] = ()
-    match: bool = False
-    aim: Target | None = None
-    where: Tensor | None = None
-
-
-class PhotoResult(NamedTuple):
-    """A finished photo.
-
-    image: (3, H, W). mask: (1, H, W), where it may have changed. faces: a plain record each, without embeddings.
-    kept: box and score of those who stay."""
-
-    image: Tensor
-    mask: Tensor
-    faces: list[dict[str, Any]]
-    kept: list[dict[str, Any]]
-
-
 class _FaceState(NamedTuple):
     """Somebody who was there: who that was to the recogniser that steers the run and to each judge, the guidance of the
-    face that is there now, and its likeness."""
+    face that is there now, and its likeness; who comes instead, who else is in the picture, and where it changed."""
 
     face: Face
     who: Identity
     source: Sequence[Tensor]
     guidance: float
     after: float | None = None
+    stand_in: StandIn | None = None
+    others: tuple[Identity, ...] = ()
+    reached: Tensor | None = None
 
 
 class _PhotoState(NamedTuple):
@@ -133,8 +97,8 @@ def _everyone(photo: Tensor, faces: list[Face], tools: PhotoPorts, wishes: Photo
             rest = tuple(one for one in work.seats if one is not seat)
             stronger = replace(wishes, guidance=seat.guidance * STRONGER, aim=None)
             work = _without(seat, work._replace(seats=rest), tools, stronger)
-        for face in missed:
-            work = _without(_seated(photo, face, tools, wishes), work, tools, wishes)
+        for seat in _cast([_seated(photo, face, tools, wishes) for face in missed], photo, kept, work, tools, wishes):
+            work = _without(seat, work, tools, wishes)
         there = tools.detect(work.image)
         handled = [*kept, *(seat.face for seat in work.seats)]
         missed = [face for face in there if not any(same_face(face, one) for one in handled)]
@@ -142,7 +106,9 @@ def _everyone(photo: Tensor, faces: list[Face], tools: PhotoPorts, wishes: Photo
         known = [(seat, names) for seat, names in seen if names]
         if not missed and not known:
             stay = [{"box": list(face.box), "score": face.score} for face in kept]
-            return PhotoResult(work.image, work.mask, [_told(seat, tools.judges) for seat in work.seats], stay)
+            told = [_told(seat, tools.judges, wishes.instead) for seat in work.seats]
+            reached = [seat.reached for seat in work.seats if seat.reached is not None]
+            return PhotoResult(work.image, work.mask, told, stay, reached)
     raise StillRecognisedError(_left(missed, [(seat.face, names) for seat, names in known]))
 
 
@@ -180,28 +146,75 @@ def _seated(photo: Tensor, face: Face, tools: PhotoPorts, wishes: PhotoOptions) 
     return _FaceState(face, who, [judge.embed(photo, face) for judge in tools.judges], wishes.guidance)
 
 
+def _cast(
+    seats: list[_FaceState],
+    photo: Tensor,
+    kept: Sequence[Face],
+    work: _PhotoState,
+    tools: PhotoPorts,
+    wishes: PhotoOptions,
+) -> list[_FaceState]:
+    """Who comes instead of each of them: nobody whom the picture shows, and no two the same."""
+    if wishes.instead is None or not seats:
+        return seats
+    stay = tuple(who for face in kept if (who := read_or_none(photo, face, tools.embed)) is not None)
+    there = tuple(seat.who for seat in work.seats)
+    taken = [seat.stand_in for seat in work.seats if seat.stand_in]
+    sources = [seat.who for seat in seats]
+    chosen = wishes.instead.cast(sources, wishes.place, (*stay, *there), taken)
+    rest = [(*stay, *there, *sources[:i], *sources[i + 1 :]) for i in range(len(seats))]
+    return [seat._replace(stand_in=one, others=o) for seat, one, o in zip(seats, chosen, rest, strict=True)]
+
+
 def _without(seat: _FaceState, work: _PhotoState, tools: PhotoPorts, wishes: PhotoOptions) -> _PhotoState:
     """The picture without this face. The crop is cut from the picture so far: where two faces overlap, nothing of the
-    first one's original comes back with the second."""
+    first one's original comes back with the second. A stand-in that makes the face like somebody else in the picture is
+    refused, and the next is tried."""
     crop = crop_face(work.image, seat.face, tools.size)
     where = change_mask(crop, wishes.keep_parts, wishes.where)
     who = replace(seat.who, points=((crop.points + 0.5) / crop.side).float()[None])
     again = tools.invert_face(crop.pixels[None], who, work.begun)
 
-    def make(guidance: float) -> Tensor:
-        made = paste(work.image, crop, again(guidance)[0], where, match=wishes.match)
+    def make(guidance: float, instead: Identity | None) -> Tensor:
+        sampled = again(guidance) if instead is None else again(guidance, instead)
+        made = paste(work.image, crop, sampled[0], where, match=wishes.match)
         return within(made, work.image, wishes.where)
 
     def look(image: Tensor) -> Judgement:
         """Pose stays, so the face's points serve both pictures."""
         return _look(image, seat, seat.face, tools, wishes.aim)
 
-    result = search_guidance(make, look, wishes.guidance, wishes.aim)
-    if result.made is None:
-        raise refusal(len(work.seats) + 1, result.tries, wishes.aim)
+    for _ in range(RECAST):
+        instead = wishes.instead.told(seat.stand_in, seat.who) if wishes.instead and seat.stand_in else None
+        result = search_guidance(partial(make, instead=instead), look, wishes.guidance, wishes.aim)
+        if result.made is None:
+            raise refusal(len(work.seats) + 1, result.tries, wishes.aim)
+        if (
+            not wishes.instead
+            or not seat.stand_in
+            or not _like_another(result.made, seat, tools, wishes.instead.same_to(seat.who))
+        ):
+            break
+        taken = [one.stand_in.identity for one in work.seats if one.stand_in]
+        seat = seat._replace(stand_in=wishes.instead.next(seat.stand_in, [seat.who, *seat.others, *taken]))
+    else:
+        raise ValueError(
+            f"the face at {_at(seat.face)} came out like somebody else in the picture under {RECAST} stand-ins in a "
+            "row: use stronger guidance, or another key or seed"
+        )
     reached = within(footprint(work.image, crop, where), torch.zeros_like(work.mask), wishes.where)
-    now = seat._replace(guidance=result.guidance, after=_alike(result.made, seat, seat.face, tools))
+    if seat.reached is not None:
+        reached = torch.maximum(reached, seat.reached)
+    now = seat._replace(guidance=result.guidance, after=_alike(result.made, seat, seat.face, tools), reached=reached)
     return _PhotoState(result.made, torch.maximum(work.mask, reached), (*work.seats, now), work.begun + 1)
+
+
+def _like_another(image: Tensor, seat: _FaceState, tools: PhotoPorts, same: float) -> bool:
+    """Whether the face is now taken for somebody else in the picture whom it was not like before."""
+    now = read_or_none(image, seat.face, tools.embed)
+    return now is not None and any(
+        float(cosine(now, one)) >= max(same, float(cosine(seat.who, one))) for one in seat.others
+    )
 
 
 def _alike(image: Tensor, seat: _FaceState, place: Face, tools: PhotoPorts) -> float | None:
@@ -220,8 +233,9 @@ def _known(image: Tensor, seat: _FaceState, there: Sequence[Face], tools: PhotoP
     return tuple(dict.fromkeys(names))
 
 
-def _told(seat: _FaceState, judges: Sequence[Judge]) -> dict[str, Any]:
+def _told(seat: _FaceState, judges: Sequence[Judge], instead: Pseudonyms | None) -> dict[str, Any]:
     return {
+        **(instead.record(seat.stand_in) if instead else {}),
         "box": list(seat.face.box),
         "score": seat.face.score,
         "guidance": seat.guidance,

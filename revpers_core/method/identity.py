@@ -49,4 +49,6 @@ def together(people: Sequence[Identity]) -> Identity:
         parts = [part for one in people if (part := getattr(one, name)) is not None]
         if len(parts) == len(people):
             each[name] = torch.cat(parts)
-    return Identity(torch.cat([one.embedding for one in people]), **each, recogniser=people[0].recogniser)
+    first = people[0]
+    embedding = torch.cat([one.embedding for one in people])
+    return Identity(embedding, **each, recogniser=first.recogniser, population=first.population)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .guidance import ALWAYS, Interval, branches_needed
+from .population import Population
 from .schedule import Spacing, sigmas, timesteps
 from .settings import AT_ONCE, GUIDANCE, SEED, SKIP, STEPS
 from .trajectory import Branches, Need
@@ -32,7 +33,7 @@ class Identity:
     length: (B,) of the recogniser's raw features, which some adapters take; None where it is not known. face: the
     aligned faces (B, 3, 224, 224) in [0, 1], which some adapters look at; None where there is no photo. points: (B, 5,
     2), where a crop has eyes, nose tip and mouth corners, in shares of its side; None for crops framed as FFHQ's.
-    recogniser: the name of its file.
+    recogniser: the name of its file. population: how it sees people in general, where that was measured.
 
     It recognises people: keep it as private as the photo.
     """
@@ -42,6 +43,7 @@ class Identity:
     face: Tensor | None = None
     points: Tensor | None = None
     recogniser: str = ""
+    population: Population | None = None
 
     def __post_init__(self):
         if self.embedding.ndim != 2 or self.embedding.shape[1] != 512:

@@ -64,6 +64,8 @@ def test_a_picture_becomes_a_picture_and_a_record(capsys, tmp_path):
         "dtype": "float32",
         "age": "old",
         "seed": 5,
+        "instead": "a stranger by seed",
+        "length": 1.0,
     }
     assert record["settings"] == wanted
     assert -1 <= record["similarity_after"] <= 1
@@ -87,7 +89,8 @@ def chunks(data: bytes) -> list[str]:
 def test_the_record_is_true(capsys):
     """The numbers and the pixels are those of the library for the same settings, and DEMO is burned in."""
     face("me.png")
-    _, out, _ = run(capsys, "anonymize", "me.png", "-o", "out", "--json", "--seed", 5, *FAST)
+    nobody = ("--instead", "nobody")
+    _, out, _ = run(capsys, "anonymize", "me.png", "-o", "out", "--json", "--seed", 5, *nobody, *FAST)
     record = json.loads(out)
     from revpers_core.method.identity import cosine
     from revpers_core.method.types import Plan

@@ -1,0 +1,152 @@
+"""Who comes instead, on the command line: options, and what they mean to a run."""
+
+import argparse
+import secrets
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..faces.face import Face
+from ..faces.recognise import FaceModel
+from ..faces.select import Embed, reference_identities
+from ..media import images, keys, roster
+from ..media.pseudonyms import KEY, NOBODY, PICTURE, STRANGER, Drawing, Pictured, Pseudonyms, SameStrangers, Strangers
+from ..media.pseudonyms import secret_of as secret_of_key
+from ..media.roster import Roster
+from ..method.population import SAME
+from ..method.settings import METHOD
+
+SHORT = {"stranger": STRANGER, "nobody": NOBODY}
+PASSPHRASE = "-"
+"""For a key file: ask for a passphrase instead."""
+
+
+def instead_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("who comes instead")
+    group.add_argument(
+        "--instead", action="append", metavar="stranger|nobody|PHOTO",
+        help="another stranger for each face (the default), nobody in particular as in the paper (the default of "
+        "--preset paper), or the person on a photo, who agreed or does not exist; a photo for each face, repeatable",
+    )  # fmt: skip
+    group.add_argument(
+        "--person", type=int, metavar="SEED",
+        help="of the strangers: another one, other people (default --seed's; drawn and not told where there is none)",
+    )  # fmt: skip
+    group.add_argument(
+        "--pseudonyms", nargs="?", const="", metavar="KEYFILE",
+        help="the same stranger for one person in every picture, and in every run with this key file (- asks for a "
+        "passphrase); without a key file for this run only",
+    )  # fmt: skip
+    group.add_argument(
+        "--roster", type=Path, metavar="FILE",
+        help="who is who, encrypted with KEYFILE: kept so that later runs give the same stand-ins",
+    )  # fmt: skip
+    group.add_argument(
+        "--same", type=float, metavar="COSINE",
+        help="from which on two faces are one person's, -1 to 1 (default: the recogniser's own)",
+    )  # fmt: skip
+    group.add_argument(
+        "--length", type=float, default=1.0, help="of who comes instead, 0 (nobody) to 1 (default %(default)s)"
+    )
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise ValueError for options that contradict each other, before anything is loaded."""
+    words = [one for one in args.instead or [] if one in SHORT]
+    if words and len(args.instead) > 1:
+        raise ValueError(f"--instead {words[0]} stands alone: leave out the other --instead")
+    if args.pseudonyms is not None and args.instead:
+        raise ValueError("--pseudonyms and --instead both say who comes instead: leave out one")
+    if args.roster and not args.pseudonyms:
+        raise ValueError("--roster is kept for later runs: it needs --pseudonyms KEYFILE, the key that opens it again")
+    if args.person is not None and (args.pseudonyms is not None or args.instead not in (None, ["stranger"])):
+        raise ValueError("--person is the seed of --instead stranger: it does nothing here")
+    if args.method != METHOD.default and (args.person is not None or who(args) != NOBODY):
+        raise ValueError(f"--method {args.method} leads away from nobody in particular: leave out who comes instead")
+    if not 0 <= args.length <= 1:
+        raise ValueError(f"--length must be between 0 and 1, got {args.length}")
+
+
+def who(args: argparse.Namespace) -> str:
+    """Which of ``pseudonyms.WHO`` is asked for."""
+    if args.pseudonyms is not None:
+        return KEY
+    if not args.instead:
+        return NOBODY if args.preset == "paper" or args.method != METHOD.default else STRANGER
+    return SHORT.get(args.instead[0], PICTURE)
+
+
+def pseudonyms(
+    args: argparse.Namespace,
+    face_model: FaceModel,
+    detect: Callable[[Tensor], list[Face]] | None,
+    embed: Embed,
+    seed: int | None = None,
+) -> Pseudonyms | None:
+    """Who comes instead in this run; None for nobody in particular. seed: of the strangers where none was given; drawn
+    where it is None."""
+    asked = who(args)
+    drawing: Drawing
+    if asked == NOBODY:
+        return None
+    if asked == STRANGER:
+        given = args.person if args.person is not None else args.seed if args.seed is not None else seed
+        drawing = Strangers(secrets.randbits(62) if given is None else given)
+    elif asked == PICTURE:
+        drawing = Pictured(_pictured([Path(one) for one in args.instead], face_model, detect, embed))
+    else:
+        key = args.key = read_key(args.pseudonyms) if args.pseudonyms else None
+        people = face_model.population
+        same = args.same if args.same is not None else people.same if people else SAME
+        known = roster.load(args.roster, key, face_model.name, same) if args.roster and key else None
+        drawing = SameStrangers(secret_of_key(key), known or Roster(face_model.name, same))
+    return Pseudonyms(drawing, args.length, args.same)
+
+
+def read_key(name: str) -> bytes:
+    """A key file's content, or a passphrase from the terminal."""
+    if name != PASSPHRASE:
+        return keys.read(name)
+    if not sys.stdin.isatty():
+        return keys.checked(sys.stdin.readline(), "the passphrase")
+    from getpass import getpass
+
+    return keys.checked(getpass("passphrase: "), "the passphrase")
+
+
+def keep_roster(args: argparse.Namespace, chosen: Pseudonyms | None) -> None:
+    """Write the roster, where one is kept: after every picture, so that nothing is lost."""
+    if args.roster and chosen and isinstance(chosen.drawing, SameStrangers):
+        chosen.drawing.roster.save(args.roster, args.key)
+
+
+def doubtful(chosen: Pseudonyms | None) -> list[str]:
+    """Cases in which who is who was a matter of luck, in words."""
+    return chosen.drawing.roster.doubtful if chosen and isinstance(chosen.drawing, SameStrangers) else []
+
+
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """What decides a result, for the manifest: no seed that was drawn, and of files their names."""
+    asked = who(args)
+    told: dict[str, Any] = {"instead": asked}
+    if asked == NOBODY:
+        return told
+    if asked == PICTURE:
+        told["pictures"] = [Path(one).name for one in args.instead]
+    if asked == KEY and args.pseudonyms:
+        told["key"] = Path(args.pseudonyms).name
+    if args.person is not None:
+        told["person"] = args.person
+    return told | {"length": args.length}
+
+
+def _pictured(
+    photos: Sequence[Path], face_model: FaceModel, detect: Callable[[Tensor], list[Face]] | None, embed: Embed
+) -> list[Any]:
+    read = [images.read(path) for path in photos]
+    if detect is None:
+        return [face_model.embed(images.centre_square(one)[None]) for one in read]
+    return reference_identities(read, [detect(one) for one in read], embed)
