@@ -15,7 +15,9 @@ InvertFace = Callable[[Tensor, Identity, int], FaceSampler]
 
 def as_stand_ins(invert_face: InvertFace, pseudonyms: Pseudonyms, population: Population | None = None) -> InvertFace:
     """A host's ``invert_face`` with one stand-in for each index, whatever crops of that person follow: for clips, whose
-    people have a number each. Only where somebody quite else has the index (a probe of the speed had it) is it another. population: of the recogniser, where the identities do not say it.
+    people have a number each. Only where somebody quite else has the index (a probe of the speed had it) is it another.
+
+    population: of the recogniser, where the identities do not say it.
     """
     chosen: dict[int, tuple[Identity, StandIn]] = {}
 
