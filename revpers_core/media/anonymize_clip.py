@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,23 +13,17 @@ from torch import Tensor
 from ..faces.geometry import crop_face
 from ..method.types import Identity, NoFaceError
 from .clip import ClipFormat, ClipFrame, Span, picture, probe, read, scan
-from .clip_check import check_frames, check_sound, look_at_means
+from .clip_check import check_frames, check_sound, look_at_means, pairs_of
 from .clip_parts import Parts
-from .clip_report import Cost, clip_record
+from .clip_report import Cost, clip_record, tally
 from .clip_writer import Codec, Encoding, PartWriter, check_output, join, repainted
 from .photo import blurred
 from .tracks import ClipTracks
 from .video import anonymize_frames, find_strengths, find_tracks, frames_at_once
-from .video_ports import Frame, FrameResult, VideoOptions, VideoPorts
+from .video_ports import Frame, FrameResult, OnFrame, VideoOptions, VideoPorts, unheard
 
 WINDOWS = 12
 """Lots of frames that are worked on together in a part: what a kill loses at most."""
-
-
-class OnFrame(Protocol):
-    """Told where a run is: phase "find", "strength" or "make"; frames done, of how many (0: not known yet)."""
-
-    def __call__(self, phase: str, done: int, total: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ class ClipJob:
     mark: Callable[[Tensor], Tensor] | None = None
     resumable: bool = True
     on_cost: Callable[[Cost], None] = field(default=lambda cost: logging.info(f"clip: {cost}"))
-    on_frame: OnFrame = field(default=lambda phase, done, total: None)
+    on_frame: OnFrame = field(default=unheard)
 
 
 class _Found(NamedTuple):
@@ -101,13 +95,14 @@ def _run(job: ClipJob, form: ClipFormat, parts: Parts) -> dict[str, Any]:
     join(paths, job.source, form, job.span, job.encoding.sound, joined)
     check_frames(job.source, form, found.stamps, job.span, joined)
     sound = check_sound(job.source, job.span, joined) if job.encoding.sound else 0
-    looks = look_at_means(job.source, form, found.stamps, joined, found.tracks, ports.photo)
+    looks = look_at_means(pairs_of(job.source, form, found.stamps, joined), found.tracks, ports.photo)
     joined.replace(job.output)
-    told = clip_record(form, found.tracks, found.stamps, records, strengths, looks, job.options.guidance)
+    times = [float(stamp * form.time_base) for stamp in found.stamps]
+    told = clip_record(found.tracks, times, records, strengths, looks, job.options.guidance)
     found_nobody = {} if found.tracks.people else {"no_face": job.no_face}
     files = {"clip": str(job.source), "output": str(job.output)}
-    return {**files, **told, **found_nobody, "sound_packets": sound, "cost": found.cost._asdict(),
-            "settings": job.settings}  # fmt: skip
+    more = {"left_out": list(form.dropped), "sound_packets": sound, "cost": found.cost._asdict()}
+    return {**files, **told, **found_nobody, **more, "settings": job.settings}
 
 
 def _first_pass(job: ClipJob, form: ClipFormat, ports: VideoPorts) -> _Found:
@@ -196,23 +191,18 @@ def _write(
     sources: list[ClipFrame], where: tuple[int, int],
 ) -> dict[str, Any]:  # fmt: skip
     """Encode a part; returns what was seen in it. sources: the frames that were read for it, taken as they are used."""
-    made, covered, stronger, frames = dict[str, int](), list[int](), 0, where[0]
+    seen: list[tuple[Sequence[int], Sequence[int], int]] = []
     writer = PartWriter(path, form, job.encoding, codec)
     try:
         for result in results:
             image, mask = _marked(job, result)
             source = sources.pop(0)
             writer.add(repainted(source, image, mask, form), source.duration)
-            for person in result.made:
-                made[str(person)] = made.get(str(person), 0) + 1
-            if result.blurred:
-                covered.append(frames)
-            stronger += result.stronger
-            frames += 1
-            job.on_frame("make", frames, where[1])
+            seen.append((result.made, result.blurred, result.stronger))
+            job.on_frame("make", where[0] + len(seen), where[1])
     finally:
         writer.close()
-    return {"made": made, "blurred": covered, "stronger": stronger}
+    return tally(seen, where[0])
 
 
 def _marked(job: ClipJob, result: FrameResult) -> tuple[Tensor, Tensor]:

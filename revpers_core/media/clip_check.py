@@ -4,7 +4,7 @@ Each frame alone may pass for a stranger while the mean over frames does not: wh
 they have in common. So the judges are asked about the mean too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from .strength import StillRecognisedError
 from .tracks import Certainty, ClipTracks
 from .verdict import independent, verdict
 
+Pair = Callable[[], tuple[Tensor, Tensor]]
 LOOKS = 24
 """Frames of a person that the mean is taken of."""
 
@@ -59,30 +60,32 @@ def check_sound(source: Path, span: Span, result: Path) -> int:
         return sum(count for count, _ in meant)
 
 
-def look_at_means(
-    source: Path, form: ClipFormat, stamps: Sequence[int], result: Path, tracks: ClipTracks, ports: PhotoPorts
-) -> dict[int, MeanLook]:
-    """What judges make of each person's mean over frames. Raises StillRecognisedError where one knows it."""
+def look_at_means(pairs: Iterable[Pair], tracks: ClipTracks, ports: PhotoPorts) -> dict[int, MeanLook]:
+    """What judges make of each person's mean over frames. Raises StillRecognisedError where one knows it. pairs: source
+    and result, one a frame, made where they are looked at."""
     wanted = _looks(tracks)
     sums: dict[int, list[Tensor]] = {}
     counts: dict[int, int] = {}
-    made = probe(result)
-    for number, (before, after) in enumerate(zip(read(source, form, stamps), scan(result, made, Span()), strict=True)):
+    for number, pair in enumerate(pairs):
         here = [place for place in tracks.places(number) if number in wanted.get(place.person, ())]
-        if not here:
-            continue
-        images = picture(before.frame, form), picture(after.frame, made)
+        images = pair() if here else ()
         for place in here:
             seen = [_embedded(image, place.face, ports) for image in images]
             if any(one is None for one in seen):
                 continue
             added = [vector for one in seen if one is not None for vector in one]
             counts[place.person] = counts.get(place.person, 0) + 1
-            sums[place.person] = (
-                [a + b for a, b in zip(sums[place.person], added, strict=True)] if place.person in sums else added
-            )
+            before = sums.get(place.person)
+            sums[place.person] = added if before is None else [a + b for a, b in zip(before, added, strict=True)]
     means = {person: [one / counts[person] for one in total] for person, total in sorted(sums.items())}
     return {person: _judged(person, mean, ports.judges) for person, mean in means.items()}
+
+
+def pairs_of(source: Path, form: ClipFormat, stamps: Sequence[int], result: Path) -> Iterator[Pair]:
+    """The pictures of a clip beside those of its result."""
+    made = probe(result)
+    for a, b in zip(read(source, form, stamps), scan(result, made, Span()), strict=True):
+        yield lambda a=a, b=b: (picture(a.frame, form), picture(b.frame, made))
 
 
 def _looks(tracks: ClipTracks) -> dict[int, set[int]]:

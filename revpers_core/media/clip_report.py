@@ -1,10 +1,10 @@
 """What is told of a clip: what it will take before it is made, and what was seen of it after."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..method.settings import PRESETS
-from .clip import ClipFormat
 from .clip_check import MeanLook
 from .tracks import ClipTracks
 
@@ -30,11 +30,20 @@ class Cost(NamedTuple):
         return f"{said}: about {_duration(total)} at {self.seconds:.1f} s a face; by preset: {presets}"
 
 
+def tally(seen: Sequence[tuple[Sequence[int], Sequence[int], int]], first: int) -> dict[str, Any]:
+    """What was done in frames from number ``first`` on, as plain JSON. seen: of each frame who was made somebody else,
+    who was blurred, and how many faces needed stronger guidance."""
+    made = Counter(str(person) for people, _, _ in seen for person in people)
+    covered = [first + k for k, (_, blurred, _) in enumerate(seen) if blurred]
+    return {"made": dict(made), "blurred": covered, "stronger": sum(count for _, _, count in seen)}
+
+
 def clip_record(
-    form: ClipFormat, tracks: ClipTracks, stamps: Sequence[int], records: Sequence[dict[str, Any]],
-    strengths: dict[int, float], looks: dict[int, MeanLook], guidance: float,
+    tracks: ClipTracks, times: Sequence[float], records: Sequence[dict[str, Any]], strengths: dict[int, float],
+    looks: dict[int, MeanLook], guidance: float,
 ) -> dict[str, Any]:  # fmt: skip
-    """Everyone who changed, without embeddings, and where a place is blurred, in seconds from the first frame."""
+    """Everyone who changed, without embeddings, and where a place is blurred, in seconds from the first frame. records:
+    by ``tally``, of parts that follow each other."""
     covered = [k for record in records for k in record["blurred"]]
     people = [
         {
@@ -47,16 +56,14 @@ def clip_record(
         for number, person in enumerate(tracks.people)
         if number not in tracks.kept
     ]
-    begin = stamps[0]
     return {
-        "frames": len(stamps),
+        "frames": len(times),
         "people": people,
         "kept": len(tracks.kept),
         "second_look": sum(record["made"].get("-1", 0) for record in records),
         "stronger": sum(record["stronger"] for record in records),
         "blurred_frames": len(covered),
-        "blurred": [[round(float((stamps[k] - begin) * form.time_base), 3) for k in span] for span in spans(covered)],
-        "left_out": list(form.dropped),
+        "blurred": [[round(times[k] - times[0], 3) for k in span] for span in spans(covered)],
     }
 
 

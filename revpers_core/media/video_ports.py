@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -60,3 +60,14 @@ class FrameResult(NamedTuple):
     made: tuple[int, ...] = ()
     blurred: tuple[int, ...] = ()
     stronger: int = 0
+
+
+class OnFrame(Protocol):
+    """Told where a run is: phase "find", "strength" or "make"; frames done, of how many (0: not known yet)."""
+
+    def __call__(self, phase: str, done: int, total: int) -> None: ...
+
+
+def unheard(phase: str, done: int, total: int) -> None:
+    """For runs that nobody watches."""
+    del phase, done, total

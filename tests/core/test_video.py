@@ -8,6 +8,7 @@ import torch
 from clips import WISHES, Judge, Scene, as_is, face_at, features, still, stranger
 
 from revpers_core.faces.judges import cosine
+from revpers_core.media.anonymize_frames import anonymize_images
 from revpers_core.media.strength import StillRecognisedError, Target
 from revpers_core.media.tracks import Certainty, ClipTracks
 from revpers_core.media.video import anonymize_frames, find_strengths, find_tracks
@@ -247,3 +248,39 @@ def test_a_face_that_a_judge_knows_is_made_again_or_blurred():
     assert all(one.blurred for one in judged)
     assert not any(one.blurred for one in alone)
     assert max(likeness(scene, judged, 1)) < 0.5 < max(likeness(scene, alone, 1))
+
+
+def test_images_that_are_frames_come_back_as_many(caplog):
+    scene, told = Scene({1: lambda k: (10 + k, 20)}, 10), []
+    images = [scene.image(k) for k in range(10)]
+    done = anonymize_images(images, scene.ports(judges=[Judge()]), WISHES, on_frame=lambda *one: told.append(one))
+    assert max(likeness(scene, done.frames, 1)) < 0.5
+    assert done.record["frames"] == 10 and done.record["people"][0]["made"] == 10
+    assert done.record["people"][0]["verdict"] == "not re-identified by 1 of 1 judges"
+    assert told[:10] == [("find", k, 10) for k in range(1, 11)] and told[-1] == ("make", 10, 10)
+
+
+@pytest.mark.parametrize("no_face", ["raise", "blur", "pass"])
+def test_images_that_show_nobody(no_face):
+    scene = Scene({}, 3)
+    images = [scene.image(k) for k in range(3)]
+    if no_face == "raise":
+        with pytest.raises(NoFaceError):
+            anonymize_images(images, scene.ports(), WISHES, no_face)
+        return
+    done = anonymize_images(images, scene.ports(), WISHES, no_face)
+    same = [torch.equal(a, b.image) for a, b in zip(images, done.frames, strict=True)]
+    assert same == [no_face == "pass"] * 3
+
+
+def test_a_mask_confines_the_change():
+    scene = Scene({1: still(10, 20), 2: still(100, 30)}, 4)
+    left = torch.zeros(1, 120, 200)
+    left[:, :, :90] = 1
+    with pytest.raises(ValueError, match="leave 0% of a face to change"):
+        run(scene, options=replace(WISHES, where=lambda frame: left))
+    scene.people.pop(2)
+    _, results = run(scene, options=replace(WISHES, where=lambda frame: left))
+    for k, one in enumerate(results):
+        assert torch.equal(one.image[:, :, 90:], scene.image(k)[:, :, 90:])
+    assert max(likeness(scene, results, 1)) < 0.5
