@@ -132,7 +132,8 @@ def _attack_tables(rows: list[dict[str, Any]], found: list[Group], searched: lis
 def _baselines(args: argparse.Namespace) -> int:
     people, plan = lab_options.crowd(args, FIRST), _plan(args)
     ports, rows = pipeline((None, None, None), torch.float32, "cpu"), list[dict[str, Any]]()
-    finder = find_detector() if args.world == lab_options.RENDERED else detect.load(DETECTOR, "cpu")
+    drawn = args.world == lab_options.POCKET
+    finder = detect.load(DETECTOR, "cpu") if drawn else find_detector()
     if finder is None:
         raise ValueError("rendered people are looked for by CenterFace, which is not there: `make judges` fetches it")
     for name, row in compare_methods(people, ports, lab_options.judges(args), plan, detect=finder):
@@ -142,7 +143,7 @@ def _baselines(args: argparse.Namespace) -> int:
     text = f"# Methods side by side on the pocket world\n\n`{command}`\n\n{_about(args)}\n"
     heads = ["method", "judge", *(LABELS.get(name, name.replace("_", " ")) for name in SHOWN)]
     text += table(heads, [[row["method"], row["judge"], *(_shown(row[name]) for name in SHOWN)] for row in rows])
-    seen_by = "CenterFace" if args.world == lab_options.RENDERED else "the pocket detector"
+    seen_by = "the pocket detector" if drawn else "CenterFace"
     text += (
         "\nAUC: the person's other photo against everyone else's (chance .50; lower is overshoot). Rank 1, found last: "
         f"the person's photo is the most, the least alike of {args.people} (chance {1 / args.people:.2f}). Face "

@@ -7,18 +7,18 @@ from ..lab.check import Album
 from ..lab.laboratory import Crowd, Judges, People
 from ..lab.people import FIRST, Albums, DrawnAlbum, HeldOutPeople
 from ..lab.real_nets import USUAL, find_judges
-from ..lab.rendered import RenderedAlbum, RenderedPeople
+from ..lab.rendered import GalleryAlbum, GalleryPeople, RenderedAlbum, RenderedPeople
 
-POCKET, RENDERED = "pocket", "rendered"
+POCKET, GALLERY, RENDERED = "pocket", "gallery", "rendered"
 JUDGES = "fr_feature|dlib|pocket|FILE"
 
 
 def add_world(parser: argparse.ArgumentParser, judge: bool = True) -> None:
     """The options --world and --judge."""
     parser.add_argument(
-        "--world", choices=(POCKET, RENDERED), default=POCKET,
-        help="whose faces: the pocket model's own, drawn by formulas, or those that `python -m revpers_core.lab.world "
-        "held-out` has rendered (default %(default)s)",
+        "--world", choices=(POCKET, GALLERY, RENDERED), default=POCKET,
+        help="whose faces: the pocket model's own, drawn by formulas; the rendered people that ship; or as many as "
+        "`python -m revpers_core.lab.world held-out` has rendered here (default %(default)s)",
     )  # fmt: skip
     if judge:
         parser.add_argument(
@@ -37,17 +37,19 @@ def judges(args: argparse.Namespace) -> Judges:
 
 def crowd(args: argparse.Namespace, first: int = 0) -> Crowd:
     """Two photos of each of ``args.people``; ``first`` keeps measurements in the pocket world apart."""
-    return RenderedPeople(args.people) if args.world == RENDERED else People(args.people, first)
+    rendered = {GALLERY: GalleryPeople, RENDERED: RenderedPeople}.get(args.world)
+    return rendered(args.people) if rendered else People(args.people, first)
 
 
 def albums(args: argparse.Namespace) -> Albums:
     """Several photos of each of ``args.people``."""
-    return RenderedPeople(args.people) if args.world == RENDERED else HeldOutPeople(args.people, FIRST)
+    rendered = {GALLERY: GalleryPeople, RENDERED: RenderedPeople}.get(args.world)
+    return rendered(args.people) if rendered else HeldOutPeople(args.people, FIRST)
 
 
 def album(args: argparse.Namespace) -> Album:
     """Many photographs for the gates."""
-    return RenderedAlbum() if args.world == RENDERED else DrawnAlbum()
+    return {GALLERY: GalleryAlbum, RENDERED: RenderedAlbum, POCKET: DrawnAlbum}[args.world]()
 
 
 def said(args: argparse.Namespace) -> str:
@@ -58,5 +60,6 @@ def said(args: argparse.Namespace) -> str:
 
 ABOUT = {
     POCKET: "Drawn, held-out people of the pocket model's own world",
+    GALLERY: "Rendered, held-out people of the gallery",
     RENDERED: "Rendered, held-out people",
 }

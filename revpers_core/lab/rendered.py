@@ -1,4 +1,4 @@
-"""Held-out people of the face world, as ``python -m revpers_core.lab.world held-out`` has rendered them."""
+"""Held-out people of the face world: the gallery that ships, or as many as are rendered on this machine."""
 
 from __future__ import annotations
 
@@ -9,10 +9,103 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..media import gallery
 from .data import RENDER, Photos
-from .world.factors import PHOTOS
+from .world.factors import AGES, FACTORS, PHOTOS, SEXES, SKINS
 
+SIDE = 128
+"""Pixels of an aligned crop."""
 FOLDER = Path.home() / ".cache/revpers/pocket/held-out"
+
+
+@dataclass(frozen=True)
+class GalleryPeople:
+    """``count`` people of the gallery who have two photos or more, from the ``first``-th on, as aligned crops.
+
+    Raises ValueError where there are fewer.
+    """
+
+    count: int
+    first: int = 0
+
+    def __post_init__(self):
+        if self.first + self.count > len(_twice()):
+            raise ValueError(
+                f"the gallery has {len(_twice())} people with two photos or more, {self.first + self.count} are asked "
+                "for: ask for fewer with --people"
+            )
+
+    @property
+    def _people(self) -> list[int]:
+        return _twice()[self.first : self.first + self.count]
+
+    @property
+    def photos_each(self) -> int:
+        return min(gallery.photos(person) for person in self._people)
+
+    def photo(self, number: int) -> Tensor:
+        """(N, 3, 128, 128); numbers from ``photos_each`` on begin again."""
+        return torch.stack([gallery.aligned_face(one, number % self.photos_each, SIDE) for one in self._people])
+
+    def points(self, number: int) -> Tensor | None:
+        """None: aligned crops are framed alike."""
+        return None
+
+    @property
+    def photos(self) -> Tensor:
+        return self.photo(0)
+
+    @property
+    def gallery(self) -> Tensor:
+        return self.photo(1)
+
+    @property
+    def factors(self) -> Tensor:
+        """(N, 11) of ``photos``, in FACTORS' order and units; a crop is upright whatever the roll."""
+        told = [gallery.photo(person).factors for person in self._people]
+        return torch.tensor([[one[name] for name in FACTORS] for one in told])
+
+    @property
+    def attributes(self) -> Tensor:
+        """(N, 3): indices of age, sex and skin."""
+        return torch.tensor([_attributes(person) for person in self._people])
+
+    def strangers(self, count: int) -> GalleryPeople:
+        """The next people."""
+        return replace(self, first=self.first + self.count, count=count)
+
+
+@dataclass(frozen=True)
+class GalleryAlbum:
+    """Everyone in the gallery who has two photos or more, for the gates."""
+
+    points: None = None
+
+    @property
+    def _crowd(self) -> GalleryPeople:
+        return GalleryPeople(len(_twice()))
+
+    @property
+    def photos_each(self) -> int:
+        return self._crowd.photos_each
+
+    @property
+    def images(self) -> Tensor:
+        photos = [self._crowd.photo(k) for k in range(self.photos_each)]
+        return torch.stack(photos, 1).flatten(0, 1)
+
+    @property
+    def attributes(self) -> Tensor:
+        return self._crowd.attributes.repeat_interleave(self.photos_each, 0)
+
+
+def _twice() -> list[int]:
+    return [person for person in range(gallery.people()) if gallery.photos(person) > 1]
+
+
+def _attributes(person: int) -> tuple[int, int, int]:
+    said = gallery.photo(person).words
+    return AGES.index(said["age"]), SEXES.index(said["sex"]), SKINS.index(said["skin"].removesuffix(" skin"))
 
 
 @dataclass(frozen=True)

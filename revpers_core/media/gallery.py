@@ -88,9 +88,9 @@ def photo(person: int, number: int = 0) -> Photo:
     return Photo(pixels, _face(told, pixels.shape), _factors(told), told["words"])
 
 
-def held_out_face(person: int, photo_number: int = 0, size: int = 128) -> Tensor:
+def aligned_face(person: int, number: int = 0, size: int = 128) -> Tensor:
     """The aligned face (3, size, size) in [0, 1] of a photo of somebody whom no training has seen."""
-    return photo(person, photo_number).crop(size)
+    return photo(person, number).crop(size)
 
 
 def group_photo(number: int = 0) -> GroupPhoto:

@@ -10,6 +10,7 @@ from revpers_core import pocket
 from revpers_core.cli.main import main
 from revpers_core.faces.geometry import framing
 from revpers_core.faces.judge_spec import load_judge
+from revpers_core.lab.rendered import GalleryAlbum, GalleryPeople
 from revpers_core.lab.world.factors import FACTORS, HELD_OUT
 from revpers_core.lab.world.shot import describe
 from revpers_core.media import gallery
@@ -49,7 +50,7 @@ def test_the_truth_is_the_worlds():
 def test_a_crop_frames_the_face():
     for person in range(0, gallery.people(), 5):
         photo = gallery.photo(person)
-        crop = gallery.held_out_face(person)
+        crop = gallery.aligned_face(person)
         assert crop.shape == (3, 128, 128) and crop.std() > 0.05
         scaled = photo.face.points - photo.face.points.mean(0)
         wanted = framing(384) - framing(384).mean(0)
@@ -79,3 +80,19 @@ def test_a_threshold_among_rendered_strangers_vouches_for_no_photo(tmp_path):
     found = load_judge(tmp_path / "a.rendered.json")
     assert found.rule.measured and not found.rule.vouches and not (tmp_path / "a.json").exists()
     assert 0 < found.rule.floor + 1 < found.rule.threshold + 1 < 2
+
+
+def test_the_lab_measures_on_the_gallery():
+    twice = [person for person in range(gallery.people()) if gallery.photos(person) > 1]
+    if len(twice) < 3:
+        pytest.skip("too few people with two photos")
+    people = GalleryPeople(2, first=1)
+    assert torch.equal(people.photos[0], gallery.aligned_face(twice[1])) and people.points(0) is None
+    assert torch.equal(people.gallery[1], gallery.aligned_face(twice[2], 1))
+    factors, attributes, _ = describe(PHOTOS[f"person-{twice[2]:02d}-0.jpg"]["person"], 0)
+    assert tuple(people.attributes[1].tolist()) == attributes and people.factors.shape == (2, len(factors))
+    album = GalleryAlbum()
+    assert len(album.images) == len(album.attributes) == album.photos_each * len(twice)
+    assert torch.equal(album.images[album.photos_each + 1], gallery.aligned_face(twice[1], 1))
+    with pytest.raises(ValueError, match="ask for fewer"):
+        GalleryPeople(1000)

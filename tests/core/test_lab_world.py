@@ -76,8 +76,11 @@ def test_held_out_people_are_never_trained_on():
 
 RENDER = """
 import sys
+from pathlib import Path
 import numpy as np
 sys.path.insert(0, sys.argv[1])
+from revpers_core.lab.world import dataset, gallery
+from revpers_core.lab.world.group import GROUPS, group
 from revpers_core.lab.world.person import person
 from revpers_core.lab.world.render import Renderer
 from revpers_core.lab.world.shot import shot
@@ -85,14 +88,33 @@ renderer = Renderer(samples=1)
 made = [renderer.render(person(k), shot(person(k), k), 48) for k in (1, 2, 1)]
 assert np.array_equal(made[0].pixels, made[2].pixels) and not np.array_equal(made[0].pixels, made[1].pixels)
 assert made[0].pixels.std() > 10 and (made[0].points[:, 1] > 0.2).all() and made[0].points[0, 0] < made[0].points[1, 0]
+
+pixels, people = group(renderer, GROUPS[0], 64)
+heights = [one.box[3] - one.box[1] for one in people]
+assert pixels.shape == (36, 64, 3) and all((0 < one.points).all() and (one.points < 1).all() for one in people)
+assert len(people) == 6 and heights[5] < 0.75 * min(heights[:3])
+
+folder = Path(sys.argv[2])
+dataset.render_places(renderer, folder, 3, 32)
+places = np.load(folder / "places.npz")["images"]
+assert places.shape == (3, 32, 32, 3) and places.std() > 5
+
+gallery.PEOPLE, gallery.SIDE, gallery.PHOTOS, gallery.CLIPS_AT, gallery.GROUPS = 2, 48, 1, (), ()
+gallery.render_gallery(renderer, folder / "gallery")
+(folder / "gallery/person-01-0.jpg").unlink()
+first = (folder / "gallery/person-00-0.jpg").stat().st_mtime_ns
+told = (folder / "gallery/gallery.json").read_text()
+gallery.render_gallery(renderer, folder / "gallery")
+assert (folder / "gallery/person-00-0.jpg").stat().st_mtime_ns == first
+assert (folder / "gallery/gallery.json").read_text() == told and len(list((folder / "gallery").iterdir())) == 3
 """
 
 
-def test_the_world_renders_the_same_picture_again():
+def test_the_world_renders_the_same_picture_again_and_what_ships(tmp_path):
     python = os.environ.get("REVPERS_RENDER_PYTHON") or (
         sys.executable if find_spec("bpy") and find_spec("anny") else ""
     )
     if not python:
         pytest.skip("THE WORLD WAS NOT RENDERED: no bpy and anny here, and no $REVPERS_RENDER_PYTHON that has them")
-    done = subprocess.run([python, "-c", RENDER, str(ROOT)], capture_output=True, text=True)
+    done = subprocess.run([python, "-c", RENDER, str(ROOT), str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
