@@ -8,6 +8,8 @@ from comfy_api.latest import io
 from PIL.PngImagePlugin import PngInfo
 
 from ..revpers_core.media import images
+from ..revpers_core.media.marks import Mark, credentials_from_environment, encoded
+from ..revpers_core.media.whole_file import write_whole
 from . import sockets
 from .convert import to_core
 
@@ -34,6 +36,19 @@ class Save(io.ComfyNode):
                     default=False,
                     tooltip="Write the workflow into the picture all the same: its seed helps to undo the result.",
                 ),
+                io.Boolean.Input(
+                    "mark",
+                    default=False,
+                    optional=True,
+                    tooltip="Say in the file that a model replaced faces (IPTC DigitalSourceType; signed as C2PA where "
+                    "REVPERS_CERTIFICATE and REVPERS_PRIVATE_KEY are set), without seed, prompt or source.",
+                ),
+                io.Boolean.Input(
+                    "corner_mark",
+                    default=False,
+                    optional=True,
+                    tooltip="Write 'AI: face replaced' into the lower right corner.",
+                ),
             ],
             outputs=[],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
@@ -41,16 +56,19 @@ class Save(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, filename_prefix: str, with_workflow: bool) -> io.NodeOutput:
+    def execute(
+        cls, image, filename_prefix: str, with_workflow: bool, mark: bool = False, corner_mark: bool = False
+    ) -> io.NodeOutput:
+        wanted = Mark(mark, corner_mark, *(credentials_from_environment() if mark else ()))
         height, width = image.shape[1:3]
         folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
             filename_prefix, folder_paths.get_output_directory(), width, height
         )
-        info = _workflow(cls.hidden) if with_workflow else None
         saved = []
         for i, one in enumerate(to_core(image)):
             file = f"{name}_{counter + i:05}_.png"
-            images.write_png(images.to_pil(one), Path(folder) / file, info)
+            info = _workflow(cls.hidden) if with_workflow else None
+            write_whole(Path(folder) / file, encoded(images.to_pil(one), ".png", wanted, info))
             saved.append({"filename": file, "subfolder": subfolder, "type": "output"})
         return io.NodeOutput(ui={"images": saved})
 

@@ -11,6 +11,7 @@ from typing import Any
 from ..datasets.folders import Task, append_record, finished, is_finished, tasks
 from ..faces import registry
 from ..media.anonymize_file import JobConfig, anonymize_file, embedder, keeping
+from ..media.marks import NO_MARK
 from ..media.photo import nobody_stays
 from ..media.strength import Target
 from ..method.schedule import timesteps
@@ -18,6 +19,7 @@ from ..method.settings import LIKENESS, METHOD, NO_FACE
 from ..method.types import Attribute, Method, Plan
 from . import instead
 from .instead import instead_options
+from .marks import mark_of, mark_options
 from .options import (
     JUDGES,
     check_model_files,
@@ -50,6 +52,7 @@ def photo_options(parser: argparse.ArgumentParser) -> None:
     """Everything that decides what becomes of a picture."""
     model_options(parser)
     search_options(parser)
+    mark_options(parser)
     parser.add_argument("--crops", action="store_true", help="pictures are aligned crops with one face each: no search")
     parser.add_argument("--no-face", choices=NO_FACE.options, default=NO_FACE.default, help=NO_FACE.help)
     parser.add_argument("--judge", action="append", metavar=JUDGES, help="recogniser of the second look; repeatable")
@@ -128,6 +131,8 @@ def other_settings(args: argparse.Namespace) -> dict[str, Any]:
     """What else decides a result, by files' names."""
     files = {name: [Path(one).name for one in getattr(args, name) or []] for name in ("detector", "judge", "keep")}
     rest = {name: getattr(args, name) for name in ("no_face", "min_score", "smallest", "likeness")}
+    if (mark := mark_of(args)) != NO_MARK:
+        rest["mark"] = mark.told()
     return {**files, **rest, "keep_parts": list(args.keep_parts), "match_colour": args.match_colour}
 
 
@@ -190,6 +195,7 @@ def load_job(args: argparse.Namespace) -> JobConfig:
         parts,
         args.match_colour,
         instead.pseudonyms(args, model.face_model, search, embedder(model)),
+        mark_of(args),
     )
 
 

@@ -21,6 +21,7 @@ from ..datasets.task import AnonymizeTask
 from ..faces import registry
 from ..method.schedule import timesteps
 from .anonymize import load_job, other_settings, photo_options, run_settings, settle_detector
+from .marks import mark_of
 from .options import check_model_files, settle_preset
 from .terminal import quiet
 
@@ -111,7 +112,7 @@ def engine_of(args: argparse.Namespace) -> Engine:
 
 def _absolute(args: argparse.Namespace) -> None:
     """Paths as workers see them, who may start in another folder."""
-    for name in ("input", "output", "secret", "model", "adapter", "face_model"):
+    for name in ("input", "output", "secret", "model", "adapter", "face_model", "certificate", "private_key"):
         if getattr(args, name):
             setattr(args, name, getattr(args, name).resolve())
     args.keep = [path.resolve() for path in args.keep]
@@ -140,7 +141,7 @@ def _run(args: argparse.Namespace) -> int:
     settle_detector(args)
     _absolute(args)
     source = open_source(args.input, columns_of(args), args.kind, args.output)
-    engine, points, encode = engine_of(args), Checkpoints(args.output), Encoder(args.format)
+    engine, points, encode = engine_of(args), Checkpoints(args.output), Encoder(args.format, mark_of(args))
     settings = run_settings(args) | other_settings(args)
     settings |= {"kind": source.kind, "format": args.format, "layout": args.layout, "threads": args.threads}
     settings |= {"columns": vars(columns_of(args)), "block_rows": args.block_rows}

@@ -9,7 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from .files import STATE, write_whole
+from ..media.whole_file import write_whole
+from .files import STATE
 from .records import Block, BlockReport
 
 DEATHS = 3

@@ -1,17 +1,13 @@
-"""Pictures as files' bytes: pixels and nothing else."""
+"""Pictures as files' bytes: pixels, and the mark where one is asked for."""
 
-import io
 from dataclasses import dataclass
-from typing import Any
 
 from PIL import Image
 
-FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    "png": ("PNG", {}),
-    "jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    "webp": ("WEBP", {"quality": 95}),
-}
-"""Name -> Pillow's name and settings; png is lossless."""
+from ..media.marks import NO_MARK, Mark, encoded
+
+FORMATS = ("png", "jpg", "webp")
+"""png is lossless."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +15,7 @@ class Encoder:
     """An RGB picture to the bytes of a file. format: one of ``FORMATS``."""
 
     format: str = "png"
+    mark: Mark = NO_MARK
 
     def __post_init__(self):
         if self.format not in FORMATS:
@@ -29,7 +26,4 @@ class Encoder:
         return f".{self.format}"
 
     def __call__(self, picture: Image.Image) -> bytes:
-        name, settings = FORMATS[self.format]
-        whole = io.BytesIO()
-        Image.frombytes(picture.mode, picture.size, picture.tobytes()).save(whole, format=name, **settings)
-        return whole.getvalue()
+        return encoded(picture, self.suffix, self.mark)

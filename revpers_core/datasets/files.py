@@ -1,24 +1,11 @@
-"""Files that appear whole or not at all, and what names them."""
+"""What a data set's files have in common."""
 
-import secrets
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 STATE = "_revpers"
 """Folder in an output that holds what a resumed run must know; data set readers skip names that begin so."""
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file by way of another name, so that no half of it is ever seen. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".revpers-{secrets.token_hex(8)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def stamp(path: Path) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .files import arrow, stamp, write_whole
+from ..media.whole_file import write_whole
+from .files import arrow, stamp
 from .records import Block, Columns, Row, RowRef, RowResult, record_of, row_of
 
 SUFFIX = ".parquet"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..audit.files import pictures
-from .files import STATE, stamp, write_whole
+from ..media.whole_file import write_whole
+from .files import STATE, stamp
 from .records import OK, Block, Row, RowRef, RowResult, record_of, text_id
 
 MANIFEST = "manifest.jsonl"

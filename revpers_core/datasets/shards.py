@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..audit.files import SUFFIXES
-from .files import stamp, write_whole
+from ..media.whole_file import write_whole
+from .files import stamp
 from .records import USUAL, Block, Columns, Row, RowRef, RowResult, record_of, row_of, text_id
 
 SUFFIX = ".tar"

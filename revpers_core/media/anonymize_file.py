@@ -18,10 +18,12 @@ from ..method.anonymize import Anonymized, source_similarity
 from ..method.trajectory import OnStep, Trajectory
 from ..method.types import Identity, Plan
 from . import images
+from .marks import NO_MARK, Mark, encoded
 from .photo import FaceSampler, PhotoOptions, PhotoPorts, PhotoResult, anonymize_or, nobody_stays
 from .pseudonyms import Pseudonyms
 from .strength import Judgement, Target, judge_result, refusal, search_guidance
 from .verdict import independent, verdict
+from .whole_file import write_whole
 
 Detect = Callable[[Tensor], list[Face]]
 
@@ -75,6 +77,7 @@ class JobConfig:
     keep_parts: tuple[Part, ...] = ()
     match: bool = False
     instead: Pseudonyms | None = None
+    mark: Mark = NO_MARK
 
 
 def anonymize_file(job: JobConfig, path: Path, output: Path, on_step: OnStep | None) -> dict[str, Any]:
@@ -89,7 +92,8 @@ def anonymize_file(job: JobConfig, path: Path, output: Path, on_step: OnStep | N
         else anonymize_whole(job, job.detect, image, on_step, place)
     )
     picture = images.to_pil(made)
-    images.write_png(images.watermarked(picture) if job.is_pocket else picture, output)
+    whole = encoded(images.watermarked(picture) if job.is_pocket else picture, output.suffix, job.mark)
+    write_whole(output, whole)
     return {
         "image": str(path),
         "output": str(output),

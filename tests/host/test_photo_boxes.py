@@ -341,3 +341,20 @@ def test_comfyuis_own_face_stack_is_a_detector(scene: SimpleNamespace, monkeypat
     assert ours and len(raw) >= len(ours)
     boxes = [tuple(round(float(v), 2) for v in one["bbox_xyxy"]) for one in raw]
     assert all(tuple(round(v, 2) for v in face.box) in boxes for face in ours)
+
+
+def test_saved_pictures_are_marked_only_when_asked(scene: SimpleNamespace, base: Any) -> None:
+    """IPTC's DigitalSourceType in the file, a word in the corner; pixels elsewhere as they were."""
+    from PIL import Image
+
+    scene.nodes["RevPersSave"].hidden = SimpleNamespace(prompt=None, extra_pnginfo=None)
+    data, pixels = [], []
+    for name, switches in (("plain", {}), ("iptc", {"mark": True}), ("corner", {"corner_mark": True})):
+        run(scene, "RevPersSave", image=scene.photo, filename_prefix=name, with_workflow=False, **switches)
+        (path,) = (base / "output").glob(f"{name}*.png")
+        data.append(b"digitalsourcetype/compositeWithTrainedAlgorithmicMedia" in path.read_bytes())
+        pixels.append(np.asarray(Image.open(path)))
+    plain, told, corner = pixels
+    upper = plain.shape[0] * 3 // 4
+    assert data == [False, True, False] and np.array_equal(plain, told)
+    assert np.array_equal(plain[:upper], corner[:upper]) and not np.array_equal(plain, corner)
