@@ -11,6 +11,7 @@ from ..audit.picture import audit_picture
 from ..audit.report import report
 from ..faces import registry
 from ..media import images
+from .audit_dataset import audit_dataset, dataset_options, is_dataset
 from .options import JUDGES, load_judges, load_search, search_options
 
 
@@ -36,10 +37,13 @@ def add(commands: Any) -> None:
     parser.add_argument("--lpips", type=Path, metavar="FILE", help="LPIPS' own network (ONNX), for LPIPS")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="where audit.json and audit.png go (private)")
     search_options(parser)
+    dataset_options(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
     """Exit code 0 only where every judge looked at everyone and knows nobody."""
+    if is_dataset(args):
+        return audit_dataset(args)
     pairs = matched(args.originals, args.results)
     args.detector = [] if args.crops else args.detector or [registry.CENTERFACE]
     asked, strangers = load_judges(args.judge or ["dlib"]), pictures(args.others) if args.others else []

@@ -20,6 +20,7 @@ from ..datasets.run import KINDS, Progress, open_sink, open_source, run_blocks, 
 from ..datasets.task import AnonymizeTask
 from ..faces import registry
 from ..method.schedule import timesteps
+from . import instead
 from .anonymize import load_job, other_settings, photo_options, run_settings, settle_detector
 from .marks import mark_of
 from .options import check_model_files, settle_preset
@@ -116,7 +117,7 @@ def _absolute(args: argparse.Namespace) -> None:
         if getattr(args, name):
             setattr(args, name, getattr(args, name).resolve())
     args.keep = [path.resolve() for path in args.keep]
-    for name in ("detector", "judge"):
+    for name in ("detector", "judge", "instead"):
         named: list[str] = getattr(args, name) or []
         setattr(args, name, [_whole_path(one) for one in named])
 
@@ -137,6 +138,12 @@ def _run(args: argparse.Namespace) -> int:
     timesteps(args.steps, args.skip)  # refuses impossible runs before anything is read
     if args.seed is not None:
         raise ValueError("--seed would tell how to undo rows: each has one of its own, made from --secret and its id")
+    if args.person is not None or args.pseudonyms is not None:
+        raise ValueError(
+            "--person and --pseudonyms are not for data sets, whose rows depend on no other: each row's strangers are "
+            "made from --secret and its id; for the same stranger in every picture take revpers anonymize"
+        )
+    instead.check(args)
     check_model_files(args)
     settle_detector(args)
     _absolute(args)

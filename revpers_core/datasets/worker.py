@@ -15,6 +15,7 @@ from ..faces.geometry import ALIGNED_BOX, framing
 from ..faces.merge import iou
 from ..media import images
 from ..media.anonymize_file import Detect, JobConfig, anonymize_crop, anonymize_whole
+from ..media.pseudonyms import Pictured, Pseudonyms, Strangers
 from ..method.types import Attribute
 from .records import OK, Box, Row, RowResult, failed
 
@@ -63,6 +64,7 @@ class RowWorker:
         """The run's settings with what the row says."""
         job = self.job
         plan = replace(job.plan, seed=row_seed(self.secret, row.id))
+        job = replace(job, instead=self._instead(job.instead, row))
         if row.words:
             plan = replace(plan, attribute=Attribute(text=row.words))
         if job.detect is None and (row.boxes is not None or row.keep):
@@ -79,6 +81,16 @@ class RowWorker:
             return [*named, *(face for face in there if not any(face is one for one in named))]
 
         return replace(job, plan=plan, detect=with_known(job.detect, known), keep=keep_told)
+
+    def _instead(self, chosen: Pseudonyms | None, row: Row) -> Pseudonyms | None:
+        """Who comes instead in this row, whoever came in others: strangers of the row's own, or the pictured people."""
+        if chosen is None:
+            return None
+        if isinstance(chosen.drawing, Strangers):
+            return replace(chosen, drawing=Strangers(row_seed(self.secret, f"person:{row.id}")))
+        if isinstance(chosen.drawing, Pictured):
+            return replace(chosen, drawing=Pictured(chosen.drawing.identities))
+        raise ValueError("the same stranger in every row would depend on which row comes first: take revpers anonymize")
 
 
 def with_known(detect: Detect, known: Sequence[Face]) -> Detect:

@@ -2,8 +2,9 @@
 
     python tests/bench/throughput.py [-o docs] [--rows 4 16] [--rounds 2]
 
-A row's cost is the slope between two sizes, so that loading the model is not in it. CPU seconds are the processes' own
-and count also where other programs run; wall seconds only mean something on an idle machine.
+A row's cost is the slope between two sizes, each of a block a worker or more, so that loading the model is not in it.
+CPU seconds are the processes' own and count also where other programs run; wall seconds only mean something on an idle
+machine.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def cost(way: list[str], rows: int, folder: Path) -> dict[str, float]:
         *way[1:],
     ]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    call += ["--block-rows", "2"] if way[0] == "dataset" else []
+    call += ["--block-rows", "1"] if way[0] == "dataset" else []
     begun = time.perf_counter()
     child = subprocess.Popen(call, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert child.stdout is not None

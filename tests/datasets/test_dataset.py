@@ -344,6 +344,21 @@ def test_a_bug_in_a_worker_is_told_and_not_a_row(kinds, tmp_path, monkeypatch):
         work(kinds.parquet, tmp_path / "out")
 
 
+def test_strangers_are_a_rows_own(kinds):
+    """Another row, other strangers; the same row the same ones, whatever came before; a roster is refused."""
+    from revpers_core.datasets.records import Row
+    from revpers_core.datasets.worker import RowWorker
+    from revpers_core.media.pseudonyms import Pseudonyms, SameStrangers, Strangers
+    from revpers_core.media.roster import Roster
+
+    worker = RowWorker(fakes.load(), SECRET, Encoder())
+    a, b, again = (worker._instead(Pseudonyms(Strangers(1)), Row(name)) for name in "aba")
+    assert a.drawing == again.drawing != b.drawing and a.drawing.seed != row_seed(SECRET, "a")
+    assert worker._instead(Pseudonyms(Strangers(2)), Row("a")).drawing == a.drawing
+    with pytest.raises(ValueError, match="which row comes first"):
+        worker._instead(Pseudonyms(SameStrangers(b"", Roster("r", 0.4))), Row("a"))
+
+
 def test_a_summary_in_numbers(kinds, tmp_path):
     told = summary(work(kinds.parquet, tmp_path / "out"))
     assert (told["rows"], told["ok"], told["failed"], told["resumed"], told["reasons"]) == (10, 10, 0, 0, {})
@@ -365,7 +380,8 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     (tmp_path / "in/b.png").write_bytes(as_bytes(GREY))
     (tmp_path / "k").write_bytes(SECRET)
     call = ["dataset", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--steps", "2", "--skip", ".5", "--crops",
-            "--guidance", "-4", "--secret", str(tmp_path / "k"), "--json", "--layout", "fdeid"]  # fmt: skip
+            "--guidance", "-4", "--secret", str(tmp_path / "k"), "--json", "--layout", "fdeid", "--instead",
+            "nobody"]  # fmt: skip
     assert main(call) == 1
     told = json.loads(capsys.readouterr().out)
     assert (told["ok"], told["failed"]) == (1, 1) and told["share_in_unet"] > 0
@@ -375,6 +391,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert float((shown - images.from_pil(images.watermarked(images.to_pil(made)))).abs().max()) <= 1.01 / 255
     assert "method_name: reverse_personalization" in (tmp_path / "out/config.yaml").read_text()
     assert main([*call, "--guidance", "-5"]) == 1 and "guidance was -4.0, now -5.0" in capsys.readouterr().err
+    assert main([*call, "--pseudonyms"]) == 1 and "no other" in capsys.readouterr().err
     assert main([*call, "--seed", "1"]) == 1 and "--secret" in capsys.readouterr().err
     alone = [*call[:2], "-o", str(tmp_path / "two"), *call[4:9], "--crops"]
     assert main(alone) == 1 and not (tmp_path / "two.secret").exists()
