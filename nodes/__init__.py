@@ -7,6 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .anonymize import AnonymizeFaces
 from .audit import Audit
+from .check import CheckChange
 from .compare import BeforeAfter, SeveralStrengths
 from .faces import CropFaces, DetectFaces, FaceIDEmbed, PasteFaces, SelectFaces
 from .loaders import (
@@ -39,6 +40,7 @@ class ReversePersonalization(ComfyExtension):
             AttributePrompt,
             NullIDInvertDPMPP,
             NegativeIDGuidanceSampler,
+            CheckChange,
             DetectFaces,
             SelectFaces,
             CropFaces,

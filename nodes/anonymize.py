@@ -10,13 +10,14 @@ from ..revpers_core.faces import detect, select
 from ..revpers_core.faces.insightface import as_detectors, as_face_model
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts.comfy_progress import Progress, interruptible
-from ..revpers_core.media import photo
+from ..revpers_core.media import images, photo
 from ..revpers_core.media.strength import Target
 from ..revpers_core.method import settings
 from ..revpers_core.method.settings import CUSTOM, resolve_preset
 from ..revpers_core.method.types import Method
 from . import sockets
 from .convert import to_comfy, to_core, to_core_masks
+from .provenance import is_a_photo
 
 
 class AnonymizeFaces(io.ComfyNode):
@@ -78,6 +79,7 @@ class AnonymizeFaces(io.ComfyNode):
                 io.String.Output("report", tooltip="A JSON line an image: faces, verdicts. No embedding, no seed."),
                 io.String.Output("verdict", tooltip="In words: who was changed, and who has looked at the result."),
             ],
+            hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
         )
 
     @classmethod
@@ -117,8 +119,9 @@ class AnonymizeFaces(io.ComfyNode):
                 done.append(photo.anonymize_or(no_face, one, watched, replace(wishes, where=allowed[i])))
             except ValueError as error:
                 raise type(error)(f"image {i + 1} of {len(photos)}: {error}") from error
+        pictures = [one.image for one in done]
+        if host.is_pocket(model) and is_a_photo(cls.hidden):
+            pictures = [images.from_pil(images.watermarked(images.to_pil(one))) for one in pictures]
         report = "\n".join(json.dumps({"image": i, "faces": one.faces, "kept": one.kept}) for i, one in enumerate(done))
         verdict = "\n".join(f"image {i}: {photo.summary(one)}" for i, one in enumerate(done, 1))
-        return io.NodeOutput(
-            to_comfy(one.image for one in done), torch.cat([one.mask for one in done]), report, verdict
-        )
+        return io.NodeOutput(to_comfy(pictures), torch.cat([one.mask for one in done]), report, verdict)

@@ -3,9 +3,12 @@
 import comfy.model_management
 import latent_preview
 from comfy_api.latest import io
+from comfy_execution.graph_utils import GraphBuilder
 
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts.comfy_backbone import wordless
+from ..revpers_core.hosts.comfy_check import check_latent
+from ..revpers_core.hosts.comfy_prompt import vae_link
 from ..revpers_core.method import settings
 from ..revpers_core.method.settings import CUSTOM, resolve_preset
 from ..revpers_core.method.types import Attribute, Method
@@ -104,8 +107,13 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
         return sockets.schema(
             "NegativeIDGuidanceSampler",
             "Become Somebody Else (Negative ID Sampler)",
-            description="Samples the photo again along the same noise, away from the person it shows.",
-            advanced=("guidance", "method"),
+            description=(
+                "Samples the photo again along the same noise, away from the person it shows, and looks at the result: "
+                "a face that is still the person, or hardly changed, is an error."
+            ),
+            advanced=("guidance", "method", "allow_unchanged"),
+            enable_expand=True,
+            hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
             inputs=[
                 io.Model.Input("model", tooltip="The same model as for the inversion."),
                 sockets.Adapter.Input("adapter", tooltip="The same adapter as for the inversion."),
@@ -115,6 +123,17 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
                 sockets.number("guidance", settings.GUIDANCE),
                 sockets.number("strength", settings.STRENGTH, optional=True),
                 sockets.choice("method", settings.METHOD, optional=True),
+                io.Vae.Input(
+                    "vae",
+                    optional=True,
+                    tooltip="For the look at the result. Without a wire: that of the photo's 'VAE Encode'.",
+                ),
+                io.Boolean.Input(
+                    "allow_unchanged",
+                    optional=True,
+                    default=False,
+                    tooltip="Hand back whatever comes out, the person as they were included. For experiments.",
+                ),
             ],
             outputs=[io.Latent.Output("latent", tooltip="To 'VAE Decode'.")],
         )
@@ -122,11 +141,33 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
     @classmethod
     def execute(
         cls, model, adapter, identity, trajectory, attribute, guidance: float, strength: float = 1.0,
-        method: str = settings.METHOD.default,
+        method: str = settings.METHOD.default, vae=None, allow_unchanged: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
+        if not allow_unchanged:
+            host.check_sampling(trajectory, guidance * strength)
         callback = latent_preview.prepare_callback(model, trajectory.path.steps)
         latent = host.sample_latent(
             model, adapter, identity, trajectory, attribute, guidance * strength, callback, method=Method(method)
         )
-        samples = latent["samples"].to(comfy.model_management.intermediate_device())
-        return io.NodeOutput({**latent, "samples": samples})
+        latent = {**latent, "samples": latent["samples"].to(comfy.model_management.intermediate_device())}
+        if allow_unchanged:
+            return io.NodeOutput(latent)
+        if vae is not None:
+            check_latent(latent, trajectory, identity, vae)
+            return io.NodeOutput(latent)
+        return cls._checked_by_the_prompts_vae(latent, identity, trajectory)
+
+    @classmethod
+    def _checked_by_the_prompts_vae(cls, latent, identity, trajectory) -> io.NodeOutput:
+        """Expands into 'Did the Face Change?', wired to the prompt's VAE; out of a prompt nothing looks."""
+        if cls.hidden is None or cls.hidden.dynprompt is None:
+            return io.NodeOutput(latent)
+        link = vae_link(cls.hidden.dynprompt, str(cls.hidden.unique_id))
+        if link is None:
+            raise ValueError(
+                "vae: no VAE is wired to the photo or the result, so that nobody can look whether the face changed: "
+                "connect the checkpoint's VAE to this box, or switch allow_unchanged on"
+            )
+        graph = GraphBuilder()
+        check = graph.node("RevPersCheckChange", latent=latent, vae=link, identity=identity, trajectory=trajectory)
+        return io.NodeOutput(check.out(0), expand=graph.finalize())

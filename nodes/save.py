@@ -12,6 +12,7 @@ from ..revpers_core.media.marks import Mark, credentials_from_environment, encod
 from ..revpers_core.media.whole_file import write_whole
 from . import sockets
 from .convert import to_core
+from .provenance import is_made, is_pocket_on_a_photo
 
 
 class Save(io.ComfyNode):
@@ -22,7 +23,8 @@ class Save(io.ComfyNode):
             "Save Anonymous Image",
             description=(
                 "Saves PNG files that hold pixels and nothing else: no workflow, seed, prompt, EXIF or source's name. "
-                "ComfyUI's own Save Image writes the workflow into the picture."
+                "ComfyUI's own Save Image writes the workflow into the picture. Pictures that no box of ours made, as "
+                "when one is bypassed, are refused."
             ),
             inputs=[
                 io.Image.Input("image", tooltip="The finished images."),
@@ -49,16 +51,31 @@ class Save(io.ComfyNode):
                     optional=True,
                     tooltip="Write 'AI: face replaced' into the lower right corner.",
                 ),
+                io.Boolean.Input(
+                    "edited",
+                    optional=True,
+                    default=False,
+                    tooltip="Save pictures too that were joined with others in between, or come from elsewhere: see "
+                    "for yourself that nobody is left in them as they were.",
+                ),
             ],
             outputs=[],
-            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo, io.Hidden.unique_id, io.Hidden.dynprompt],
             is_output_node=True,
         )
 
     @classmethod
     def execute(
-        cls, image, filename_prefix: str, with_workflow: bool, mark: bool = False, corner_mark: bool = False
-    ) -> io.NodeOutput:
+        cls, image, filename_prefix: str, with_workflow: bool, mark: bool = False, corner_mark: bool = False,
+        edited: bool = False,
+    ) -> io.NodeOutput:  # fmt: skip
+        if not edited and not is_made(cls.hidden):
+            raise ValueError(
+                "image: no run of ours made this picture, or a box joined it with one that none made: nothing is "
+                "saved. Take a bypassed or muted box back in, connect the finished picture, or switch edited on if you "
+                "have seen that nobody is left in it as they were"
+            )
+        demo = is_pocket_on_a_photo(cls.hidden)
         wanted = Mark(mark, corner_mark, *(credentials_from_environment() if mark else ()))
         height, width = image.shape[1:3]
         folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
@@ -68,7 +85,9 @@ class Save(io.ComfyNode):
         for i, one in enumerate(to_core(image)):
             file = f"{name}_{counter + i:05}_.png"
             info = _workflow(cls.hidden) if with_workflow else None
-            write_whole(Path(folder) / file, encoded(images.to_pil(one), ".png", wanted, info))
+            picture = images.to_pil(one)
+            picture = images.watermarked(picture) if demo else picture
+            write_whole(Path(folder) / file, encoded(picture, ".png", wanted, info))
             saved.append({"filename": file, "subfolder": subfolder, "type": "output"})
         return io.NodeOutput(ui={"images": saved})
 

@@ -13,8 +13,9 @@ from ..method.identity import identity_of
 from ..method.pixels import as_images, check_pixels
 from ..method.population import Population
 from ..method.types import FACE_SIDE, Identity, NoFaceError
+from .detector import enlarged
 from .face import Face
-from .geometry import face_for_recogniser, face_of_aligned
+from .geometry import face_for_recogniser, face_in_aligned, face_of_aligned
 from .onnx_session import Place, first_of, open_network
 from .population import find
 
@@ -59,12 +60,14 @@ class FaceModel:
                 " crop the photo to a square around the face"
             )
         who = self.identify(face_of_aligned(image), scale)
-        return replace(who, face=face_of_aligned(image, FACE_SIDE).float().cpu())
+        readers = (FaceReader(self),) * len(image)
+        return replace(who, face=face_of_aligned(image, FACE_SIDE).float().cpu(), readers=readers)
 
     def identify_face(self, photo: Tensor, face: Face, scale: float = 1.0) -> Identity:
         """Identity of a face in a photo (3, H, W) in [0, 1]. Raises NoFaceError."""
         who = self.identify(face_for_recogniser(photo, face)[None], scale)
-        return replace(who, face=face_for_recogniser(photo, face, FACE_SIDE)[None].float().cpu())
+        aligned = face_for_recogniser(photo, face, FACE_SIDE)[None].float().cpu()
+        return replace(who, face=aligned, readers=(FaceReader(self, face, (photo.shape[-2], photo.shape[-1])),))
 
     def identify(self, faces: Tensor, scale: float = 1.0) -> Identity:
         """Identity of faces (B, 3, 112, 112) in [0, 1], aligned as ArcFace takes them. Raises NoFaceError."""
@@ -77,6 +80,32 @@ class FaceModel:
                     "crop it to a square around one face"
                 )
         return replace(identity_of(features, scale), recogniser=self.name, population=self.population)
+
+
+@dataclass(frozen=True)
+class FaceReader:
+    """Reads who is in a crop (3, h, w) of an image in which a face was read before. face: in that image, of ``size``
+    (H, W); None where it is framed as FFHQ's are."""
+
+    model: FaceModel
+    face: Face | None = None
+    size: tuple[int, int] = (0, 0)
+
+    def place(self, crop: Tensor) -> Face:
+        """Where the face is."""
+        if self.face is None:
+            return face_in_aligned(crop)
+        return enlarged(self.face, crop.shape[-1] / self.size[1], crop.shape[-2] / self.size[0])
+
+    def __call__(self, crop: Tensor) -> Tensor | None:
+        """The embedding (512,), None where the recogniser sees no face."""
+        crop = crop.float().cpu()
+        try:
+            if self.face is not None:
+                return self.model.identify(face_for_recogniser(crop, self.place(crop))[None]).embedding[0]
+            return self.model.identify(face_of_aligned(crop[None])).embedding[0]
+        except NoFaceError:
+            return None
 
 
 def _a_channel(value: float | Sequence[float]) -> Tensor:

@@ -19,6 +19,7 @@ from ..faces.masks import latent_mask, without_parts
 from ..media.photo import FaceSampler
 from ..method import trajectory as core
 from ..method.anonymize import finite
+from ..method.pixels import check_pixels
 from ..method.schedule import sigmas, timesteps
 from ..method.steering import check_words, steering
 from ..method.trajectory import SeededNoise
@@ -54,6 +55,11 @@ def levels(model: Any, steps: int, skip: float) -> tuple[float, ...]:
     return sigmas(timesteps(steps, skip), lambda t: float(sampling.sigma(torch.tensor([float(t)]))))
 
 
+def is_pocket(model: Any) -> bool:
+    """Whether a ModelPatcher holds the pocket model, which only shows the machinery."""
+    return bool(getattr(model.model.model_config, "is_pocket", False))
+
+
 def invert_latent(
     model: Any,
     adapter: Adapter,
@@ -74,6 +80,7 @@ def invert_latent(
             f"latent: expected a latent of SDXL or SD 1.5 (B, 4, h, w), got {tuple(samples.shape)}: "
             "encode the image with the VAE of the checkpoint"
         )
+    _check_mask(latent.get("noise_mask"))
     noise = SeededNoise(len(sigmas) - 1, samples.shape, seed, latent.get("batch_index"))
     run = Run(adapt(model, adapter), adapter, positive, unconditional(model, positive))
 
@@ -83,6 +90,29 @@ def invert_latent(
 
     path = core.concatenate(run.in_chunks(len(samples), run.faces_at_once(samples), part), noise)
     return ComfyTrajectory(path, latent, positive, run.adapted.patches_uuid)
+
+
+def _check_mask(mask: Tensor | None) -> None:
+    """Raises ValueError where a LATENT's mask leaves nothing of an image to change."""
+    if mask is None:
+        return
+    check_pixels(mask, "latent: its mask")
+    empty = [i for i, one in enumerate(mask.reshape(-1, *mask.shape[-2:]), 1) if not (one > 0).any()]
+    if empty:
+        raise ValueError(
+            f"latent: mask {empty[0]} leaves nothing to change (it is all black; Load Image gives such a one for a "
+            "picture without alpha): paint the face, or take out 'Set Latent Noise Mask'"
+        )
+
+
+def check_sampling(trajectory: ComfyTrajectory, guidance: float) -> None:
+    """Raises ValueError for what cannot change a face, before anything runs."""
+    if not guidance < 0:
+        raise ValueError(
+            f"guidance: guidance times strength is {guidance:g}, but only below 0 it leads away from the person: set "
+            "guidance to -10 and strength above 0, or switch allow_unchanged on"
+        )
+    _check_mask(trajectory.latent.get("noise_mask"))
 
 
 def _of_part(callback: Callback | None, part: slice, count: int) -> Callback | None:

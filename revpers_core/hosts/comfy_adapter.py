@@ -84,7 +84,11 @@ class IdentityAttention:
     def __init__(self, adapter: Adapter, slot: Slot, before: Callable[..., Tensor] | None):
         self.adapter, self.slot, self.before = adapter, slot, before
 
+    @torch.compiler.disable
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
+        """Never compiled: ComfyUI's TorchCompileModel takes what is in transformer_options for constant, so that the
+        first call's identities would stand for all."""
+
         def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             return optimized_attention(
                 q,

@@ -50,6 +50,7 @@ class PocketTextEncoders(comfy.sdxl_clip.SDXLClipModel):
 
 
 class PocketSDXL(comfy.supported_models.SDXL):
+    is_pocket = True
     unet_config = {  # noqa: RUF012
         "model_channels": 32,
         "use_linear_in_transformer": True,

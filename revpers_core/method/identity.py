@@ -51,4 +51,5 @@ def together(people: Sequence[Identity]) -> Identity:
             each[name] = torch.cat(parts)
     first = people[0]
     embedding = torch.cat([one.embedding for one in people])
-    return Identity(embedding, **each, recogniser=first.recogniser, population=first.population)
+    readers = tuple(reader for one in people for reader in one.readers)
+    return Identity(embedding, **each, recogniser=first.recogniser, population=first.population, readers=readers)

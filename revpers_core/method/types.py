@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -33,7 +33,9 @@ class Identity:
     length: (B,) of the recogniser's raw features, which some adapters take; None where it is not known. face: the
     aligned faces (B, 3, 224, 224) in [0, 1], which some adapters look at; None where there is no photo. points: (B, 5,
     2), where a crop has eyes, nose tip and mouth corners, in shares of its side; None for crops framed as FFHQ's.
-    recogniser: the name of its file. population: how it sees people in general, where that was measured.
+    recogniser: the name of its file. population: how it sees people in general, where that was measured. readers: one an
+    image or none, ``faces.recognise.FaceReader``: they read again who is in the same crop, so that a face that did not
+    change is seen.
 
     It recognises people: keep it as private as the photo.
     """
@@ -44,6 +46,7 @@ class Identity:
     points: Tensor | None = None
     recogniser: str = ""
     population: Population | None = None
+    readers: tuple[Any, ...] = ()
 
     def __post_init__(self):
         if self.embedding.ndim != 2 or self.embedding.shape[1] != 512:
@@ -80,7 +83,7 @@ class Identity:
             return self
         names = ("embedding", "length", "face", "points")
         few = {name: value[part] for name in names if (value := getattr(self, name)) is not None}
-        return replace(self, **few)
+        return replace(self, **few, readers=self.readers[part])
 
     @property
     def nobody(self) -> "Identity":

@@ -1,0 +1,33 @@
+"""Where a box's picture comes from, by the prompt that runs."""
+
+import nodes as comfyui
+
+from ..revpers_core.hosts import comfy_prompt
+
+
+def is_made(hidden, name="image"):
+    """Whether our boxes made all of an input's pictures. Out of a prompt nobody can tell: True."""
+    return _asked(comfy_prompt.is_made, hidden, name, otherwise=True)
+
+
+def is_pocket_on_a_photo(hidden, name="image"):
+    """Whether an input's picture goes back to a photo and to the pocket model."""
+    return _asked(comfy_prompt.is_pocket_on_a_photo, hidden, name, otherwise=False)
+
+
+def is_a_photo(hidden, name="image"):
+    """Whether an input's picture goes back to anything that was not rendered. Out of a prompt: False."""
+    return _asked(comfy_prompt.is_a_photo, hidden, name, otherwise=False)
+
+
+def _asked(question, hidden, name, otherwise):
+    if hidden is None or hidden.dynprompt is None:
+        return otherwise
+    prompt = hidden.dynprompt
+    return question(prompt, prompt.get_node(str(hidden.unique_id))["inputs"].get(name), _kind)
+
+
+def _kind(name, number):
+    """The type of a node's output."""
+    types = getattr(comfyui.NODE_CLASS_MAPPINGS.get(name), "RETURN_TYPES", ())
+    return types[number] if number < len(types) else "*"

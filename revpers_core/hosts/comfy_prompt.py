@@ -1,0 +1,85 @@
+"""What a running prompt says of a picture: which VAE encoded it, whether our boxes made it, whether it was rendered.
+
+prompt: ComfyUI's DynamicPrompt. A link is [node id, output's number]. Bypassed boxes are in no prompt: what they would
+have made comes from the box before them.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Link = list[Any]
+Kind = Callable[[str, int], str]
+"""(class of a node, output's number) -> the socket's type, "*" where it is not known."""
+
+MAKERS = {"NegativeIDGuidanceSampler", "RevPersAnonymizeFaces"}
+"""Boxes whose pictures or latents show somebody else."""
+PASTES = {"RevPersPasteFaces": "crop"}
+"""Boxes that put made pictures into others: the input that must be made."""
+RENDERED = {"RevPersPocketFace"}
+"""Boxes that give pictures of nobody."""
+POCKET = "RevPersLoadPocket"
+PICTURES = ("IMAGE", "LATENT", "*")
+
+
+def vae_link(prompt: Any, node: str) -> Link | None:
+    """The VAE that encoded the photo of a sampler, or else one that decodes its result; None where there is none."""
+    for above in upstream(prompt, [prompt.get_node(node)["inputs"].get("trajectory")]):
+        if is_link(link := prompt.get_node(above)["inputs"].get("vae")):
+            return link
+    for other in prompt.all_node_ids():
+        inputs = prompt.get_node(other)["inputs"]
+        reads = any(is_link(value) and value[0] == node for value in inputs.values())
+        if reads and is_link(link := inputs.get("vae")):
+            return link
+    return None
+
+
+def is_made(prompt: Any, link: Any, kind: Kind) -> bool:
+    """Whether our boxes made all that comes through a link: no way through pictures and latents leads past them."""
+    if not is_link(link) or not prompt.has_node(link[0]):
+        return False
+    node = prompt.get_node(link[0])
+    name, inputs = node["class_type"], node["inputs"]
+    if name in MAKERS:
+        return True
+    if name in PASTES:
+        return is_made(prompt, inputs.get(PASTES[name]), kind)
+    ways = _pictures(prompt, inputs, kind)
+    return bool(ways) and all(is_made(prompt, way, kind) for way in ways)
+
+
+def is_a_photo(prompt: Any, link: Any, kind: Kind) -> bool:
+    """Whether a picture that was not rendered stands above a link."""
+    for node in upstream(prompt, [link]):
+        name, inputs = prompt.get_node(node)["class_type"], prompt.get_node(node)["inputs"]
+        if kind(name, 0) == "IMAGE" and name not in RENDERED and not _pictures(prompt, inputs, kind):
+            return True
+    return False
+
+
+def is_pocket_on_a_photo(prompt: Any, link: Any, kind: Kind) -> bool:
+    """Whether the pocket model stands above a link, and a picture that was not rendered."""
+    names = {prompt.get_node(node)["class_type"] for node in upstream(prompt, [link])}
+    return POCKET in names and is_a_photo(prompt, link, kind)
+
+
+def upstream(prompt: Any, links: list[Any]) -> Iterator[str]:
+    """The nodes above links, the nearest first, each once."""
+    todo, seen = list(links), set[str]()
+    while todo:
+        link = todo.pop(0)
+        if not is_link(link) or link[0] in seen or not prompt.has_node(link[0]):
+            continue
+        seen.add(link[0])
+        yield link[0]
+        todo += prompt.get_node(link[0])["inputs"].values()
+
+
+def is_link(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int)
+
+
+def _pictures(prompt: Any, inputs: dict[str, Any], kind: Kind) -> list[Link]:
+    """The links among inputs that carry pictures or latents."""
+    links = [value for value in inputs.values() if is_link(value) and prompt.has_node(value[0])]
+    return [link for link in links if kind(prompt.get_node(link[0])["class_type"], link[1]) in PICTURES]

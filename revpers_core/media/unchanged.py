@@ -1,0 +1,83 @@
+"""The last look at faces that were sampled again: whoever came out as they were is an error, never a picture."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, interpolate
+
+from ..method.identity import SAME_PERSON
+from ..method.types import Identity
+from ..metrics.change import change
+from .strength import StillRecognisedError
+
+ANOTHER = 0.5
+"""Similarity of an identity to the photo below which it is somebody else's (the pocket recogniser on 40 people: .89 and
+more to the VAE's picture of the same photo, .46 and less to strangers')."""
+OWN = 0.85
+"""Similarity from which on an identity was read from the very photo, whose sharper picture is the one to compare."""
+HARDLY = 3 / 255
+"""Mean change of a face's pixels below which it is as it was (the pocket model at guidance -5: 5 and more of 255, at
+-0.5 or skip .99: mostly 2 and less)."""
+CURE = "use stronger guidance or less skip, and take out what changes the model's guidance (CFG)"
+
+
+def check_changed(before: Tensor, after: Tensor, who: Identity, where: Tensor | None = None) -> None:
+    """Raises StillRecognisedError, telling what to do, unless each of the faces is somebody else now.
+
+    before, after: crops (B, 3, H, W) in [0, 1], both decoded by the VAE. who: the person to be led away from, one for
+    all or one a crop, with its readers; without them only the change is looked at. where: (B or 1, 1, h, w), above 0
+    where the crops may change; everywhere unless given.
+    """
+    if before.shape != after.shape:
+        raise ValueError(
+            f"latent: expected one of the inverted photo's size, {before.shape[-1]} x {before.shape[-2]} pixels, got "
+            f"{after.shape[-1]} x {after.shape[-2]}: check it before it is resized"
+        )
+    faults = [said for i in range(len(before)) for said in _faults(before[i], after[i], who, _mask(where, i), i)]
+    if faults:
+        raise StillRecognisedError("; ".join(faults) + ". Nothing is handed back ('allow_unchanged' lets it pass).")
+
+
+def _mask(where: Tensor | None, i: int) -> Tensor | None:
+    """One image's (1, h, w); where there are fewer masks than images they go round, as in ComfyUI."""
+    if where is None:
+        return None
+    masks = where.reshape(-1, 1, *where.shape[-2:])
+    return masks[i % len(masks)]
+
+
+def _faults(before: Tensor, after: Tensor, who: Identity, where: Tensor | None, i: int) -> Iterator[str]:
+    """What speaks against one face (3, H, W), the i-th."""
+    person = who.rows(slice(i, i + 1))
+    asked, reader = person.embedding[0], person.readers[0] if person.readers else None
+    source, now = (reader(crop) if reader else None for crop in (before, after))
+    likeness = 1.0 if source is None else _alike(asked, source)
+    if reader and source is None:
+        yield f"identity: no face is seen in encoded photo {i + 1}: give 'Who Is It' and 'VAE Encode' the same images"
+    if not likeness >= ANOTHER:
+        yield (
+            f"identity: face {i + 1} is somebody else than it tells (similarity {likeness:.2f}): give the same images, "
+            "in the same order, to 'Who Is It' and to 'VAE Encode', and a scale above 0"
+        )
+    people = [asked] if source is None or likeness >= OWN else [asked, source]
+    known = [] if now is None else [_alike(now, one) for one in people]
+    if known and not max(known) < SAME_PERSON:
+        yield f"face {i + 1} is still the person to the recogniser that steers (similarity {max(known):.2f}): {CURE}"
+    moved = _moved(before, after, where, reader.place(before).box if reader else None)
+    if not moved >= HARDLY:
+        yield f"face {i + 1} hardly changed ({255 * moved:.1f} of 255 a pixel): {CURE}; a mask must leave it open"
+
+
+def _alike(a: Tensor, b: Tensor) -> float:
+    return float(cosine_similarity(a.float().cpu(), b.float().cpu(), dim=0))
+
+
+def _moved(before: Tensor, after: Tensor, where: Tensor | None, box: tuple[float, float, float, float] | None) -> float:
+    """Mean change in the face's box, where it may change; 0 where nothing may."""
+    there = torch.zeros_like(before[:1])
+    x0, y0, x1, y1 = (max(0, round(value)) for value in box or (0, 0, before.shape[-1], before.shape[-2]))
+    there[:, y0:y1, x0:x1] = 1
+    if where is not None:
+        there *= interpolate(where[None].to(before), before.shape[-2:], mode="nearest")[0] > 0
+    return float(change(after[None], before[None], there[None])[0]) if there.any() else 0.0
