@@ -1,6 +1,6 @@
 """Where a box's picture comes from, by the prompt that runs."""
 
-import nodes as comfyui
+import sys
 
 from ..revpers_core.hosts import comfy_prompt
 
@@ -29,5 +29,6 @@ def _asked(question, hidden, name, otherwise):
 
 def _kind(name, number):
     """The type of a node's output."""
-    types = getattr(comfyui.NODE_CLASS_MAPPINGS.get(name), "RETURN_TYPES", ())
+    boxes = sys.modules["nodes"].NODE_CLASS_MAPPINGS  # ComfyUI's: the name is our folder's too
+    types = getattr(boxes.get(name), "RETURN_TYPES", ())
     return types[number] if number < len(types) else "*"

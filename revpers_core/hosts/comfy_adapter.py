@@ -1,5 +1,6 @@
 """An identity adapter in ComfyUI: its LoRA and attention on a cloned model, keys and values made once a run."""
 
+import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ import comfy.model_management
 import comfy.ops
 import torch
 from comfy.ldm.modules.attention import optimized_attention
+from comfy.patcher_extension import WrappersMP
+from comfy_api.torch_helpers.torch_compile import COMPILE_KEY, TORCH_COMPILE_KWARGS
 from torch import Tensor
 
 from ..adapters.attention import AdapterModules, add_identity, rows
@@ -84,11 +87,7 @@ class IdentityAttention:
     def __init__(self, adapter: Adapter, slot: Slot, before: Callable[..., Tensor] | None):
         self.adapter, self.slot, self.before = adapter, slot, before
 
-    @torch.compiler.disable
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, extra_options: dict[str, Any]) -> Tensor:
-        """Never compiled: ComfyUI's TorchCompileModel takes what is in transformer_options for constant, so that the
-        first call's identities would stand for all."""
-
         def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             return optimized_attention(
                 q,
@@ -157,7 +156,7 @@ def adapt(model: Any, adapter: Adapter) -> Any:
     config = model.model.model_config.unet_config
     table = slots(unet_depths(config))
     adapter.weights.check_fits(len(table), config["context_dim"])
-    adapted = model.clone()
+    adapted = uncompiled(model.clone())
     if adapter.weights.kind.lora:
         lora, keys = _lora(adapter.weights, table)
         adapted.add_patches(comfy.lora.load_lora(lora, keys), 1.0)
@@ -167,6 +166,17 @@ def adapt(model: Any, adapter: Adapter) -> Any:
     for slot in table:
         before = there.get(slot.block, there.get(slot.block[:2]))
         adapted.set_model_attn2_replace(IdentityAttention(adapter, slot, before), *slot.block)
+    return adapted
+
+
+def uncompiled(adapted: Any) -> Any:
+    """The ModelPatcher without TorchCompileModel's wrapper, in whose compiled blocks what transformer_options says is
+    constant: one block's patches and the first call's identities would stand for all, and lead away from nobody."""
+    compiled = adapted.get_wrappers(WrappersMP.APPLY_MODEL, COMPILE_KEY)
+    if compiled:
+        adapted.remove_wrappers_with_key(WrappersMP.APPLY_MODEL, COMPILE_KEY)
+        adapted.model_options.pop(TORCH_COMPILE_KWARGS, None)
+        logging.warning("TorchCompileModel is left out: compiled, the model would not listen to identities")
     return adapted
 
 

@@ -121,7 +121,7 @@ class ReversePersonalizationPipeline:
         instead: Identity | None = None,
     ) -> main.Anonymized:
         """Aligned square crops (B, 3, S, S) in [0, 1], one face each, made into somebody else; instead: into whom."""
-        plan = plan or Plan()
+        plan, image = plan or Plan(), as_images(image)
         return main.anonymize(image, self, plan, on_step, instead, self._where(plan, image.shape[-2:]))
 
     def sample(

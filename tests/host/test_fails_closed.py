@@ -192,7 +192,7 @@ GRAPHS: dict[str, tuple[Callable[[], Prompt], str]] = {
     "SelfAttentionGuidance": (lambda: patched("SelfAttentionGuidance", scale=0.5, blur_sigma=2.0), EITHER),
     "CFGZeroStar": (lambda: patched("CFGZeroStar"), EITHER),
     "CFGNorm": (lambda: patched("CFGNorm", strength=1.0), EITHER),
-    "TCFG": (lambda: patched("T-CFG"), EITHER),
+    "TCFG": (lambda: patched("TCFG"), EITHER),
     "RenormCFG": (lambda: patched("RenormCFG", cfg_trunc=100.0, renorm_cfg=1.0), EITHER),
     "FreeU": (lambda: patched("FreeU_V2", b1=1.3, b2=1.4, s1=0.9, s2=0.2), EITHER),
     "TomePatchModel": (lambda: patched("TomePatchModel", ratio=0.3), EITHER),
@@ -331,7 +331,8 @@ def test_the_pocket_marks_what_it_made_of_a_photo(server: Server, likeness: Any)
     marked[PHOTO] = {"class_type": "LoadImage", "inputs": {"image": PHOTO_FILE}}
     shown = []
     for graph in (plain, marked):
-        graph["10"]["class_type"], graph["10"]["inputs"]["with_workflow"] = "RevPersSave", False
+        inputs = {"image": ["8", 0], "filename_prefix": "demo", "with_workflow": False}
+        graph["10"] = {"class_type": "RevPersSave", "inputs": inputs}
         error, (picture,) = outcome(server, graph)
         assert not error
         shown.append(picture.astype(int))
@@ -356,3 +357,15 @@ def test_the_pocket_marks_what_it_made_of_a_photo(server: Server, likeness: Any)
     everyone[PHOTO] = plain[PHOTO]
     error, (bare,) = outcome(server, everyone)
     assert np.abs(demo.astype(int) - bare)[100:].max() > 200
+
+
+@pytest.mark.parametrize("compiled", [(INVERT, SAMPLE), (INVERT,), (SAMPLE,)], ids=["both", "inversion", "sampler"])
+def test_a_compiled_model_gives_the_same_result(server: Server, likeness: Any, compiled: tuple[str, ...]) -> None:
+    """Core's TorchCompileModel, inductor; likeness to the person to 1e-2."""
+    graph = prompt()
+    _, (plain,) = outcome(server, graph)
+    graph[MODEL] = {"class_type": "TorchCompileModel", "inputs": {"model": ["1", 0], "backend": "inductor"}}
+    for key in compiled:
+        graph[key]["inputs"]["model"] = [MODEL, 0]
+    error, (same,) = outcome(server, graph)
+    assert not error and abs(likeness(same, 20) - likeness(plain, 20)) < 0.01
