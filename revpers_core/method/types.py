@@ -33,9 +33,9 @@ class Identity:
     length: (B,) of the recogniser's raw features, which some adapters take; None where it is not known. face: the
     aligned faces (B, 3, 224, 224) in [0, 1], which some adapters look at; None where there is no photo. points: (B, 5,
     2), where a crop has eyes, nose tip and mouth corners, in shares of its side; None for crops framed as FFHQ's.
-    recogniser: the name of its file. population: how it sees people in general, where that was measured. readers: one an
-    image or none, ``faces.recognise.FaceReader``: they read again who is in the same crop, so that a face that did not
-    change is seen.
+    recogniser: the name of its file. population: how it sees people in general, where that was measured. readers: one
+    an image or none, ``faces.recognise.FaceReader``: they read again who is in the same crop, so that a face that did
+    not change is seen.
 
     It recognises people: keep it as private as the photo.
     """
