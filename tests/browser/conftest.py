@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from desk import CHROMIUM, FLAGS, Desk
-from playwright.sync_api import Browser, sync_playwright
-from server import Server, base_directory, started
+from playwright.sync_api import Browser, expect, sync_playwright
+from server import PATIENCE, Server, base_directory, started
 
 ROOT = Path(os.environ.get("REVPERS_COMFYUI", ""))
 
@@ -25,12 +25,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     base = base_directory(tmp_path_factory.mktemp("browser"))
     shutil.copy(ROOT / "input" / "example.png", base / "input")  # what every ComfyUI has
-    with started(ROOT, base) as running:
+    newer = os.environ.get("REVPERS_FRONTEND")
+    with started(ROOT, base, *(("--front-end-root", newer) if newer else ())) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield chromium
@@ -41,6 +43,6 @@ def browser() -> Iterator[Browser]:
 def desk(request: pytest.FixtureRequest, server: Server, browser: Browser) -> Iterator[Desk]:
     """The page as a user finds it, in one renderer after the other."""
     page = browser.new_page(viewport={"width": 1600, "height": 900})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENCE * 1000)
     yield Desk(page, server, modern=request.param == "nodes 2.0")
     page.close()

@@ -19,11 +19,24 @@ LISTEN = """() => {
   window.told = [];
   for (const name of ["progress_state", "b_preview_with_metadata", "executed", "execution_success",
                       "execution_error", "execution_interrupted"])
-    app.api.addEventListener(name, e => window.told.push([name, performance.now(), name == "progress_state"
-      ? Object.values(e.detail.nodes).map(n => [n.node_id, n.state, n.value, n.max]) : null]));
+    app.api.addEventListener(name, e => window.told.push([name, name == "progress_state"
+      ? Object.values(e.detail.nodes).map(n => [n.node_id, n.state, n.value, n.max]) : e.detail?.exception_message]));
+}"""
+ENDED = """name => {
+  const refused = Object.values(app.lastNodeErrors ?? {}).flatMap(n => n.errors.map(e => `${e.message}: ${e.details}`));
+  const ends = ["execution_success", "execution_error", "execution_interrupted"];
+  return window.told.find(([n]) => n == name) ?? window.told.find(([n]) => ends.includes(n))
+    ?? (refused.length ? ["refused", refused.join("; ")] : null);
+}"""
+STILL = """() => {
+  const now = [app.canvas.ds.scale, ...app.canvas.ds.offset].join();
+  window.frames_alike = window.view_before == now ? window.frames_alike + 1 : 0;
+  window.view_before = now;
+  return window.frames_alike >= 30;
 }"""
 WHERE_A_WIDGET_IS = """([id, name]) => {
   const node = app.graph.getNodeById(id), widget = node.widgets.find(w => w.name == name);
+  if (widget.last_y === undefined) return null;  // not painted yet
   const { scale, offset } = app.canvas.ds, box = app.canvas.canvas.getBoundingClientRect();
   return [(node.pos[0] + node.size[0] / 2 + offset[0]) * scale + box.x,
           (node.pos[1] + widget.last_y + 10 + offset[1]) * scale + box.y];
@@ -45,6 +58,7 @@ class Desk:
         settings = {
             "Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.49.6", "Comfy.Locale": "en",
             "Comfy.VueNodes.Enabled": modern, "Comfy.Minimap.Visible": False,
+            "LiteGraph.Canvas.MinFontSizeForLOD": 0,
         }  # fmt: skip
         server.post("/api/settings", settings)
         page.goto(server.url)
@@ -57,6 +71,7 @@ class Desk:
         self.page.get_by_test_id(f"template-workflow-{name}").click()
         self.page.wait_for_function("app.graph._nodes.some(n => n.type.startsWith('RevPers'))")
         self.page.get_by_test_id("template-workflows-content").wait_for(state="hidden")
+        self.fit()
 
     def browse_templates(self) -> None:
         self.page.evaluate("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
@@ -65,6 +80,7 @@ class Desk:
     def load(self, api: dict[str, Any]) -> None:
         """An API form, as dropped onto the page."""
         self.page.evaluate("async ([api]) => { await app.loadApiJson(api, 'dropped'); }", [api])
+        self.fit()
 
     def node(self, kind: str) -> int:
         """The id of the only box of a kind."""
@@ -88,7 +104,8 @@ class Desk:
             field.fill(f"{value:g}")
             field.press("Enter")
         else:
-            self.page.mouse.click(*self.page.evaluate(WHERE_A_WIDGET_IS, [self.node(kind), widget]))
+            place = self.page.wait_for_function(WHERE_A_WIDGET_IS, arg=[self.node(kind), widget]).json_value()
+            self.page.mouse.click(*place)
             field = self.page.locator(".graphdialog input")
             field.fill(f"{value:g}")
             field.press("Enter")
@@ -116,16 +133,13 @@ class Desk:
     def cancel(self) -> None:
         self.page.get_by_label("Cancel current run").click()
 
-    def wait(self, event: str, seconds: float = 60) -> float:
-        """Until the page is told of an event; when, in seconds of the page's clock."""
-        script = "name => window.told.find(([n]) => n == name)?.[1]"
-        return self.page.wait_for_function(script, arg=event, timeout=seconds * 1000).json_value() / 1000
+    def wait(self, event: str) -> None:
+        """Until the page is told of an event; a run that ends otherwise, or is not even begun, fails at once."""
+        name, what = self.page.wait_for_function(ENDED, arg=event).json_value()
+        assert name == event, f"waited for {event}, was told {name}: {what}"
 
     def told(self, event: str) -> list[Any]:
-        return self.page.evaluate("name => window.told.filter(([n]) => n == name).map(([, , what]) => what)", event)
-
-    def now(self) -> float:
-        return self.page.evaluate("performance.now()") / 1000
+        return self.page.evaluate("name => window.told.filter(([n]) => n == name).map(([, what]) => what)", event)
 
     def shown_picture(self, kind: str) -> tuple[int, int]:
         """Width and height of the picture that a box shows."""
@@ -142,13 +156,12 @@ class Desk:
         return self.page.evaluate(COVERED)
 
     def fit(self) -> None:
-        """The whole workflow on the screen, with words in the classic renderer too, which leaves out small ones."""
+        """The whole workflow on the screen, and still: boxes that are outside can be neither seen nor clicked."""
         panel = self.page.get_by_label("Toggle properties panel")
         if panel.get_attribute("aria-pressed") == "true":
             panel.click()
-        self.page.evaluate("app.extensionManager.setting.set('LiteGraph.Canvas.MinFontSizeForLOD', 0)")
         self.page.evaluate("app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-        self.page.wait_for_timeout(1000)
+        self.page.wait_for_function(STILL)
 
     def slider_pictures(self) -> list[str]:
         """Addresses of the two pictures on the slider, when both are there."""
@@ -165,10 +178,13 @@ class Desk:
         return self.page.locator("img[alt=after]").evaluate("i => i.style.clipPath.match(/[0-9]+%/)[0]")
 
     def expect_error(self, *texts: str) -> None:
-        """The page says these words of the failure after 'View details'."""
+        """The page says these words of the failure after 'View details': all that the server said is there first."""
         self.page.get_by_test_id("error-overlay-see-errors").click()
+        panel = self.page.get_by_test_id("runtime-error-panel")
+        expect(panel).to_contain_text(self.told("execution_error")[-1].strip())
+        shown = " ".join(panel.inner_text().split())
         for text in texts:
-            expect(self.page.get_by_test_id("runtime-error-panel")).to_contain_text(text)
+            assert text in shown, f"{text!r} is not in {shown!r}"
 
     def help_page(self, kind: str) -> Locator:
         """The help panel, opened from the box's toolbar."""

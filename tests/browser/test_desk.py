@@ -1,7 +1,6 @@
 """What an artist does with the pack, in the real page: open, change, queue, watch, read, cancel, fail."""
 
 import json
-import os
 from typing import Any
 
 import pytest
@@ -99,14 +98,22 @@ def test_every_box_stands_on_the_canvas(desk: Desk) -> None:
             desk.box_picture(kind)
 
 
-def test_cancel_stops_within_two_seconds(desk: Desk) -> None:
+def test_cancel_stops_within_a_few_steps(desk: Desk) -> None:
+    """Counted in steps, of which an idle machine makes thirty in a second: a busy one cancels no later."""
     desk.load(pocket(steps=999, skip=0.0, seed=12))
     desk.run()
     desk.wait("b_preview_with_metadata")
-    asked = desk.now()
-    desk.cancel()
-    overloaded = max(1, os.getloadavg()[0] / (os.cpu_count() or 1))
-    assert desk.wait("execution_interrupted") - asked < 2 * overloaded
+    with desk.page.expect_response("**/interrupt"):
+        desk.cancel()
+    asked = latest_step(desk)
+    desk.wait("execution_interrupted")
+    assert latest_step(desk) - asked <= 30 and latest_step(desk) < 900
+
+
+def latest_step(desk: Desk) -> int:
+    """How far the inversion, which goes first, has come."""
+    told = [state for states in desk.told("progress_state") for state in states]
+    return max(value for number, _, value, _ in told if number == str(desk.node("NullIDInvertDPMPP")))
 
 
 def test_too_many_steps_are_explained_on_the_page(desk: Desk) -> None:
@@ -153,7 +160,7 @@ INVERT, SAMPLE = "NullIDInvertDPMPP", "NegativeIDGuidanceSampler"
     [
         (with_model("SD 2", INVERT), (INVERT, "model: expected SDXL or SD 1.5, got SD 2", "load an SDXL checkpoint")),
         (with_model("FLUX", INVERT), (INVERT, "model: expected SDXL or SD 1.5, got Flux", "load an SDXL checkpoint")),
-        (with_old_adapter(), (INVERT, "adapter: it is made for SD 1.5", "load ip-adapter-faceid_sdxl.bin")),
+        (with_old_adapter(), (INVERT, "adapter: it is made for SD 1.5", "such as ip-adapter-faceid_sdxl.bin")),
         (with_model("patched", SAMPLE), (SAMPLE, "trajectory: it was made with another model", "connect the same")),
         (with_model("full", INVERT), (INVERT, "out of memory", "--lowvram")),
     ],

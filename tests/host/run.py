@@ -1,12 +1,12 @@
 """Run the host tests against every prepared ComfyUI, each in its own environment and process, and the browser tests
-against the page of the upstream one."""
+against the page of the upstream one: that which it asks for, and newer ones (REVPERS_PAGE=VERSION for one alone)."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-from prepare import prepared, roots
+from prepare import FRONTENDS, page, pages, prepared, roots
 
 HERE = Path(__file__).resolve().parent
 BROWSER = HERE.with_name("browser")
@@ -16,14 +16,24 @@ NOTHING_CHOSEN = 5
 """pytest's exit code where a choice by -k leaves no test."""
 
 
-def suites(root: Path) -> list[Path]:
-    """The tests for a ComfyUI; older ones have another page, which is not tested."""
+WRITES = ("REVPERS_WRITE_PICTURES", "REVPERS_WRITE_WORKFLOWS")
+"""Runs that make files take the page that ComfyUI asks for."""
+
+
+def suites(root: Path) -> list[tuple[Path, dict[str, str]]]:
+    """The tests for a ComfyUI, each with what it must be told; older ones have another page, which is not tested."""
     if "0.3.64" in root.name:
-        return [HERE]
+        return [(HERE, {})]
     if not CHROMIUM.is_file():
         print(f"\n*** THE PAGE WAS NOT TESTED: no browser at {CHROMIUM} (apt-get install chromium) ***\n", flush=True)
-        return [HERE]
-    return [HERE, BROWSER]
+        return [(HERE, {})]
+    for version in set(FRONTENDS) - set(pages()):
+        print(f"\n*** THE PAGE {version} WAS NOT TESTED: make host prepares it ***\n", flush=True)
+    newer = [] if any(map(os.environ.get, WRITES)) else pages()
+    told = [{}, *({"REVPERS_FRONTEND": str(page(version))} for version in newer)]
+    if asked := os.environ.get("REVPERS_PAGE"):
+        return [(BROWSER, {"REVPERS_FRONTEND": str(page(asked))})]
+    return [(HERE, {}), *((BROWSER, one) for one in told)]
 
 
 def main() -> int:
@@ -34,13 +44,15 @@ def main() -> int:
         return 0
     failed: list[str] = []
     for root, python in ready:
-        print(f"\n--- host tests against {root.name} ---", flush=True)
-        # Not `python -m pytest`, which would make `import nodes` find our folder instead of ComfyUI's module.
-        run = [str(python.with_name("pytest")), "-p", "no:cacheprovider", *map(str, suites(root)), *sys.argv[1:]]
-        environment = {**os.environ, "REVPERS_COMFYUI": str(root)}
-        code = subprocess.run(run, cwd=HERE.parents[1], env=environment, check=False).returncode
-        if code and not (code == NOTHING_CHOSEN and sys.argv[1:]):
-            failed.append(root.name)
+        for suite, told in suites(root):
+            version = f", page {Path(told['REVPERS_FRONTEND']).parents[1].name}" if told else ""
+            print(f"\n--- {suite.name} tests against {root.name}{version} ---", flush=True)
+            # Not `python -m pytest`, which would make `import nodes` find our folder instead of ComfyUI's module.
+            run = [str(python.with_name("pytest")), "-p", "no:cacheprovider", str(suite), *sys.argv[1:]]
+            environment = {**os.environ, "REVPERS_COMFYUI": str(root), **told}
+            code = subprocess.run(run, cwd=HERE.parents[1], env=environment, check=False).returncode
+            if code and not (code == NOTHING_CHOSEN and sys.argv[1:]):
+                failed.append(f"{root.name} ({suite.name}{version})")
     if failed:
         print(f"\nhost tests failed against {', '.join(failed)}", flush=True)
     return bool(failed)

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 REPO = Path(__file__).resolve().parents[2]
+PATIENCE = 1200
+"""Seconds after which something hangs. Nothing is waited for by the clock but for what the server or the page shows; a
+machine whose cores are taken by something else may take minutes where an idle one takes a second."""
 
 
 def base_directory(folder: Path) -> Path:
@@ -49,7 +52,7 @@ class Server:
     def __init__(self, url: str, base: Path):
         self.url, self.base = url, base
 
-    def wait_until_up(self, process: "subprocess.Popen[bytes]", seconds: float = 400) -> None:
+    def wait_until_up(self, process: "subprocess.Popen[bytes]", seconds: float = PATIENCE) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end and process.poll() is None:
             try:
@@ -60,19 +63,19 @@ class Server:
         raise RuntimeError("ComfyUI did not start:\n" + (self.base / "server.log").read_text()[-3000:])
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=PATIENCE) as answer:
             return json.load(answer)
 
     def post(self, path: str, body: Any) -> Any:
         data = json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.loads(answer.read() or b"null")
 
     def queue(self, prompt: dict[str, Any]) -> str:
         return self.post("/prompt", {"prompt": prompt})["prompt_id"]
 
-    def result(self, prompt_id: str, seconds: float = 300) -> dict[str, Any]:
+    def result(self, prompt_id: str, seconds: float = PATIENCE) -> dict[str, Any]:
         """The finished run's history entry."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

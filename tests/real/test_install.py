@@ -97,3 +97,11 @@ def test_our_cure_brings_cuda_back_and_uninstalling_one_of_two_does_not(with_gpu
     for verb, *names in commands:
         with_gpu.pip(verb, *(GPU if verb == "install" else name for name in names))
     assert CUDA in with_gpu.providers()
+
+
+def test_the_demo_runs_where_onnxruntime_cannot_be_imported(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['onnxruntime'] = None; from revpers_core.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "demo", "-o", str(tmp_path)]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "demo.png").is_file() and "anonymized" in done.stdout
