@@ -61,10 +61,10 @@ def audit_dataset(args: argparse.Namespace) -> int:
                   "person": args.person_column, "group": args.group_column, "block_rows": args.block_rows})  # fmt: skip
     labels = read_labels(args.labels) if args.labels else None
     task = AuditTask(
-        source, args.output, partial(_open_eyes, args), args.person_column, args.group_column, labels,
+        source, args.output, partial(open_eyes, args), args.person_column, args.group_column, labels,
         folder and not args.person_column and _in_folders(blocks), args.threads,
     )  # fmt: skip
-    done = run_blocks(engine_of(args), task, sink, blocks, points, _say)
+    done = run_blocks(engine_of(args), task, sink, blocks, points, say)
     numbers = [block.number for block in blocks]
     faces, ids = gather(args.output, numbers, load_judges(args.judge or ["dlib"]))
     pairs: Pairs = read_pairs(args.pairs, ids) if args.pairs else draw_pairs(faces.persons)
@@ -103,12 +103,14 @@ def _in_folders(blocks: Any) -> bool:
     return all("/" in ref.id for block in blocks for ref in block.rows)
 
 
-def _open_eyes(args: argparse.Namespace) -> Eyes:
+def open_eyes(args: argparse.Namespace) -> Eyes:
+    """Judges and search, loaded quietly: what a worker does."""
     quiet()
     return Eyes(load_judges(args.judge or ["dlib"]), load_search(args))
 
 
-def _say(progress: Progress) -> None:
+def say(progress: Progress) -> None:
+    """The audit so far, on stderr."""
     print(f"revpers: audited {progress}", file=sys.stderr, flush=True)
 
 

@@ -33,7 +33,7 @@ ENGINES = ("local", "processes", "ray")
 def add(commands: Any) -> None:
     """Register the command with the parser's subcommands."""
     parser = commands.add_parser("dataset", help="anonymize a data set: a folder, parquet files or webdataset shards")
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=anonymize_dataset)
     parser.add_argument("input", type=Path, metavar="INPUT", help="a folder of pictures, parquet files or tar shards")
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR",
@@ -132,8 +132,8 @@ def load_quietly(args: argparse.Namespace) -> Any:
     return load_job(args)
 
 
-def _run(args: argparse.Namespace) -> int:
-    """Exit code 1 where a row failed."""
+def anonymize_dataset(args: argparse.Namespace) -> int:
+    """The command, by its options. Exit code 1 where a row failed."""
     settle_preset(args)
     timesteps(args.steps, args.skip)  # refuses impossible runs before anything is read
     if args.seed is not None:
