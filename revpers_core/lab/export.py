@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from .. import pocket
-from . import onnx_files
+from ..media import gallery
+from . import judge_threshold, onnx_files
 from .data import Photos
 from .detector import MAPS, Detector, decided, empty
 from .loop import averaged
@@ -29,6 +30,8 @@ def export(state_dir: Path, folder: Path = pocket.WEIGHTS) -> None:
         if (state_dir / stage).exists():
             net.load_state_dict(averaged(state_dir, stage)["net"])
             onnx_files.write(net, example, folder / f"{name}.onnx", entry, exits)
+            if stage == "judge":
+                _describe_judge(folder / f"{name}.onnx")
     if (state_dir / "detector").exists():
         finder = Detector()
         finder.load_state_dict(averaged(state_dir, "detector")["net"])
@@ -42,3 +45,9 @@ def export(state_dir: Path, folder: Path = pocket.WEIGHTS) -> None:
         save_file(adapter, folder / "pocket_faceid.safetensors")
     for path in folder.iterdir():
         path.chmod(0o644)  # safetensors makes its files private
+
+
+def _describe_judge(judge: Path) -> None:
+    """Measure the new judge's threshold on the gallery's strangers; the old one's would be another net's."""
+    judge.with_suffix(".json").unlink(missing_ok=True)
+    judge_threshold.write(torch.stack([gallery.aligned_face(person) for person in range(gallery.people())]), judge)

@@ -1,5 +1,7 @@
 """Where judge B's threshold comes from: pairs of rendered strangers. What is measured here ships beside its weights."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -14,19 +16,24 @@ STRANGERS = 64
 FIRST = HELD_OUT + 500_000
 
 
-def description(strangers: int = STRANGERS) -> JudgeSpec:
-    """Judge B with threshold and floor as all pairs of rendered strangers have them; some seconds."""
-    model, seeds = recognise.load(JUDGE), range(FIRST, FIRST + strangers)
-    photos = world.render(world.sample(seeds, seeds))
-    likeness = pairs(normalize(model.features(face_of_aligned(photos)), dim=1))
+def drawn(strangers: int = STRANGERS) -> Tensor:
+    """(N, 3, 128, 128): one photo each of people of the third model's own world; some seconds."""
+    seeds = range(FIRST, FIRST + strangers)
+    return world.render(world.sample(seeds, seeds))
+
+
+def description(photos: Tensor, judge: Path = JUDGE) -> JudgeSpec:
+    """Judge B with threshold and floor as all pairs of strangers have them. photos: (N, 3, S, S), one each, framed as
+    FFHQ's are. Raises ValueError where they are too few for FAR."""
+    likeness = pairs(normalize(recognise.load(judge).features(face_of_aligned(photos)), dim=1))
     threshold, floor = threshold_at_far(likeness, FAR), float(likeness.quantile(LEAST))
     source = f"FAR {FAR:g} and least {LEAST:.0%} of {len(likeness)} pairs of rendered strangers"
-    return JudgeSpec(JUDGE.name, round(threshold, 6), round(floor, 6), source, rendered=True)
+    return JudgeSpec(judge.name, round(threshold, 6), round(floor, 6), source, rendered=True)
 
 
-def write() -> None:
+def write(photos: Tensor, judge: Path = JUDGE) -> None:
     """Put the description beside the judge's weights, as whoever trains them must."""
-    judge_spec.write(description(), JUDGE.with_suffix(".json"))
+    judge_spec.write(description(photos, judge), judge.with_suffix(".json"))
 
 
 def pairs(embedded: Tensor) -> Tensor:

@@ -57,6 +57,24 @@ def test_a_crop_frames_the_face():
         assert 0.5 < float(scaled.norm() / wanted.norm()) < 1.0  # a wider picture than the crop
 
 
+@pytest.mark.parametrize("number", range(gallery.clips()))
+def test_a_clip_is_told_frame_by_frame(number):
+    clip = gallery.clip(number)
+    assert clip.path.read_bytes()[4:8] == b"ftyp" and clip.rate == 24 and len(clip.faces) == len(clip.factors) == 48
+    places = torch.stack([face.points for face in clip.faces])
+    assert (places > 0).all() and (places < clip.side).all()
+    step = places.diff(dim=0).norm(dim=-1).amax()
+    assert 0 < step < 0.05 * clip.side  # it moves, and never jumps
+    assert {factor["yaw"] for factor in clip.factors} != {clip.factors[0]["yaw"]}
+
+
+def test_a_group_has_somebody_far_away():
+    for number in range(gallery.groups()):
+        shown = gallery.group_photo(number)
+        areas = sorted(face.area for face in shown.faces)
+        assert 5 <= len(areas) == len(shown.words) <= 8 and areas[0] < 0.6 * areas[-1]
+
+
 def test_numbers_beyond_the_last_begin_again():
     count = gallery.people()
     assert torch.equal(gallery.photo(count + 2).pixels, gallery.photo(2).pixels)

@@ -71,6 +71,13 @@ def test_missing_real_nets_are_said_loudly_and_their_gates_fail(monkeypatch, tmp
     assert 0.5 < gates["photographs, AUC (dlib)"].value <= 1
 
 
+def test_a_rate_that_so_few_pairs_cannot_show_is_not_measured():
+    few, many = torch.linspace(0, 0.5, 999), torch.linspace(0, 0.5, 1001)
+    genuine = torch.tensor([0.9, 0.1])
+    assert check.accepted(genuine, few) != check.accepted(genuine, few)
+    assert check.accepted(genuine, many) == 0.5
+
+
 def test_a_blurred_picture_is_less_sharp_and_a_flat_one_is_not_sharp_at_all():
     noise = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     soft = torch.nn.functional.avg_pool2d(noise, 3, 1, 1)

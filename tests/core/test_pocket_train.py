@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from revpers_core.cli import main
+from revpers_core.faces.judge_spec import load_judge
 from revpers_core.lab import data, loop, prepared, stages
 from revpers_core.lab.export import export
 from revpers_core.lab.loop import Budget, Task, averaged, fit, reached
@@ -109,13 +110,15 @@ def test_missing_photographs_are_told_with_the_command_that_makes_them(tmp_path)
 
 
 def test_the_command_trains_and_ships(state, tmp_path, monkeypatch, capsys):
-    call = ["pocket", "train", "--stages", "recogniser,vae,unet", "--state", str(state), "--steps", "4"]
+    call = ["pocket", "train", "--stages", "recogniser,judge,vae,unet", "--state", str(state), "--steps", "4"]
     assert main.main(call) == 0
     assert reached(state, "unet") == 4 and "stage unet" in capsys.readouterr().out
     export(state, tmp_path)
     model, _ = load_denoiser(*(load_file(tmp_path / f"pocket_{name}.safetensors") for name in ("sdxl", "faceid")))
     trained = averaged(state, "unet")["model"]["unet.time_embed.0.weight"]
     assert torch.equal(model.unet.time_embed[0].weight, trained.half().float())
+    judge = load_judge(tmp_path / "pocket_judge.onnx")
+    assert judge.rule.measured and not judge.rule.vouches and "pairs of rendered strangers" in judge.rule.source
 
 
 def test_unknown_stages_are_named(tmp_path):
