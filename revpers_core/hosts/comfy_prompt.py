@@ -11,14 +11,14 @@ Link = list[Any]
 Kind = Callable[[str, int], str]
 """(class of a node, output's number) -> the socket's type, "*" where it is not known."""
 
-MAKERS = {"NegativeIDGuidanceSampler", "RevPersAnonymizeFaces"}
+MAKERS = {"NegativeIDGuidanceSampler", "RevPersAnonymizeFaces", "RevPersAnonymizeVideo"}
 """Boxes whose pictures or latents show somebody else."""
 PASTES = {"RevPersPasteFaces": "crop"}
 """Boxes that put made pictures into others: the input that must be made."""
 RENDERED = {"RevPersPocketFace"}
 """Boxes that give pictures of nobody."""
 POCKET = "RevPersLoadPocket"
-PICTURES = ("IMAGE", "LATENT", "*")
+PICTURES = ("IMAGE", "LATENT", "VIDEO", "*")
 
 
 def vae_link(prompt: Any, node: str) -> Link | None:
@@ -52,7 +52,7 @@ def is_a_photo(prompt: Any, link: Any, kind: Kind) -> bool:
     """Whether a picture that was not rendered stands above a link."""
     for node in upstream(prompt, [link]):
         name, inputs = prompt.get_node(node)["class_type"], prompt.get_node(node)["inputs"]
-        if kind(name, 0) == "IMAGE" and name not in RENDERED and not _pictures(prompt, inputs, kind):
+        if kind(name, 0) in ("IMAGE", "VIDEO") and name not in RENDERED and not _pictures(prompt, inputs, kind):
             return True
     return False
 

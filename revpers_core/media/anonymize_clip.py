@@ -92,7 +92,7 @@ def _run(job: ClipJob, form: ClipFormat, parts: Parts) -> dict[str, Any]:
     records = _second_pass(job, form, ports, found, strengths, parts)
     joined = parts.folder / f"joined{job.output.suffix.lower()}"
     paths = [parts.path(k) for k in range(len(records))]
-    join(paths, job.source, form, job.span, job.encoding.sound, joined)
+    join(paths, job.source, form.matrix, job.span, job.encoding.sound, joined)
     check_frames(job.source, form, found.stamps, job.span, joined)
     sound = check_sound(job.source, job.span, joined) if job.encoding.sound else 0
     looks = look_at_means(pairs_of(job.source, form, found.stamps, joined), found.tracks, ports.photo)

@@ -19,7 +19,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool2d
 
-from .clip import ClipFormat, ClipFrame, Span, beginning, image_planes, matrix_and_range, opened, probe, pyav, rgb
+from .clip import (
+    ClipFormat,
+    ClipFrame,
+    Span,
+    beginning,
+    image_planes,
+    matrix_and_range,
+    opened,
+    pyav,
+    rgb,
+    video_stream,
+)
 
 Codec = Literal["h264", "h265", "av1", "vp9", "ffv1"]
 ENCODERS = {"h264": "libx264", "h265": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9", "ffv1": "ffv1"}
@@ -173,17 +184,20 @@ class PartWriter:
         self._container.close()
 
 
-def join(parts: Sequence[Path], source: Path, form: ClipFormat, span: Span, sound: bool, output: Path) -> None:
-    """One clip of parts that follow each other, with the source's sound. Where the span begins later than the clip,
-    stamps are counted from there."""
+def join(
+    parts: Sequence[Path], source: Path, matrix: Sequence[int] | None, span: Span, sound: bool, output: Path
+) -> None:
+    """One clip of parts that follow each other, with the source's sound. matrix: turns it, where the parts do not say
+    so. Where the span begins later than the clip, stamps are counted from there."""
     with opened(source) as original, opened(parts[0]) as first:
         name = CONTAINERS[output.suffix.lower()]
         options = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if name in ("mp4", "mov") else {})
         with pyav().open(str(output), "w", format=name, options=options) as made:
-            picture = made.add_stream_from_template(first.streams.video[0], opaque=True)
-            picture.time_base = form.time_base
-            if form.matrix:
-                picture.set_display_matrix(form.matrix)
+            template = video_stream(first)
+            picture = made.add_stream_from_template(template, opaque=True)
+            picture.time_base = template.time_base
+            if matrix:
+                picture.set_display_matrix(matrix)
             tracks = [one for one in original.streams.audio if one.codec_context] if sound else []
             copies = {one.index: made.add_stream_from_template(one, opaque=True) for one in tracks}
             video = ((one, picture) for part in parts for one in _packets(part))
@@ -224,7 +238,7 @@ def whole(output: Path) -> Generator[Path]:
 
 def _packets(part: Path) -> Iterator[Any]:
     with opened(part) as container:
-        for packet in container.demux(container.streams.video[0]):
+        for packet in container.demux(video_stream(container)):
             if packet.dts is not None:
                 yield packet
 
@@ -239,4 +253,4 @@ def _move(packet: Any, origin: Fraction) -> None:
 def clean_copy(source: Path, output: Path) -> None:
     """The same pictures and sound in a container that says nothing of where they come from."""
     with whole(output) as temporary:
-        join([source], source, probe(source), Span(), True, temporary)
+        join([source], source, None, Span(), True, temporary)

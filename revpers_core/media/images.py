@@ -97,6 +97,11 @@ def watermarked(image: Image.Image, word: str = "DEMO") -> Image.Image:
     return out
 
 
+def with_demo(image: Tensor) -> Tensor:
+    """(3, H, W) in [0, 1] with the word burned in."""
+    return from_pil(watermarked(to_pil(image)))
+
+
 def write_png(image: Image.Image, path: Path, info: PngInfo | None = None) -> None:
     """Write pixels and nothing else (but ``info``, where it is asked for); the file appears whole or not at all."""
     bare = Image.frombytes(image.mode, image.size, image.tobytes())

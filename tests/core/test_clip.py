@@ -370,6 +370,18 @@ def test_a_clean_copy_says_nothing(scene, tmp_path):
     assert b"my home" in source.read_bytes() and b"my home" not in output.read_bytes()
 
 
+def test_a_clean_copy_of_a_turned_hdr_clip_keeps_both(scene, tmp_path):
+    matrix = (0, 65536, 0, -65536, 0, 0, 120 * 65536, 0, 1 << 30)
+    source, output = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    images = [torch.rot90(scene.image(k), 1, (1, 2)) for k in range(3)]
+    write_clip(source, images, matrix=matrix, pixels="yuv420p10le", color_trc=16)
+    clean_copy(source, output)
+    with av.open(str(source)) as a, av.open(str(output)) as b:
+        for before, after in zip(a.decode(video=0), b.decode(video=0), strict=True):
+            assert before.rotation == after.rotation == -90 and after.color_trc == 16
+            assert all((x == y).all() for x, y in zip(image_planes(before), image_planes(after), strict=True))
+
+
 def test_a_clip_that_changes_between_the_looks_is_an_error(scene, tmp_path):
     source = clip_of(scene, tmp_path / "a.mkv")
     form = probe(source)

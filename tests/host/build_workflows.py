@@ -61,7 +61,7 @@ def _box(number: int, node: dict[str, Any], info: dict[str, Any]) -> dict[str, A
         values.append(options["default"] if linked else node["inputs"][name])
         if options.get("control_after_generate"):
             values.append("randomize")
-        if options.get("image_upload"):
+        if options.get("image_upload") or options.get("video_upload"):
             values.append("image")
     files = [file for file in MODELS.get(kind, []) if file["name"] in values]
     models = {"models": files} if files else {}

@@ -18,6 +18,7 @@ NODES = {
     "RevPersDetectFaces", "RevPersSelectFaces", "RevPersCropFaces", "RevPersPasteFaces", "RevPersAnonymizeFaces",
     "RevPersAudit", "RevPersSave", "RevPersAdapterFromIPAdapter", "RevPersBeforeAfter", "RevPersSeveralStrengths",
     "RevPersCheckChange",
+    "RevPersAnonymizeVideo", "RevPersSaveVideo",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,13 +97,35 @@ def test_thumbnail(server: Server, name: str) -> None:
     """A wide picture of what the run shows; the form for real weights shares it."""
     shipped = [WORKFLOWS / f"{one}.jpg" for one in (name, name.removesuffix(".pocket"))]
     if os.environ.get("REVPERS_WRITE_WORKFLOWS"):
-        shown = [Image.open(path).convert("RGB") for path in files(server, server.result(server.queue(workflow(name))))]
+        shown = [opened(path) for path in files(server, server.result(server.queue(workflow(name))))]
         for path in shipped:
             side_by_side(shown[:4]).save(path, quality=85)
     for path in shipped:
         with Image.open(path) as picture:
             assert picture.size == THUMBNAIL and path.stat().st_size < 200_000, f"{path.name}: make workflows"
             assert np.asarray(picture).std() > 20
+
+
+def opened(path: Path) -> Image.Image:
+    """A picture, or a clip's first frame."""
+    if path.suffix != ".mp4":
+        return Image.open(path).convert("RGB")
+    import av
+
+    with av.open(str(path)) as clip:
+        return next(clip.decode(video=0)).to_image()
+
+
+@pytest.mark.upstream
+def test_everyone_in_a_clip(server: Server) -> None:
+    import av
+
+    entry = server.result(server.queue(workflow("anonymize_clip.pocket", steps=4)))
+    (path,) = files(server, entry)
+    with av.open(str(path)) as clip:
+        frames = [frame.to_ndarray(format="rgb24").astype(int) for frame in clip.decode(video=0)]
+        assert not {"prompt", "workflow"} & set(clip.metadata)
+    assert len(frames) == 4 and np.abs(frames[0] - frames[3]).mean() < 3, "one stranger in all frames"
 
 
 def side_by_side(pictures: list[Image.Image]) -> Image.Image:

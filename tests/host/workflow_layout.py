@@ -16,11 +16,18 @@ ROOM = {
     "ImageStitch": PHOTO, "RevPersPocketFace": PHOTO, "RevPersDetectFaces": WHO, "RevPersSelectFaces": WHO,
     "RevPersCropFaces": WHO, "FaceIDEmbed": WHO, "AttributePrompt": WHO, "RevPersSeveralStrengths": WHO,
     "RevPersSave": SEE, "RevPersBeforeAfter": SEE, "RevPersAudit": SEE, "PreviewImage": SEE, "PreviewAny": SEE,
-    "CLIPTextEncode": AFTER,
+    "CLIPTextEncode": AFTER, "LoadVideo": PHOTO, "CreateVideo": PHOTO, "RepeatImageBatch": PHOTO,
+    "RevPersSaveVideo": SEE,
 }  # fmt: skip
 """What is not named: loaders load, the rest makes somebody else, and works on it behind 'Anonymize Everyone'."""
-SHOWS_A_PICTURE = {"LoadImage", "PreviewImage", "RevPersSave", "RevPersBeforeAfter"}
-SHOWS_A_PREVIEW = {"NullIDInvertDPMPP", "NegativeIDGuidanceSampler", "RevPersAnonymizeFaces", "KSampler"}
+SHOWS_A_PICTURE = {"LoadImage", "PreviewImage", "RevPersSave", "RevPersBeforeAfter", "LoadVideo", "RevPersSaveVideo"}
+SHOWS_A_PREVIEW = {
+    "NullIDInvertDPMPP",
+    "NegativeIDGuidanceSampler",
+    "RevPersAnonymizeFaces",
+    "RevPersAnonymizeVideo",
+    "KSampler",
+}
 SHOWS_TEXT = {"PreviewAny": 120}
 
 

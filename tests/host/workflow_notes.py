@@ -52,6 +52,19 @@ NOTES = {
         + "\n\nThree rendered people side by side are found, cut out, made into "
         "somebody else and put back." + JUDGE
     ),
+    "anonymize_clip": (
+        "## Everyone in a clip\n\n"
+        "1. **Load Video**: a clip of any length; only some frames are in memory at a time.\n"
+        "2. **preset** is what a face of a frame takes; the box says the sum before it begins.\n"
+        "3. **judge** looks at every frame, and at the mean over all of them.\n\n"
+        "Each person becomes the same stranger in every frame. A face that is lost is interpolated, and blurred where "
+        "even that is not sure. The sound stays bit for bit. Keep *Save Anonymous Clip*: *Save Video* would write the "
+        "workflow and the source's metadata into the file." + JUDGE + LOOK + FILES
+    ),
+    "anonymize_clip.pocket": (
+        "## Everyone in a clip\n\n" + POCKET + "\n\nTwo rendered people, four frames: each becomes the same stranger "
+        "in all of them."
+    ),
     "anonymize_keep_one": (
         "## Everyone but one person\n\n"
         "1. First **Load Image**: the photo. Second: another photo of the person to leave alone.\n"
