@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from ..revpers_core.adapters.kinds import AUTO, CLIP_FILE, KINDS
 from ..revpers_core.method import settings
+from .aliases import SEARCH_ALIASES
 
 CATEGORY = "ReversePersonalization"
 
@@ -34,8 +35,6 @@ FaceDetectionModel = io.Custom("FACE_DETECTION_MODEL")
 IPAdapter = io.Custom("IPADAPTER")
 """dict of IPAdapter_plus, see revpers_core.adapters.weights.from_state"""
 
-ALIASES = ["anonymize", "face", "privacy", "de-identify", "FaceID", "reverse personalization"]
-
 
 def schema(node_id: str, name: str, room: str = "", advanced: tuple[str, ...] = (), **rest: Any) -> io.Schema:
     """A node's schema in the pack's category, for every ComfyUI: ``search_aliases`` only where it knows them, outputs
@@ -47,7 +46,13 @@ def schema(node_id: str, name: str, room: str = "", advanced: tuple[str, ...] = 
         output.display_name = output.display_name or output.id
     known = {field.name for field in fields(io.Schema)}
     category = f"{CATEGORY}/{room}" if room else CATEGORY
-    asked = {"node_id": node_id, "display_name": name, "category": category, "search_aliases": ALIASES, **rest}
+    asked = {
+        "node_id": node_id,
+        "display_name": name,
+        "category": category,
+        "search_aliases": list(SEARCH_ALIASES.get(node_id, ())),
+        **rest,
+    }
     return io.Schema(**{key: value for key, value in asked.items() if key in known})
 
 

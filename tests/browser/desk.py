@@ -126,6 +126,16 @@ class Desk:
           return node.isWidgetVisible(node.widgets.find(w => w.name == name)); }"""
         assert self.page.evaluate(script, [self.node(kind), widget]) is there
 
+    def socket_colours(self, kind: str, names: tuple[str, ...]) -> list[str]:
+        """As they are drawn."""
+        types = "([id, names]) => names.map(n => app.graph.getNodeById(id).inputs.find(i => i.name == n).type)"
+        drawn = """types => types.map(type => { const dot = document.createElement("i"); document.body.append(dot);
+          dot.style.color = MODERN ? `var(--color-datatype-${type}, #AAA)`
+            : app.canvas.default_connection_color_byType[type] ?? "#AAA";
+          const colour = getComputedStyle(dot).color; dot.remove(); return colour; })"""
+        found = self.page.evaluate(types, [self.node(kind), list(names)])
+        return self.page.evaluate(drawn.replace("MODERN", "true" if self.modern else "false"), found)
+
     def run(self) -> None:
         self.page.evaluate("window.told = []")
         self.page.get_by_test_id("queue-button").click()

@@ -77,6 +77,12 @@ def test_the_real_workflow_opens_with_nothing_red_but_missing_files(desk: Desk) 
     desk.picture("missing_files")
 
 
+def test_our_sockets_have_colours_of_their_own(desk: Desk) -> None:
+    desk.load(pocket())
+    colours = desk.socket_colours("NegativeIDGuidanceSampler", ("adapter", "identity", "trajectory"))
+    assert len(set(colours)) == 3 and "rgb(170, 170, 170)" not in colours, colours
+
+
 def test_the_help_page_opens(desk: Desk) -> None:
     desk.load(pocket())
     panel = desk.help_page("NullIDInvertDPMPP")

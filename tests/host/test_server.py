@@ -174,6 +174,15 @@ def test_the_english_locale_is_what_the_nodes_say(server: Server) -> None:
     assert json.loads(shipped.read_text()) == made, "run: make workflows"
 
 
+@pytest.mark.upstream
+def test_every_box_is_found_by_words_of_its_own(server: Server) -> None:
+    info = server.get("/object_info")
+    words = [word.lower() for name in NODES for word in info[name]["search_aliases"]]
+    assert all(info[name]["search_aliases"] for name in NODES) and len(words) == len(set(words))
+    first = {"privacy": "RevPersAnonymizeFaces", "compare": "RevPersBeforeAfter", "mask face": "RevPersPasteFaces"}
+    assert all(word in info[name]["search_aliases"] for word, name in first.items())
+
+
 def test_every_socket_of_ours_has_a_name_in_the_locale(server: Server) -> None:
     words = json.loads((WORKFLOWS.parent / "locales" / "en" / "main.json").read_text())["dataTypes"]
     info = server.get("/object_info")
