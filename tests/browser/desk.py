@@ -42,8 +42,8 @@ WHERE_A_WIDGET_IS = """([id, name]) => {
           (node.pos[1] + widget.last_y + 10 + offset[1]) * scale + box.y];
 }"""
 COVERED = """() => {
-  const boxes = app.graph._nodes.map(({ title, pos: [x, y], size: [width, height] }) =>
-    [title, x, y - 30, x + width, y + height]);
+  const boxes = app.graph._nodes.map(({ title, pos: [x, y], size: [width, height], flags: { collapsed } }) =>
+    [title, x, y - 30, x + (collapsed ? 80 : width), y + (collapsed ? 0 : height)]);
   return boxes.flatMap(([title, x, y, right, low], i) => boxes.slice(0, i)
     .filter(([, a, b, c, d]) => x < c && a < right && y < d && b < low).map(([other]) => [title, other]));
 }"""
@@ -72,6 +72,13 @@ class Desk:
         self.page.wait_for_function("app.graph._nodes.some(n => n.type.startsWith('RevPers'))")
         self.page.get_by_test_id("template-workflows-content").wait_for(state="hidden")
         self.fit()
+
+    def open_form(self, form: dict[str, Any]) -> float:
+        """A canvas form, fitted to the screen; returns the zoom."""
+        self.page.evaluate("async ([form]) => { await app.loadGraphData(form); }", [form])
+        self.page.wait_for_function("n => app.graph._nodes.length == n", arg=len(form["nodes"]))
+        self.fit()
+        return self.page.evaluate("app.canvas.ds.scale")
 
     def browse_templates(self) -> None:
         self.page.evaluate("app.extensionManager.command.execute('Comfy.BrowseTemplates')")

@@ -7,7 +7,7 @@ The API forms in workflows/api/ are what we write by hand. Sockets and widgets c
 import uuid
 from typing import Any
 
-from workflow_layout import WIDTH, height, plan
+from workflow_layout import WIDTH, fitting, height
 from workflow_notes import MODELS, NOTES
 
 
@@ -25,7 +25,9 @@ def canvas(name: str, api: dict[str, Any], info: dict[str, Any]) -> dict[str, An
     """The canvas form of an API form."""
     links: list[list[Any]] = []
     nodes = {key: _box(int(key), node, info[node["class_type"]]) for key, node in api.items()}
-    layout = plan(api, {key: node["size"][1] for key, node in nodes.items()}, NOTES[name])
+    layout, folded = fitting(api, {key: node["size"][1] for key, node in nodes.items()}, NOTES[name])
+    for key in folded:
+        nodes[key]["flags"] = {"collapsed": True}
     for order, (key, place) in enumerate(layout.places.items()):
         nodes[key] |= {"pos": place, "order": order}
     for key, node in api.items():
@@ -51,6 +53,17 @@ def canvas(name: str, api: dict[str, Any], info: dict[str, Any]) -> dict[str, An
     }  # fmt: skip
 
 
+def _title(node: dict[str, Any], info: dict[str, Any]) -> str:
+    """By its role where there are two of a kind (the API form says which), else its short name: the box would be as
+    wide as a long one."""
+    return node.get("_meta", {}).get("title") or info["display_name"].split(" (")[0]
+
+
+def _is_shown(name: str, node: dict[str, Any]) -> bool:
+    """Whether a widget is on the box as it opens: steps and skip follow the preset."""
+    return name not in ("steps", "skip") or node["inputs"].get("preset", "custom") == "custom"
+
+
 def _box(number: int, node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
     kind, on_box = node["class_type"], dict(widgets(info))
     inputs = {**info["input"].get("required", {}), **info["input"].get("optional", {})}
@@ -60,7 +73,7 @@ def _box(number: int, node: dict[str, Any], info: dict[str, Any]) -> dict[str, A
         linked = isinstance(node["inputs"][name], list)
         values.append(options["default"] if linked else node["inputs"][name])
         if options.get("control_after_generate"):
-            values.append("randomize")
+            values.append("fixed")
         if options.get("image_upload") or options.get("video_upload"):
             values.append("image")
     files = [file for file in MODELS.get(kind, []) if file["name"] in values]
@@ -72,14 +85,17 @@ def _box(number: int, node: dict[str, Any], info: dict[str, Any]) -> dict[str, A
         }
         for name, spec in inputs.items() if name not in on_box or isinstance(node["inputs"][name], list)
     ]  # fmt: skip
-    texts = sum(bool(len(spec) > 1 and spec[1].get("multiline")) for spec in on_box.values())
-    rows = max(len(inputs) - len(on_box), len(info["output"]))
+    shown = {name: spec[1] if len(spec) > 1 else {} for name, spec in on_box.items() if _is_shown(name, node)}
+    texts = sum(bool(options.get("multiline")) for options in shown.values())
+    rows = len(shown) - texts + sum(bool(options.get("control_after_generate")) for options in shown.values())
+    folded = sum(bool(options.get("advanced")) for options in shown.values())
+    size = [WIDTH, height(kind, max(len(inputs) - len(on_box), len(info["output"])), rows, folded, texts)]
     return {
-        "id": number, "type": kind, "pos": [0, 0], "size": [WIDTH, height(kind, rows, len(on_box), texts)],
+        "id": number, "type": kind, "pos": [0, 0], "size": size,
         "flags": {}, "order": 0, "mode": 0, "inputs": slots,
         "outputs": [
             {"name": n, "type": t, "links": []} for n, t in zip(info["output_name"], info["output"], strict=True)
         ],
-        "properties": {"Node name for S&R": kind, **models},
+        "properties": {"Node name for S&R": kind, **models}, "title": _title(node, info),
         "widgets_values": values,
     }  # fmt: skip

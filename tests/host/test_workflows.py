@@ -149,3 +149,14 @@ def test_every_template_says_what_to_do() -> None:
     for path in (WORKFLOWS / "api").glob("*.json"):
         assert path.stem in NOTES and json.loads((WORKFLOWS / path.name).read_text())["nodes"]
         assert all(part.rstrip("*")[-1] in ".:)" for part in NOTES[path.stem].split("\n\n")[1:]), path.stem
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (WORKFLOWS / "api").glob("*.json")))
+def test_every_template_opens_at_a_readable_size(name: str) -> None:
+    """All of it, notes and rooms included, within what a screen of 1280 x 720 shows above 57%."""
+    form = json.loads((WORKFLOWS / f"{name}.json").read_text())
+    boxes = [(*n["pos"], n["size"][0], 0 if n["flags"].get("collapsed") else n["size"][1], 30) for n in form["nodes"]]
+    boxes += [(*group["bounding"], 0) for group in form["groups"]]
+    width = max(x + w for x, _, w, _, _ in boxes) - min(x for x, *_ in boxes)
+    height = max(y + h for _, y, _, h, _ in boxes) - min(y - bar for _, y, _, _, bar in boxes)
+    assert width <= 1650 and height <= 1000, (name, width, height)

@@ -1,48 +1,65 @@
-"""Where a workflow's boxes stand: in numbered rooms from left to right, in each room in columns, so that no box covers
-another while live previews are shown and a whole workflow can be read on one screen."""
+"""Where a workflow's boxes stand: under their note in numbered rooms, in columns from left to right, so that all of it
+can be read as it opens and no box covers another while live previews are shown."""
 
+import re
 from typing import Any, NamedTuple
 
-WIDTH, GAP, TALL = 340, 50, 1200
-"""Of a box; between boxes; of a column, in the canvas's pixels."""
-BORDER, TITLE = 20, 60
-PICTURE, PREVIEW = 300, 260
-NOTE = 380
+SCREEN = (1650, 1000)
+"""What a workflow may take, in the canvas's pixels: at this size its words can be read on a screen of 1280 x 720."""
+WIDTH, GAP = 250, 10
+"""Of a box; between boxes."""
+BORDER, TITLE, BAR = 8, 42, 30
+"""Of a room; its title; a box's title."""
+PREVIEW = 90
+LINE, LETTERS = 19, 7.5
+"""Of the note: pixels of a line, and of a letter in it."""
 
 ROOMS = ("Load the files", "Photo", "Who, and who instead", "Make somebody else", "Work on it", "Look and save")
 MODELS, PHOTO, WHO, MAKE, AFTER, SEE = range(len(ROOMS))
 ROOM = {
-    "CheckpointLoaderSimple": MODELS, "LoadImage": PHOTO, "LoadImageDataSetFromFolder": PHOTO, "ImageScale": PHOTO,
-    "ImageStitch": PHOTO, "RevPersPocketFace": PHOTO, "RevPersDetectFaces": WHO, "RevPersSelectFaces": WHO,
-    "RevPersCropFaces": WHO, "FaceIDEmbed": WHO, "AttributePrompt": WHO, "RevPersSeveralStrengths": WHO,
-    "RevPersSave": SEE, "RevPersBeforeAfter": SEE, "RevPersAudit": SEE, "PreviewImage": SEE, "PreviewAny": SEE,
-    "CLIPTextEncode": AFTER, "LoadVideo": PHOTO, "CreateVideo": PHOTO, "RepeatImageBatch": PHOTO,
-    "RevPersSaveVideo": SEE,
+    "CheckpointLoaderSimple": MODELS, "LoadImage": PHOTO, "LoadImageDataSetFromFolder": PHOTO, "LoadVideo": PHOTO,
+    "CreateVideo": PHOTO, "RepeatImageBatch": PHOTO, "ImageScale": PHOTO, "ImageStitch": PHOTO, "RevPersPocketFace": PHOTO, "RevPersDetectFaces": WHO,
+    "RevPersSelectFaces": WHO, "RevPersCropFaces": WHO, "FaceIDEmbed": WHO, "AttributePrompt": WHO,
+    "RevPersPseudonym": WHO, "RevPersSeveralStrengths": WHO, "RevPersSave": SEE, "RevPersSaveVideo": SEE,
+    "RevPersBeforeAfter": SEE, "RevPersAudit": SEE, "PreviewImage": SEE, "PreviewAny": SEE, "CLIPTextEncode": AFTER,
 }  # fmt: skip
 """What is not named: loaders load, the rest makes somebody else, and works on it behind 'Anonymize Everyone'."""
-SHOWS_A_PICTURE = {"LoadImage", "PreviewImage", "RevPersSave", "RevPersBeforeAfter", "LoadVideo", "RevPersSaveVideo"}
+FOLDED = (
+    ("VAEEncode", "VAEDecode", "ImageScale", "ImageStitch", "RebatchLatents", "GrowMask", "SetLatentNoiseMask",
+     "ImageCompositeMasked", "CreateVideo", "RepeatImageBatch"),
+    ("CLIPTextEncode", "FaceIDEmbed"),
+    ("RevPersSave",),
+    ("RevPersCropFaces", "PreviewAny", "RevPersLoadFaceDetector", "RevPersLoadFaceModel"),
+    ("RevPersPasteFaces", "PreviewImage", "RevPersLoadFaceIDAdapter"),
+)  # fmt: skip
+"""Folded to their titles: the first always, since nobody changes anything in them, the others one after another where
+a workflow does not fit the screen."""
+SHOWS_A_PICTURE = {
+    "LoadImage": 250, "LoadVideo": 250, "PreviewImage": 150, "RevPersSave": 150, "RevPersSaveVideo": 200,
+    "RevPersBeforeAfter": 224,
+}  # fmt: skip
 SHOWS_A_PREVIEW = {
-    "NullIDInvertDPMPP",
-    "NegativeIDGuidanceSampler",
-    "RevPersAnonymizeFaces",
-    "RevPersAnonymizeVideo",
-    "KSampler",
-}
-SHOWS_TEXT = {"PreviewAny": 120}
+    "NullIDInvertDPMPP", "NegativeIDGuidanceSampler", "RevPersAnonymizeFaces", "RevPersAnonymizeVideo", "KSampler"
+}  # fmt: skip
+SHOWS_TEXT = {"PreviewAny": 50}
 
 
 class Plan(NamedTuple):
-    """places: box -> [x, y]. groups: as the canvas reads them. note: [x, y, width, height]."""
+    """places: box -> [x, y]. groups: as the canvas reads them. note: [x, y, width, height]. size: of the whole."""
 
     places: dict[str, list[float]]
     groups: list[dict[str, Any]]
     note: list[float]
+    size: tuple[float, float]
 
 
-def height(kind: str, slots: int, widgets: int, texts: int) -> float:
-    """What a box needs in either renderer: rows of sockets and of widgets, many-lined texts, what it shows."""
-    shown = PICTURE * (kind in SHOWS_A_PICTURE) + PREVIEW * (kind in SHOWS_A_PREVIEW) + SHOWS_TEXT.get(kind, 0)
-    return 75 + 21 * slots + 28 * widgets + 70 * texts + shown
+def height(kind: str, slots: int, widgets: int, folded: int, texts: int) -> float:
+    """What a box needs in either renderer. folded: of its widgets, those for experts, which Nodes 2.0 puts behind a
+    button; the classic one shows all. texts: widgets of many lines."""
+    classic = 14 + 20 * slots + 24 * widgets
+    modern = 46 + 20 * slots + 27 * (widgets - folded) + 28 * bool(folded)
+    shown = SHOWS_A_PICTURE.get(kind, 0) + PREVIEW * (kind in SHOWS_A_PREVIEW) + SHOWS_TEXT.get(kind, 0)
+    return max(classic, modern) + 8 + 68 * texts + shown
 
 
 def rooms(api: dict[str, Any]) -> dict[str, int]:
@@ -63,33 +80,55 @@ def rooms(api: dict[str, Any]) -> dict[str, int]:
     return found
 
 
+def note_height(note: str, width: float) -> float:
+    """Of a note that is so wide."""
+    letters, shown = (width - 30) / LETTERS, re.sub(r"\]\([^)]*\)", "]", note)
+    return 50 + LINE * sum(1 + int(len(line) // letters) for line in shown.splitlines() if line)
+
+
+def fitting(api: dict[str, Any], heights: dict[str, float], note: str) -> tuple[Plan, set[str]]:
+    """The plan with as few folded boxes as fit the screen, and their keys."""
+    for count in range(1, len(FOLDED) + 1):
+        kinds = {kind for some in FOLDED[:count] for kind in some}
+        folded = {
+            key for key, node in api.items()
+            if node["class_type"] in kinds or node.get("_meta", {}).get("collapsed")
+        }  # fmt: skip
+        found = plan(api, {key: 0.0 if key in folded else value for key, value in heights.items()}, note)
+        if found.size[0] <= SCREEN[0] and found.size[1] <= SCREEN[1]:
+            break
+    return found, folded
+
+
 def plan(api: dict[str, Any], heights: dict[str, float], note: str) -> Plan:
-    """Rooms from left to right behind the note, one under another where there is room; in each of them the boxes from
-    top to bottom, as they read each other."""
-    of, x, lowest = rooms(api), float(NOTE + 2 * GAP), 0.0
+    """Columns as tall as the screen allows under the note, filled from top to bottom with one room after another; a
+    room that goes on in the next column has its title there again."""
+    of = rooms(api)
+    top = note_height(note, SCREEN[0] - 100) + BAR + GAP
     places: dict[str, list[float]] = {}
     groups: list[dict[str, Any]] = []
-    for number, title in enumerate(ROOMS):
-        keys = [key for key, room in of.items() if room == number]
-        if not keys:
-            continue
-        start = lowest + GAP + TITLE + BORDER if lowest else 0.0
-        if start and start + sum(heights[key] + GAP for key in keys) - GAP > TALL:
-            x, start = x + WIDTH + 2 * GAP, 0.0
-        left, top, lowest = x, start, 0.0
-        for key in keys:
-            if top > start and top + heights[key] > TALL:
-                x, top = x + WIDTH + GAP, start
-            places[key] = [x, top]
-            lowest = max(lowest, top + heights[key])
-            top += heights[key] + GAP
-        box = [
-            left - BORDER,
-            start - TITLE - BORDER,
-            x + WIDTH - left + 2 * BORDER,
-            lowest - start + TITLE + 2 * BORDER,
-        ]
-        titled = {"id": len(groups) + 1, "title": f"{len(groups) + 1}  {title}", "bounding": box}
-        groups.append({**titled, "color": "#3f789e", "font_size": 24, "flags": {}})
-    lines = sum(1 + len(line) // 55 for line in note.splitlines() if line)
-    return Plan(places, groups, [0, -TITLE, NOTE, 80 + 22 * lines])
+    x, y = 0.0, top
+
+    def begin(title: str) -> None:
+        color = {"color": "#3f789e", "font_size": 20, "flags": {}}
+        groups.append({"id": len(groups) + 1, "title": title, "bounding": [x, y, WIDTH + 2 * BORDER, 0], **color})
+
+    for number, (room, title) in enumerate(((k, name) for k, name in enumerate(ROOMS) if k in of.values()), 1):
+        titled = f"{number}  {title}"
+        for i, key in enumerate(key for key, where in of.items() if where == room):
+            need = BAR + heights[key] + BORDER
+            if not i:
+                y += GAP if y > top else 0
+            if y > top and y + (0 if i else TITLE) + need > SCREEN[1]:
+                x, y = x + WIDTH + 2 * BORDER + GAP, top
+                begin(titled)
+                y += TITLE
+            elif not i:
+                begin(titled)
+                y += TITLE
+            places[key] = [x + BORDER, y + BAR]
+            y += BAR + heights[key] + BORDER
+            groups[-1]["bounding"][3] = y - groups[-1]["bounding"][1]
+    right = max(group["bounding"][0] + group["bounding"][2] for group in groups)
+    down = max(group["bounding"][1] + group["bounding"][3] for group in groups)
+    return Plan(places, groups, [0, BAR, right, top - BAR - GAP], (right, down))
