@@ -17,12 +17,15 @@ LINE, LETTERS = 19, 7.5
 ROOMS = ("Load the files", "Photo", "Who, and who instead", "Make somebody else", "Work on it", "Look and save")
 MODELS, PHOTO, WHO, MAKE, AFTER, SEE = range(len(ROOMS))
 ROOM = {
-    "CheckpointLoaderSimple": MODELS, "LoadImage": PHOTO, "LoadImageDataSetFromFolder": PHOTO, "LoadVideo": PHOTO,
-    "CreateVideo": PHOTO, "RepeatImageBatch": PHOTO, "ImageScale": PHOTO, "ImageStitch": PHOTO, "RevPersPocketFace": PHOTO, "RevPersDetectFaces": WHO,
-    "RevPersSelectFaces": WHO, "RevPersCropFaces": WHO, "FaceIDEmbed": WHO, "AttributePrompt": WHO,
-    "RevPersPseudonym": WHO, "RevPersSeveralStrengths": WHO, "RevPersSave": SEE, "RevPersSaveVideo": SEE,
-    "RevPersBeforeAfter": SEE, "RevPersAudit": SEE, "PreviewImage": SEE, "PreviewAny": SEE, "CLIPTextEncode": AFTER,
-}  # fmt: skip
+    "CheckpointLoaderSimple": MODELS,
+    **dict.fromkeys(("LoadImage", "LoadImageDataSetFromFolder", "LoadVideo", "CreateVideo", "RepeatImageBatch"), PHOTO),
+    **dict.fromkeys(("ImageScale", "ImageStitch", "RevPersPocketFace"), PHOTO),
+    **dict.fromkeys(("RevPersDetectFaces", "RevPersSelectFaces", "RevPersCropFaces", "FaceIDEmbed"), WHO),
+    **dict.fromkeys(("AttributePrompt", "RevPersPseudonym", "RevPersSeveralStrengths"), WHO),
+    "CLIPTextEncode": AFTER,
+    **dict.fromkeys(("RevPersSave", "RevPersSaveVideo", "RevPersBeforeAfter", "RevPersAudit", "RevPersSeal"), SEE),
+    **dict.fromkeys(("PreviewImage", "PreviewAny"), SEE),
+}
 """What is not named: loaders load, the rest makes somebody else, and works on it behind 'Anonymize Everyone'."""
 FOLDED = (
     ("VAEEncode", "VAEDecode", "ImageScale", "ImageStitch", "RebatchLatents", "GrowMask", "SetLatentNoiseMask",
