@@ -1,0 +1,138 @@
+"""What one noise and one identity do for a clip, beside frames on their own, blur and another renderer's face."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .. import pocket
+from ..faces import detect
+from ..faces.geometry import face_in_aligned
+from ..faces.judges import Judge
+from ..method.anonymize import invert_image, sample_image
+from ..method.identity import identity_of
+from ..method.types import Plan, Ports
+from ..metrics.reidentification import auc
+from ..metrics.steadiness import correlation_in_time, farthest, flicker, neighbours, warp_error
+from ..pocket import world
+from . import baselines
+from .clips import MOVES, clip, moving, other_photo
+from .laboratory import read
+
+Way = Callable[[Tensor, int, Ports, Plan], Tensor]
+"""(a clip (T, 3, S, S), whose it is, the network, settings) -> the clip made anonymous."""
+STAND_IN = 900
+"""Of the clips' people, the one whom a swap puts in everybody's place."""
+
+
+def per_frame(frames: Tensor, person: int, ports: Ports, plan: Plan) -> Tensor:
+    """Each frame for itself: a noise and an identity of its own."""
+    path = invert_image(frames, ports, plan)
+    return sample_image(path, ports.embed(frames), ports, plan)
+
+
+def one_stranger(frames: Tensor, person: int, ports: Ports, plan: Plan) -> Tensor:
+    """As ``revpers video`` does: one noise, the mean identity."""
+    path = invert_image(frames, ports, plan, indices=[0] * len(frames))
+    mean = identity_of(ports.embed(frames).embedding.mean(0, keepdim=True))
+    return sample_image(path, mean, ports, plan)
+
+
+def every_second(frames: Tensor, person: int, ports: Ports, plan: Plan) -> Tensor:
+    """The same for every second frame; those between are the mean of their neighbours."""
+    kept = one_stranger(frames[::2], person, ports, plan)
+    out = kept.repeat_interleave(2, 0)[: len(frames)].clone()
+    out[1:-1:2] = (kept[:-1] + kept[1:])[: len(out[1:-1:2])] / 2
+    return out
+
+
+def swapped(frames: Tensor, person: int, ports: Ports, plan: Plan) -> Tensor:
+    """An ideal face swap: the renderer draws one fixed stand-in with every frame's own expression, pose and light."""
+    theirs, stand_in = moving(person, len(frames)), moving(STAND_IN, len(frames))
+    return world.render(world.Faces(stand_in.identity, theirs.scene))
+
+
+def of_photos(method: baselines.Method) -> Way:
+    return lambda frames, person, ports, plan: method(frames, ports, plan)
+
+
+WAYS: dict[str, Way] = {
+    "source": of_photos(baselines.photo),
+    "VAE alone": of_photos(baselines.autoencoder),
+    "blur": of_photos(baselines.blur),
+    "swap of a fixed stand-in (rendered, ideal)": swapped,
+    "each frame for itself": per_frame,
+    "one noise, one identity (ours)": one_stranger,
+    "ours, every second frame": every_second,
+}
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """A person's clip, what the VAE makes of it, another photo's embedding, and the points of every frame."""
+
+    person: int
+    frames: Tensor
+    decoded: Tensor
+    other: Tensor
+    points: Tensor
+
+
+def compare_clips(people: int, frames: int, ports: Ports, judge: Judge, plan: Plan) -> "Sequence[dict[str, Any]]":
+    """A row a way, over as many clips as people."""
+    detector, upright = detect.load(pocket.DETECTOR), detect.Search(smallest=40, turn="never")
+
+    def embedded(images: Tensor) -> Tensor:
+        return torch.stack([judge.embed(one, face_in_aligned(one)) for one in images])
+
+    def points(images: Tensor) -> Tensor:
+        found = [detect.find_faces(one, [detector], upright) for one in images]
+        return torch.stack([faces[0].points if faces else torch.full((5, 2), torch.nan) for faces in found])
+
+    clips: list[_Clip] = []
+    for person in range(people):
+        source = clip(person, frames)
+        decoded = ports.decode(ports.encode(source))
+        clips.append(_Clip(person, source, decoded, embedded(other_photo(person)[None])[0], points(source)))
+    return [_row(name, way, clips, embedded, points, ports, plan) for name, way in WAYS.items()]
+
+
+def _row(
+    name: str, way: Way, clips: Sequence[_Clip], embedded: Callable[[Tensor], Tensor],
+    points: Callable[[Tensor], Tensor], ports: Ports, plan: Plan,
+) -> dict[str, Any]:  # fmt: skip
+    seen: list[tuple[Tensor, dict[str, float]]] = []
+    for one in clips:
+        made = way(one.frames, one.person, ports, plan)
+        now, before = embedded(made), embedded(one.frames)
+        alike = torch.nn.functional.cosine_similarity(now, before)
+        where, meant = points(made), one.points
+        there = ~(where.isnan() | meant.isnan()).flatten(1).any(1)
+        base = one.frames if name in ("source", "blur") or name.startswith("swap") else one.decoded
+        figures = {
+            "worst frame": float(alike.max()),
+            "mean": float(alike.mean()),
+            "neighbours": neighbours(now),
+            "farthest": farthest(now),
+            "landmarks": correlation_in_time(where[there], meant[there]) if int(there.sum()) > 3 else float("nan"),
+            "factor r": _factor_r(made, one.person),
+            "flicker": flicker(made, base),
+            "warp error": warp_error(made, one.frames),
+        }
+        seen.append((now.mean(0), figures))
+    means = torch.stack([mean for mean, _ in seen])
+    others = torch.stack([one.other for one in clips])
+    similar = torch.nn.functional.cosine_similarity(means[:, None], others[None], dim=-1)
+    own = torch.eye(len(clips), dtype=torch.bool)
+    row: dict[str, Any] = {"way": name, "AUC of the mean": auc(similar[own], similar[~own])}
+    return row | {key: sum(one[key] for _, one in seen) / len(seen) for key in seen[0][1]}
+
+
+def _factor_r(made: Tensor, person: int) -> float:
+    """Mean correlation over time of expression, pose and gaze, read in the clip, with the true ones."""
+    seen, true = read(made).factors.double(), world.factors(moving(person, len(made))).double()
+    columns = [world.FACTORS.index(name) for name in MOVES]
+    pairs = (torch.stack([seen[:, k], true[:, k]]) for k in columns)
+    return float(torch.stack([torch.corrcoef(pair)[0, 1] for pair in pairs]).nanmean())
