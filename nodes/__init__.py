@@ -20,6 +20,7 @@ from .loaders import (
     PocketFace,
 )
 from .method import AttributePrompt, NegativeIDGuidanceSampler, NullIDInvertDPMPP
+from .pseudonym import Pseudonym
 from .save import Save
 from .video import AnonymizeVideo, SaveVideo
 
@@ -39,6 +40,7 @@ class ReversePersonalization(ComfyExtension):
             PocketFace,
             FaceIDEmbed,
             AttributePrompt,
+            Pseudonym,
             NullIDInvertDPMPP,
             NegativeIDGuidanceSampler,
             CheckChange,

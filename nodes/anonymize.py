@@ -14,15 +14,18 @@ from ..revpers_core.hosts.comfy_progress import Progress, interruptible
 from ..revpers_core.hosts.comfy_video import ClipProgress
 from ..revpers_core.media import images, photo
 from ..revpers_core.media.anonymize_frames import FramesResult, anonymize_images
+from ..revpers_core.media.casting import as_stand_ins
 from ..revpers_core.media.clip_report import summary
 from ..revpers_core.media.strength import Target
 from ..revpers_core.media.video_ports import VideoOptions, VideoPorts
 from ..revpers_core.method import settings
+from ..revpers_core.method.population import SAME
 from ..revpers_core.method.settings import CUSTOM, resolve_preset
 from ..revpers_core.method.types import Method
 from . import sockets
 from .convert import to_comfy, to_core, to_core_masks
 from .provenance import is_a_photo
+from .pseudonym import wanted
 
 
 class AnonymizeFaces(io.ComfyNode):
@@ -84,6 +87,7 @@ class AnonymizeFaces(io.ComfyNode):
                     tooltip="The images are the frames of one clip, in order: each person becomes the same stranger in "
                     "all of them; a face that is lost in some is interpolated or blurred there.",
                 ),
+                *sockets.instead_inputs(),
             ],
             outputs=[
                 io.Image.Output("anonymized", display_name="image", tooltip="The finished images."),
@@ -99,7 +103,7 @@ class AnonymizeFaces(io.ComfyNode):
         cls, image, model, clip, vae, adapter, face_model, detector, attribute, strength, size, steps, skip, seed,
         no_face, preset=CUSTOM, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4, mask=None,
         match_colour=False, min_score=0.5, smallest=20.0, method=settings.METHOD.default,
-        frames=False,
+        frames=False, instead=None, who=settings.NOBODY, person=0,
     ) -> io.NodeOutput:  # fmt: skip
         positive, recogniser = clip.encode_from_tokens_scheduled(clip.tokenize("")), as_face_model(face_model)
         photos = list(to_core(image))
@@ -108,6 +112,7 @@ class AnonymizeFaces(io.ComfyNode):
             raise ValueError("image: the batch is empty: connect at least one image")
         allowed, detectors = to_core_masks(mask, photos), interruptible(as_detectors(detector))
         search = detect.Search(min_score=min_score, smallest=smallest)
+        population = recogniser.population
         levels = host.levels(model, *resolve_preset(preset, steps, skip))
         tools = photo.PhotoPorts(
             detect=lambda one: detect.find_faces(one, detectors, search),
@@ -125,8 +130,11 @@ class AnonymizeFaces(io.ComfyNode):
             keep_parts=("eyes", "mouth") if keep_eyes_and_mouth else (),
             match=match_colour,
             aim=Target(target) if target else None,
+            instead=wanted(instead, who, person, method).start(population.same if population else SAME),
         )
         if isinstance(progress, ClipProgress):
+            if wishes.instead:
+                tools = replace(tools, invert_face=as_stand_ins(tools.invert_face, wishes.instead, population))
             ports = VideoPorts(tools, lambda one: sure_and_faint(one, detectors, search))
             whom = select.reference_identities(references, [tools.detect(one) for one in references], tools.embed)
             options = VideoOptions(
@@ -138,7 +146,7 @@ class AnonymizeFaces(io.ComfyNode):
         done: list[photo.PhotoResult] = []
         for i, one in enumerate(progress.over(photos)):
             try:
-                done.append(photo.anonymize_or(no_face, one, watched, replace(wishes, where=allowed[i])))
+                done.append(photo.anonymize_or(no_face, one, watched, replace(wishes, where=allowed[i], place=str(i))))
             except ValueError as error:
                 raise type(error)(f"image {i + 1} of {len(photos)}: {error}") from error
         pictures = [one.image for one in done]

@@ -9,10 +9,13 @@ from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts.comfy_backbone import wordless
 from ..revpers_core.hosts.comfy_check import check_latent
 from ..revpers_core.hosts.comfy_prompt import vae_link
+from ..revpers_core.media.casting import for_crops
+from ..revpers_core.media.pseudonyms import same_person
 from ..revpers_core.method import settings
 from ..revpers_core.method.settings import CUSTOM, resolve_preset
 from ..revpers_core.method.types import Attribute, Method
 from . import sockets
+from .pseudonym import wanted
 
 ANY = "any"
 
@@ -134,6 +137,7 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
                     default=False,
                     tooltip="Hand back whatever comes out, the person as they were included. For experiments.",
                 ),
+                *sockets.instead_inputs(),
             ],
             outputs=[io.Latent.Output("latent", tooltip="To 'VAE Decode'.")],
         )
@@ -141,13 +145,16 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
     @classmethod
     def execute(
         cls, model, adapter, identity, trajectory, attribute, guidance: float, strength: float = 1.0,
-        method: str = settings.METHOD.default, vae=None, allow_unchanged: bool = False,
+        method: str = settings.METHOD.default, vae=None, allow_unchanged: bool = False, instead=None,
+        who: str = settings.NOBODY, person: int = 0,
     ) -> io.NodeOutput:  # fmt: skip
         if not allow_unchanged:
             host.check_sampling(trajectory, guidance * strength)
+        chosen = wanted(instead, who, person, method).start(same_person(identity))
+        stand_ins = for_crops(chosen, identity) if chosen else None
         callback = latent_preview.prepare_callback(model, trajectory.path.steps)
         latent = host.sample_latent(
-            model, adapter, identity, trajectory, attribute, guidance * strength, callback, method=Method(method)
+            model, adapter, identity, trajectory, attribute, guidance * strength, callback, stand_ins, Method(method)
         )
         latent = {**latent, "samples": latent["samples"].to(comfy.model_management.intermediate_device())}
         if allow_unchanged:

@@ -17,6 +17,8 @@ FaceModel = io.Custom("REVPERS_FACE_MODEL")
 """revpers_core.faces.recognise.FaceModel"""
 Identity = io.Custom("REVPERS_IDENTITY")
 """revpers_core.method.types.Identity"""
+Pseudonym = io.Custom("REVPERS_PSEUDONYM")
+"""revpers_core.media.pseudonyms.Recipe"""
 Detector = io.Custom("REVPERS_DETECTOR")
 """tuple of revpers_core.faces.detector.Detector, whose finds are united"""
 Judge = io.Custom("REVPERS_JUDGE")
@@ -64,6 +66,20 @@ def face_model_input(name: str = "face_model", **rest: Any) -> io.Input:
 def detector_input(name: str = "detector", **rest: Any) -> io.Input:
     """Takes other packs' and ComfyUI's own face models too; ``insightface.as_detectors`` makes ours of them."""
     return io.MultiType.Input(name, [Detector, InsightFace, FaceAnalysis, FaceDetectionModel], **rest)
+
+
+def instead_inputs() -> list[io.Input]:
+    """Who comes instead. Optional, and last: workflows that do not know them give what they gave, nobody."""
+    return [
+        io.MultiType.Input(
+            "instead",
+            [Pseudonym, Identity],
+            optional=True,
+            tooltip="From 'Who Comes Instead', or 'Who Is It' of somebody who agreed: then 'who' does not count.",
+        ),
+        choice("who", settings.WHO, optional=True),
+        number("person", settings.PERSON, control_after_generate=True, optional=True),
+    ]
 
 
 def adapter_inputs() -> list[io.Input]:

@@ -5,6 +5,7 @@ import json
 import secrets
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from .options import (
     search_options,
     settle_preset,
 )
+from .seal import asked as seal_asked
+from .seal import seal_options
 from .terminal import FAILURES, complain, progress
 
 
@@ -43,6 +46,7 @@ def add(commands: Any) -> None:
         "images", type=Path, nargs="+", metavar="IMAGE|DIR",
         help="pictures, or folders: these resume where they were left, and leave a manifest.jsonl without a drawn seed",
     )  # fmt: skip
+    seal_options(parser)
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="where NAME_anonymous.png go")
     parser.add_argument("--json", action="store_true", help="one JSON line an image")
     photo_options(parser)
@@ -91,6 +95,7 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError(f"{args.output} is a file: name a folder to write into")
     todo = tasks(args.images, args.output)
     job = load_job(args)
+    job = replace(job, seal=seal_asked(args, job.detect, embedder(job.pipeline)))
     args.output.mkdir(parents=True, exist_ok=True)
     settings = job.settings | other_settings(args)
     there = finished(args.output, settings)

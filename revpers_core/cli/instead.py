@@ -13,11 +13,11 @@ from ..faces.face import Face
 from ..faces.recognise import FaceModel
 from ..faces.select import Embed, reference_identities
 from ..media import images, keys, roster
-from ..media.pseudonyms import KEY, NOBODY, PICTURE, STRANGER, Drawing, Pictured, Pseudonyms, SameStrangers, Strangers
+from ..media.pseudonyms import Drawing, Pictured, Pseudonyms, SameStrangers, Strangers
 from ..media.pseudonyms import secret_of as secret_of_key
 from ..media.roster import Roster
 from ..method.population import SAME
-from ..method.settings import METHOD
+from ..method.settings import KEY, METHOD, NOBODY, PICTURE, STRANGER
 
 SHORT = {"stranger": STRANGER, "nobody": NOBODY}
 PASSPHRASE = "-"

@@ -3,10 +3,25 @@
 import argparse
 from collections.abc import Sequence
 
-from . import anonymize, audit, benchmark, clips, curve, dataset, demo, faces, judge, lab, pocket, stand_ins, video
+from . import (
+    anonymize,
+    audit,
+    benchmark,
+    clips,
+    curve,
+    dataset,
+    demo,
+    faces,
+    judge,
+    lab,
+    pocket,
+    seal,
+    stand_ins,
+    video,
+)
 from .terminal import FAILURES, complain, quiet
 
-VERBS = (anonymize, video, dataset, faces, audit, benchmark, judge, pocket, curve, lab, clips, stand_ins, demo)
+VERBS = (anonymize, seal, video, dataset, faces, audit, benchmark, judge, pocket, curve, lab, clips, stand_ins, demo)
 """In the order of the help; each registers its own with ``add``."""
 
 

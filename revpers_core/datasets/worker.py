@@ -50,10 +50,10 @@ class RowWorker:
         image = images.read(io.BytesIO(row.image))
         job = self._job(row, image)
         if job.detect is None:
-            made, told = anonymize_crop(job, image, None)
+            made, told, _ = anonymize_crop(job, image, None, row.id)
             faces = [{"box": None, "score": None, "verdict": told["verdict"], **_measured(told)}]
         else:
-            made, told = anonymize_whole(job, job.detect, image, None)
+            made, told, _ = anonymize_whole(job, job.detect, image, None, row.id)
             faces = [{"box": _rounded(one["box"]), **_measured(one), "score": one["score"], "verdict": one["verdict"]}
                      for one in told["faces"]]  # fmt: skip
         picture = images.to_pil(made)

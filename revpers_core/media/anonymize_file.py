@@ -1,11 +1,14 @@
 """What the command does with one picture: from file to file, or to a plain sentence why not."""
 
+import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+from PIL import Image
 from torch import Tensor
 
 from ..faces.face import Face
@@ -17,7 +20,7 @@ from ..faces.select import Embed, Keep, keep_people
 from ..method.anonymize import Anonymized, source_similarity
 from ..method.trajectory import OnStep, Trajectory
 from ..method.types import Identity, Plan
-from . import images
+from . import images, seal
 from .marks import NO_MARK, Mark, encoded
 from .photo import FaceSampler, PhotoOptions, PhotoPorts, PhotoResult, anonymize_or, nobody_stays
 from .pseudonyms import Pseudonyms
@@ -61,6 +64,14 @@ class Pipeline(Protocol):
 
 
 @dataclass(frozen=True)
+class SealOptions:
+    """The way back beside each result. key: of ``keys.read``. only: whose faces; everyone's for None."""
+
+    key: bytes
+    only: Keep | None = None
+
+
+@dataclass(frozen=True)
 class JobConfig:
     """What is the same for every picture of a call. detect: None where pictures are aligned crops already. instead: who
     comes instead of whom; None for nobody in particular."""
@@ -78,6 +89,7 @@ class JobConfig:
     match: bool = False
     instead: Pseudonyms | None = None
     mark: Mark = NO_MARK
+    seal: SealOptions | None = None
 
 
 def anonymize_file(job: JobConfig, path: Path, output: Path, on_step: OnStep | None) -> dict[str, Any]:
@@ -86,13 +98,15 @@ def anonymize_file(job: JobConfig, path: Path, output: Path, on_step: OnStep | N
     start, before = time.perf_counter(), job.pipeline.unet_evaluations
     image, place = images.read(path), f"{path.parent.name}/{path.name}"
     output.unlink(missing_ok=True)
-    made, found = (
+    made, found, reached = (
         anonymize_crop(job, image, on_step, place)
         if job.detect is None
         else anonymize_whole(job, job.detect, image, on_step, place)
     )
     picture = images.to_pil(made)
     whole = encoded(images.watermarked(picture) if job.is_pocket else picture, output.suffix, job.mark)
+    if job.seal:  # first: where it fails, nothing is handed back that cannot be undone as asked
+        _seal(job, job.seal, image, whole, output, found, reached)
     write_whole(output, whole)
     return {
         "image": str(path),
@@ -106,7 +120,7 @@ def anonymize_file(job: JobConfig, path: Path, output: Path, on_step: OnStep | N
 
 def anonymize_crop(
     job: JobConfig, image: Tensor, on_step: OnStep | None, place: str = ""
-) -> tuple[Tensor, dict[str, Any]]:
+) -> tuple[Tensor, dict[str, Any], Sequence[Tensor]]:
     """An aligned square crop made into somebody else, looked at by the judges, and what was seen of it."""
     if job.aim and not job.judges:
         raise ValueError("a target needs a judge that says when a face is strange enough: give one")
@@ -136,32 +150,62 @@ def anonymize_crop(
     tried = search_guidance(make, look, job.plan.guidance, job.aim)
     if tried.made is None:
         raise refusal(1, tried.tries, job.aim)
-    return tried.made[0], {
-        **said,
-        "guidance": tried.guidance,
-        "similarity_null": source_similarity(result.source, result.reconstruction, job.pipeline.embed),
-        "similarity_after": source_similarity(result.source, tried.made, job.pipeline.embed),
-        "verdict": verdict(job.judges, independent(job.judges, before, result.source)),
-    }
+    return (
+        tried.made[0],
+        {
+            **said,
+            "guidance": tried.guidance,
+            "similarity_null": source_similarity(result.source, result.reconstruction, job.pipeline.embed),
+            "similarity_after": source_similarity(result.source, tried.made, job.pipeline.embed),
+            "verdict": verdict(job.judges, independent(job.judges, before, result.source)),
+        },
+        [torch.ones(1, *source.shape[-2:])],
+    )
 
 
 def anonymize_whole(
     job: JobConfig, detect: Detect, image: Tensor, on_step: OnStep | None, place: str = ""
-) -> tuple[Tensor, dict[str, Any]]:
-    """Everyone in a photo made into somebody else, looked at again, and what was seen of each."""
+) -> tuple[Tensor, dict[str, Any], Sequence[Tensor]]:
+    """Everyone in a photo made into somebody else, looked at again; what was seen of each, and where it changed."""
     invert_face = job.pipeline.face_inverter(job.plan, on_step)
     tools = PhotoPorts(detect, embedder(job.pipeline), invert_face, job.pipeline.size, job.judges)
     wishes = PhotoOptions(
         job.plan.guidance, job.keep, job.keep_parts, job.match, job.aim, instead=job.instead, place=place
     )
     done: PhotoResult = anonymize_or(job.no_face, image, tools, wishes)
-    return done.image, {
-        "similarity_null": None,
-        "similarity_after": max((s for one in done.faces if (s := one["similarity_after"]) is not None), default=None),
-        "verdict": _verdict(job, done),
-        "faces": done.faces,
-        "kept": done.kept,
-    }
+    return (
+        done.image,
+        {
+            "similarity_null": None,
+            "similarity_after": max(
+                (s for one in done.faces if (s := one["similarity_after"]) is not None), default=None
+            ),
+            "verdict": _verdict(job, done),
+            "faces": done.faces,
+            "kept": done.kept,
+        },
+        done.reached,
+    )
+
+
+def _seal(
+    job: JobConfig,
+    asked: SealOptions,
+    image: Tensor,
+    whole: bytes,
+    output: Path,
+    found: dict[str, Any],
+    reached: Sequence[Tensor],
+) -> None:
+    """Write the sealed file of a result: everyone's pixels as "face 1", "face 2" ..., or those of the chosen alone."""
+    original, result = seal.pixels(images.to_pil(image)), seal.pixels(Image.open(io.BytesIO(whole)))
+    names = [f"face {i}" for i in range(1, len(reached) + 1)]
+    parts = seal.regions(original, result, reached, names)
+    if asked.only and job.detect:
+        chosen = [list(face.box) for face in asked.only(image, job.detect(image))]
+        theirs = {name for name, face in zip(names, found["faces"], strict=True) if face["box"] in chosen}
+        parts = [one for one in parts if one.name in theirs or (one.name == "the rest" and names)]
+    seal.write(seal.sealed_path(output), original, result, asked.key, parts)
 
 
 def _verdict(job: JobConfig, done: PhotoResult) -> str:

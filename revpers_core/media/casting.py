@@ -1,16 +1,28 @@
-"""Stand-ins for the people of a clip."""
+"""Stand-ins for people who come one by one: in a batch of crops, in a clip."""
 
 from collections.abc import Callable
 
 from torch import Tensor
 
-from ..method.identity import cosine
+from ..method.identity import cosine, together
 from ..method.population import Population
 from ..method.types import Identity
 from .photo_records import FaceSampler
 from .pseudonyms import Pseudonyms, StandIn
 
 InvertFace = Callable[[Tensor, Identity, int], FaceSampler]
+
+
+def for_crops(pseudonyms: Pseudonyms, people: Identity) -> Identity:
+    """Who comes instead in crops with one face each of whatever pictures, (B, 512): nobody who is like somebody else in
+    the batch. people: (B, 512)."""
+    each = [people.rows(slice(i, i + 1)) for i in range(len(people.embedding))]
+    chosen: list[Identity] = []
+    for i, who in enumerate(each):
+        others = [one for one in each if float(cosine(one, who)) < pseudonyms.same_to(who)]
+        (one,) = pseudonyms.cast([who], str(i), others)
+        chosen.append(pseudonyms.told(one, who))
+    return together(chosen)
 
 
 def as_stand_ins(invert_face: InvertFace, pseudonyms: Pseudonyms, population: Population | None = None) -> InvertFace:

@@ -21,12 +21,11 @@ from torch.nn.functional import normalize
 from ..adapters.clip import MEAN
 from ..method.identity import cosine, scaled
 from ..method.population import SAME, Population
+from ..method.settings import KEY, NOBODY, PICTURE, STRANGER
 from ..method.types import FACE_SIDE, Identity
 from . import keys
 from .roster import Roster
 
-STRANGER, NOBODY = "a stranger by seed", "nobody"
-KEY, PICTURE = "the same stranger by key", "this picture"
 WHO = (STRANGER, NOBODY, KEY, PICTURE)
 """Who may come instead, as nodes, records and docs say it."""
 TRIES = 64
@@ -210,6 +209,26 @@ class Pictured:
 
 def _places(sources: Sequence[Identity], place: str) -> list[str]:
     return [json.dumps([place, i]) for i in range(len(sources))]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Who comes instead, before it is known of whom. who: one of ``WHO``. seed: of strangers. secret: by key, of
+    ``secret_of``. pictures: (1, 512) each. length: as of ``Pseudonyms``."""
+
+    who: str
+    seed: int = 0
+    secret: bytes = b""
+    pictures: tuple[Identity, ...] = ()
+    length: float = 1.0
+
+    def start(self, same: float = SAME) -> Pseudonyms | None:
+        """For one run, with a roster of its own; None for nobody in particular. same: of the recogniser."""
+        if self.who == NOBODY:
+            return None
+        if self.who == KEY:
+            return Pseudonyms(SameStrangers(self.secret, Roster("", same)), self.length)
+        return Pseudonyms(Pictured(self.pictures) if self.who == PICTURE else Strangers(self.seed), self.length)
 
 
 def made_up(secret: bytes, name: str, population: Population | None = None) -> Identity:

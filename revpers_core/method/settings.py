@@ -97,8 +97,28 @@ STRENGTH = Number(
     "More is safer and costs detail.",
 )  # fmt: skip
 SEED = Number(
-    0, 0, 0xFFFFFFFFFFFFFFFF, 1, "Another seed gives another noise. Keep it secret: it helps to undo the result."
+    0, 0, 0xFFFFFFFFFFFFFFFF, 1,
+    "Of the noise. Another one gives nearly the same new face (who comes instead is what changes it) and inverts anew: "
+    "leave it as it is. Keep it secret: it helps to undo the result.",
+)  # fmt: skip
+PERSON = Number(
+    0, 0, 0xFFFFFFFFFFFFFFFF, 1,
+    "Who the stranger is: another seed, another new person, without inverting again. Keep it secret: it helps to undo "
+    "the result.",
+)  # fmt: skip
+STRANGER, NOBODY = "a stranger by seed", "nobody"
+KEY, PICTURE = "the same stranger by key", "this picture"
+WHO = Choice(
+    (STRANGER, NOBODY),
+    STRANGER,
+    "Who comes instead: a stranger, by the person seed, another for each face; or nobody in particular, as in the "
+    "paper (right for its preset). 'Who Comes Instead', connected to instead, knows more ways and then counts.",
 )
+LENGTH = Number(
+    1.0, 0.0, 1.0, 0.05,
+    "How much the new face looks like who comes instead, {low} (nobody in particular) to {high}. More is more private "
+    "at the same strength and costs some expression.",
+)  # fmt: skip
 AT_ONCE = Number(
     0, 0, 999, 1,
     "Steps of the inversion that share a call of the model, {low} to {high}. 0: as many as fit where only rounding "

@@ -73,7 +73,7 @@ def _box(number: int, node: dict[str, Any], info: dict[str, Any]) -> dict[str, A
         linked = isinstance(node["inputs"][name], list)
         values.append(options["default"] if linked else node["inputs"][name])
         if options.get("control_after_generate"):
-            values.append("fixed")
+            values.append("randomize" if name == "person" else "fixed")
         if options.get("image_upload") or options.get("video_upload"):
             values.append("image")
     files = [file for file in MODELS.get(kind, []) if file["name"] in values]

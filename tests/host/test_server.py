@@ -19,6 +19,7 @@ NODES = {
     "RevPersAudit", "RevPersSave", "RevPersAdapterFromIPAdapter", "RevPersBeforeAfter", "RevPersSeveralStrengths",
     "RevPersCheckChange",
     "RevPersAnonymizeVideo", "RevPersSaveVideo",
+    "RevPersPseudonym",
 }  # fmt: skip
 
 

@@ -18,7 +18,9 @@ ROOMS = ("Load the files", "Photo", "Who, and who instead", "Make somebody else"
 MODELS, PHOTO, WHO, MAKE, AFTER, SEE = range(len(ROOMS))
 ROOM = {
     "CheckpointLoaderSimple": MODELS,
-    **dict.fromkeys(("LoadImage", "LoadImageDataSetFromFolder", "LoadVideo", "CreateVideo", "RepeatImageBatch"), PHOTO),
+    **dict.fromkeys(
+        ("LoadImage", "LoadImageDataSetFromFolder", "LoadVideo", "CreateVideo", "RepeatImageBatch", "ImageBatch"), PHOTO
+    ),
     **dict.fromkeys(("ImageScale", "ImageStitch", "RevPersPocketFace"), PHOTO),
     **dict.fromkeys(("RevPersDetectFaces", "RevPersSelectFaces", "RevPersCropFaces", "FaceIDEmbed"), WHO),
     **dict.fromkeys(("AttributePrompt", "RevPersPseudonym", "RevPersSeveralStrengths"), WHO),

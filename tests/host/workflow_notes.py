@@ -30,17 +30,20 @@ NOTES = {
         "2. **New Face Looks Like**: say who the new face may look like, or leave it open.\n"
         "3. **strength** in *Become Somebody Else* is how far from the person. Changing it is quick: the photo stays "
         "taken apart.\n"
-        "4. Draw the slider of *Before and After*. Another **seed** gives another person." + SAVING + FILES
+        "4. Draw the slider of *Before and After*. Another **person** gives another new face; the photo stays taken "
+        "apart." + SAVING + FILES
     ),
     "anonymize_aligned_face.pocket": (
         "## A face becomes somebody else\n\n" + POCKET + "\n\n"
-        "Then change **person** for another face, **strength** for how far from the person, **age** or **sex** for who "
-        "comes instead; draw the slider of *Before and After*."
+        "Then change **person** of *Pocket Face* for another face, **person** of *Become Somebody Else* for who comes "
+        "instead, **strength** for how far from the person, **age** or **sex** for how they look; draw the slider of "
+        "*Before and After*."
     ),
     "anonymize_everyone": (
         "## Everyone in a photo\n\n"
         "1. **Load Image**: a photo of any size, with any number of people.\n"
-        "2. **strength** is how far from the person; 1 is the paper's.\n"
+        "2. **strength** is how far from the person; 1 is the paper's. **person** is a seed: another one, other "
+        "strangers.\n"
         "3. **keep** takes photos of people who stay as they are.\n\n"
         "Each face is cut out, made into somebody else and put back; then the picture is searched again. A face that "
         "was "
@@ -80,6 +83,23 @@ NOTES = {
         + POCKET
         + "\n\nOf three rendered people the middle one stays, known from another "
         "picture."
+    ),
+    "same_stranger": (
+        "## The same stranger in every photo\n\n"
+        "1. Put the photos into a folder inside ComfyUI's *input* folder, press **R**, choose it in *Load Image (from "
+        "Folder)*.\n"
+        "2. Write a secret sentence into **key** of *Who Comes Instead*. Everyone in the photos gets one stranger, the "
+        "same in each photo; two people in one photo never get the same.\n"
+        "3. The same key and the same photos give the same strangers in a later run. Other photos need a roster: "
+        "`revpers anonymize DIR --pseudonyms KEYFILE --roster FILE`.\n\n"
+        "Results of one key can be linked: that is what it is for. Without that wish leave *a stranger by seed*. The "
+        "key is in the workflow: share neither." + JUDGE + LOOK + FILES
+    ),
+    "same_stranger.pocket": (
+        "## The same stranger in every picture\n\n"
+        + POCKET
+        + "\n\nTwo pictures of one rendered person and one of another: who is who is seen by the recogniser, and each "
+        "gets one stranger by **key**. Another key, other strangers."
     ),
     "attributes": (
         "## One photo, two new people\n\n"

@@ -1,3 +1,4 @@
+// A workflow from before 'who' knows nobody who comes instead: it gives what it gave.
 // 'steps' and 'skip' count for the preset 'custom' only, so they are on the box only then; Nodes 2.0 follows when it
 // draws the box anew.
 import { app } from "../../../scripts/app.js";
@@ -29,9 +30,21 @@ function follow(node) {
   show();
 }
 
+function nobodyInOldWorkflows(node) {
+  const configure = node.onConfigure;
+  node.onConfigure = function (saved, ...rest) {
+    configure?.call(this, saved, ...rest);
+    const place = this.widgets?.findIndex((widget) => widget.name === "who") ?? -1;
+    if (place >= 0 && Array.isArray(saved?.widgets_values) && saved.widgets_values.length <= place)
+      this.widgets[place].value = "nobody";
+  };
+}
+
 app.registerExtension({
   name: "ReversePersonalization.presets",
   nodeCreated(node) {
+    if (["NegativeIDGuidanceSampler", "RevPersAnonymizeFaces"].includes(node.constructor.comfyClass))
+      nobodyInOldWorkflows(node);
     if (["NullIDInvertDPMPP", "RevPersAnonymizeFaces"].includes(node.constructor.comfyClass)) follow(node);
   },
 });

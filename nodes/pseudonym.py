@@ -1,0 +1,90 @@
+"""Who comes instead of the people in a picture."""
+
+from dataclasses import replace
+
+from comfy_api.latest import io
+
+from ..revpers_core.faces.insightface import as_face_model
+from ..revpers_core.media.pseudonyms import Recipe, made_up, secret_of
+from ..revpers_core.method import settings
+from ..revpers_core.method.identity import null_identity
+from ..revpers_core.method.settings import KEY, NOBODY, PICTURE, STRANGER
+from ..revpers_core.method.types import Identity, Method
+from . import sockets
+from .convert import to_core
+
+
+def wanted(instead, who: str, person: int, method: str = settings.METHOD.default) -> Recipe:
+    """What is connected, else what the widgets say; nobody where the method leads away from nobody in particular."""
+    if isinstance(instead, Identity):
+        rows = range(len(instead.embedding))
+        return Recipe(PICTURE, pictures=tuple(instead.rows(slice(i, i + 1)) for i in rows))
+    if instead is not None:
+        return instead
+    return Recipe(who if Method(method) is Method.REVERSE else NOBODY, person)
+
+
+class Pseudonym(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersPseudonym",
+            "Who Comes Instead (Pseudonym)",
+            description=(
+                "Says who comes instead of the people in a picture: a stranger by seed, the same stranger by key in "
+                "every picture, or somebody on a picture. Another one re-runs the sampler only."
+            ),
+            inputs=[
+                io.Combo.Input(
+                    "who",
+                    options=[STRANGER, NOBODY, KEY, PICTURE],
+                    default=KEY,
+                    tooltip="a stranger by seed: by 'person', another for each face. nobody: as in the paper. the same "
+                    "stranger by key: by 'key', one for each person, whatever the picture. this picture: by 'image'.",
+                ),
+                sockets.number(
+                    "person", settings.PERSON, control_after_generate=True, lead="For 'a stranger by seed': "
+                ),
+                io.String.Input(
+                    "key",
+                    default="",
+                    tooltip="For 'the same stranger by key': a secret sentence, 12 characters or more. The same key "
+                    "gives the same stranger in every run; results of one key can be linked. ComfyUI keeps it in the "
+                    "workflow: share neither.",
+                ),
+                sockets.number("length", settings.LENGTH),
+                io.Image.Input(
+                    "image",
+                    optional=True,
+                    tooltip="For 'this picture': square crops with one face each, framed as in FFHQ, of people who "
+                    "agreed or do not exist; one for each face in a photo.",
+                ),
+                sockets.face_model_input(
+                    optional=True, tooltip="For 'this picture': the model of 'Load Face Recognition Model'."
+                ),
+            ],
+            outputs=[
+                sockets.Pseudonym.Output("instead", tooltip="To 'instead' of the sampler or 'Anonymize Everyone'."),
+                sockets.Identity.Output(
+                    "identity", tooltip="The first who would come, for boxes that take an identity. Keep it private."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, who: str, person: int, key: str, length: float, image=None, face_model=None) -> io.NodeOutput:
+        recogniser = None if face_model is None else as_face_model(face_model)
+        population = recogniser.population if recogniser else None
+        if who == NOBODY:
+            return io.NodeOutput(Recipe(NOBODY), null_identity(1))
+        if who == PICTURE:
+            if image is None or recogniser is None:
+                raise ValueError("who: 'this picture' needs 'image' and 'face_model': connect both, or choose another")
+            seen = recogniser.embed(to_core(image))
+            recipe = replace(wanted(seen, who, 0), length=length)
+            return io.NodeOutput(recipe, seen)
+        if who == KEY:
+            secret = secret_of(key)
+            return io.NodeOutput(Recipe(KEY, secret=secret, length=length), made_up(secret, "person 1 0", population))
+        drawn = made_up(str(person).encode(), '["0", 0] 0', population)
+        return io.NodeOutput(Recipe(STRANGER, person, length=length), drawn)

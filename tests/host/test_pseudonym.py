@@ -1,0 +1,79 @@
+"""Who comes instead, through the boxes: the pocket model on a rendered face."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+STRANGER, NOBODY, KEY, PICTURE = "a stranger by seed", "nobody", "the same stranger by key", "this picture"
+
+
+@pytest.fixture(scope="module")
+def desk(comfy: SimpleNamespace) -> SimpleNamespace:
+    """The loaded pocket model, a face taken apart in a few steps, and who it is."""
+    nodes = comfy.nodes
+    with torch.inference_mode():
+        model, clip, vae, adapter, face_model = nodes["RevPersLoadPocket"].execute().args
+        faces = {n: nodes["RevPersPocketFace"].execute(person=n, photo=0).args[0] for n in (3, 8)}
+        words = nodes["AttributePrompt"].execute(clip=clip, age="any", sex="any", look="", text="")
+        positive, attribute = words.args
+        latent = {"samples": vae.encode(faces[3])}
+        path = nodes["NullIDInvertDPMPP"].execute(model, adapter, positive, latent, 4, 0.6, 0)
+        who = nodes["FaceIDEmbed"].execute(face_model=face_model, image=faces[3], scale=1.0)
+    given = {"model": model, "adapter": adapter, "attribute": attribute, "guidance": -4.0}
+    given |= {"identity": who.args[0], "trajectory": path.args[0]}
+    return SimpleNamespace(nodes=nodes, core=comfy.core, given=given, face_model=face_model, faces=faces)
+
+
+def sampled(desk: SimpleNamespace, **more: Any) -> torch.Tensor:
+    with torch.inference_mode():
+        return desk.nodes["NegativeIDGuidanceSampler"].execute(**desk.given, **more).args[0]["samples"]
+
+
+def pseudonym(desk: SimpleNamespace, who: str, **more: Any) -> Any:
+    given = {"person": 0, "key": "", "length": 1.0, **more}
+    with torch.inference_mode():
+        return desk.nodes["RevPersPseudonym"].execute(who=who, **given).args
+
+
+def test_old_workflows_give_what_they_gave_and_new_boxes_a_stranger(desk: SimpleNamespace) -> None:
+    old = sampled(desk)
+    assert torch.equal(old, sampled(desk, who=NOBODY))
+    assert (old - sampled(desk, who=STRANGER)).abs().max() > 0.05
+    for name in ("NegativeIDGuidanceSampler", "RevPersAnonymizeFaces"):
+        inputs = desk.nodes[name].define_schema().inputs
+        assert [one.id for one in inputs][-3:] == ["instead", "who", "person"], "behind what old workflows know"
+        assert {one.id: one.default for one in inputs if one.id == "who"} == {"who": STRANGER}
+
+
+def test_another_person_seed_is_another_result_along_one_inversion(desk: SimpleNamespace) -> None:
+    one, same, other = (sampled(desk, who=STRANGER, person=seed) for seed in (1, 1, 2))
+    assert torch.equal(one, same) and (one - other).abs().max() > 0.05
+
+
+def test_what_is_connected_counts(desk: SimpleNamespace) -> None:
+    instead, identity = pseudonym(desk, KEY, key="a long secret sentence")
+    keyed = sampled(desk, instead=instead, who=STRANGER, person=5)
+    assert torch.equal(keyed, sampled(desk, instead=pseudonym(desk, KEY, key="a long secret sentence")[0]))
+    assert (keyed - sampled(desk, instead=pseudonym(desk, KEY, key="another secret sentence")[0])).abs().max() > 0.05
+    assert identity.embedding.shape == (1, 512)
+    zero = pseudonym(desk, KEY, key="a long secret sentence", length=0.0)[0]
+    assert torch.allclose(sampled(desk, instead=zero), sampled(desk, who=NOBODY), atol=1e-5)
+    assert torch.equal(sampled(desk, instead=pseudonym(desk, NOBODY)[0]), sampled(desk, who=NOBODY))
+
+
+def test_a_picture_of_somebody_comes_instead_but_never_of_the_person(desk: SimpleNamespace) -> None:
+    told, seen = pseudonym(desk, PICTURE, image=desk.faces[8], face_model=desk.face_model)
+    assert torch.equal(sampled(desk, instead=told), sampled(desk, instead=seen))
+    itself, _ = pseudonym(desk, PICTURE, image=desk.faces[3], face_model=desk.face_model)
+    with pytest.raises(ValueError, match="looks like the person"):
+        sampled(desk, instead=itself)
+    with pytest.raises(ValueError, match="needs 'image' and 'face_model'"):
+        pseudonym(desk, PICTURE)
+
+
+@pytest.mark.parametrize(("key", "said"), [("", "the key is empty"), ("short", "only 5 bytes long")])
+def test_a_key_that_can_be_guessed_is_refused(desk: SimpleNamespace, key: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        pseudonym(desk, KEY, key=key)
