@@ -87,7 +87,7 @@ def open_network(path: str | Path, provider: str | Place = "auto", data: bytes |
             "cpu" if place.device.type == "cpu" and provider != "auto" else "cuda" if provider == "cuda" else "auto"
         )
         return _session(path, wanted, data, f"it has what the pack itself cannot run: {error}")
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # whatever a garbled file leads to
         raise ValueError(f"{path.name} cannot be opened as an ONNX network: {error}") from error
     return TorchNetwork(path.name, graph.inputs, outputs, module, place.bring(module))
 

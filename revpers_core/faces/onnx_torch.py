@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .onnx_file import STANDARD, Graph, Node, Port, Unsupported
-from .onnx_layers import ROOM, Call, Operation
+from .onnx_layers import ROOM, Call, Operation, check_room
 from .onnx_operators import HOST, OPERATORS
 
 OLDEST = 7
@@ -127,6 +127,8 @@ class TorchGraph(nn.Module):
         if not all(port.shape and all(isinstance(side, int) for side in port.shape[1:]) for port in inputs):
             return tuple(outputs)
         sizes = [[side if isinstance(side, int) else 1 for side in port.shape] for port in inputs]
+        for size in sizes:
+            check_room(size)
         with torch.inference_mode():
             made = self(*(torch.zeros(size) for size in sizes))
         shapes = [port.shape or (None,) * one.ndim for port, one in zip(outputs, made, strict=True)]
