@@ -47,7 +47,7 @@ class LoadFaceIDAdapter(io.ComfyNode):
             "loaders",
             description="Loads an identity adapter (FaceID, Plus, Portrait, InstantID), with the LoRA inside its file. "
             + ADAPTER_SOURCE,
-            advanced=("strength", "kind"),
+            advanced=("strength", "kind", "control_strength"),
             inputs=[
                 io.Combo.Input(
                     "adapter_name",
@@ -65,9 +65,12 @@ class LoadFaceIDAdapter(io.ComfyNode):
         return _is_there(adapter_name, folder_paths.get_filename_list("ipadapter"), ADAPTER_SOURCE)
 
     @classmethod
-    def execute(cls, adapter_name: str, strength: float, kind: str = AUTO, clip_vision=None) -> io.NodeOutput:
+    def execute(
+        cls, adapter_name: str, strength: float, kind: str = AUTO, clip_vision=None, control_net=None,
+        control_strength: float = settings.CONTROL.default,
+    ) -> io.NodeOutput:  # fmt: skip
         path = folder_paths.get_full_path_or_raise("ipadapter", adapter_name)
-        return io.NodeOutput(Adapter.of(faceid.load(path, kind), strength, clip_vision))
+        return io.NodeOutput(Adapter.of(faceid.load(path, kind), strength, clip_vision, control_net, control_strength))
 
 
 class AdapterFromIPAdapter(io.ComfyNode):
@@ -79,7 +82,7 @@ class AdapterFromIPAdapter(io.ComfyNode):
             "loaders",
             description="Takes the FaceID adapter that IPAdapter_plus has loaded, so that it need not be loaded twice.",
             is_experimental=True,
-            advanced=("strength", "kind"),
+            advanced=("strength", "kind", "control_strength"),
             inputs=[
                 sockets.IPAdapter.Input(
                     "ipadapter",
@@ -94,8 +97,13 @@ class AdapterFromIPAdapter(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, ipadapter, strength: float, kind: str = AUTO, clip_vision=None) -> io.NodeOutput:
-        return io.NodeOutput(Adapter.of(faceid.from_state(ipadapter, kind), strength, clip_vision))
+    def execute(
+        cls, ipadapter, strength: float, kind: str = AUTO, clip_vision=None, control_net=None,
+        control_strength: float = settings.CONTROL.default,
+    ) -> io.NodeOutput:  # fmt: skip
+        return io.NodeOutput(
+            Adapter.of(faceid.from_state(ipadapter, kind), strength, clip_vision, control_net, control_strength)
+        )
 
 
 class LoadFaceModel(io.ComfyNode):

@@ -5,6 +5,7 @@ import latent_preview
 from comfy_api.latest import io
 from comfy_execution.graph_utils import GraphBuilder
 
+from ..revpers_core.faces.geometry import shares
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts.comfy_backbone import wordless
 from ..revpers_core.hosts.comfy_check import check_latent
@@ -85,6 +86,12 @@ class NullIDInvertDPMPP(io.ComfyNode):
                 sockets.number("seed", settings.SEED, control_after_generate=True),
                 sockets.choice("preset", settings.PRESET, optional=True),
                 sockets.number("at_once", settings.AT_ONCE, optional=True),
+                sockets.Crops.Input(
+                    "places",
+                    optional=True,
+                    tooltip="From 'Cut Faces Out', for InstantID's ControlNet: where crops have eyes, nose and mouth. "
+                    "Without, as in FFHQ's framing.",
+                ),
             ],
             outputs=[
                 sockets.Trajectory.Output(
@@ -96,12 +103,15 @@ class NullIDInvertDPMPP(io.ComfyNode):
     @classmethod
     def execute(
         cls, model, adapter, positive, latent, steps: int, skip: float, seed: int, preset: str = CUSTOM,
-        at_once: int = 0,
+        at_once: int = 0, places=None,
     ) -> io.NodeOutput:  # fmt: skip
         steps, skip = resolve_preset(preset, steps, skip)
         levels = host.levels(model, steps, skip)
         callback = latent_preview.prepare_callback(model, steps)
-        return io.NodeOutput(host.invert_latent(model, adapter, positive, latent, levels, seed, callback, at_once))
+        points = None if places is None else shares([crop for _, crop in places])
+        return io.NodeOutput(
+            host.invert_latent(model, adapter, positive, latent, levels, seed, callback, at_once, points)
+        )
 
 
 class NegativeIDGuidanceSampler(io.ComfyNode):

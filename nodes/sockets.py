@@ -99,6 +99,13 @@ def adapter_inputs() -> list[io.Input]:
             tooltip=f"For faceid-plus, faceid-plusv2 and plus-face: 'Load CLIP Vision' with {CLIP_FILE} (2.5 GB, MIT, "
             "huggingface.co/h94/IP-Adapter, models/image_encoder).",
         ),
+        io.ControlNet.Input(
+            "control_net",
+            optional=True,
+            tooltip="For instantid: 'Load ControlNet Model' with the ControlNet of InstantX/InstantID (2.5 GB). It "
+            "sees the face's five points and reads the identity instead of words.",
+        ),
+        number("control_strength", settings.CONTROL, optional=True),
     ]
 
 

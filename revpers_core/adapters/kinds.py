@@ -62,6 +62,8 @@ KINDS = {
         Kind("plus-face", Projection.RESAMPLER, 16, recogniser="", clip=True),
     )
 }
+CONTROL_STRENGTH = 0.8
+"""Of InstantID's ControlNet in its own pipeline."""
 EMBEDDING, CLIP_WIDTH, SDXL_WIDTH = 512, 1280, 2048
 CLIP_FILE = "CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors"
 WANTED = "ip-adapter-faceid_sdxl.bin (h94/IP-Adapter-FaceID)"

@@ -36,6 +36,7 @@ def model_options(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--clip-vision", type=Path, metavar="FILE|DIR", help=f"CLIP ViT-H, for adapters that need it: {CLIP_FILE}"
     )
+    files.add_argument("--controlnet", type=Path, metavar="FILE|DIR", help="InstantID's ControlNetModel")
     files.add_argument("--face-model", type=Path, help="ArcFace recogniser (ONNX), e.g. w600k_r50.onnx")
     files.add_argument(
         "--prediction", choices=(AUTO, "epsilon", "v_prediction"), default=AUTO, help="what the checkpoint predicts, "
@@ -110,6 +111,7 @@ def load_model(args: argparse.Namespace) -> "ReversePersonalizationPipeline":
         args.device,
         kind=args.adapter_kind,
         clip_vision=args.clip_vision,
+        controlnet=args.controlnet,
         prediction=args.prediction,
     )
     if (size := getattr(args, "size", None)) is not None:

@@ -4,6 +4,7 @@ Points are (x, y) with pixel centres at whole numbers, as OpenCV and insightface
 float64 matrix [a | b] with target = a @ source + b.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,6 +62,11 @@ class Crop:
     def points(self) -> Tensor:
         """The face's points (5, 2) in the crop's pixels."""
         return transform_points(self.matrix, self.face.points)
+
+
+def shares(crops: Sequence[Crop]) -> Tensor:
+    """Where crops have the five points, (B, 5, 2) in shares of their sides."""
+    return torch.stack([((crop.points + 0.5) / crop.side).float() for crop in crops])
 
 
 def fit_scale_shift(source: Tensor, target: Tensor) -> tuple[float, Tensor]:

@@ -15,10 +15,12 @@ from einops import rearrange
 from torch import Tensor
 
 from ..adapters.attention import check_opposite
+from ..faces.five_points import five_points
 from ..faces.masks import latent_mask, without_parts
 from ..media.photo import FaceSampler
 from ..method import trajectory as core
 from ..method.anonymize import finite
+from ..method.identity import null_identity
 from ..method.pixels import check_pixels
 from ..method.schedule import sigmas, timesteps
 from ..method.steering import check_words, steering
@@ -26,6 +28,7 @@ from ..method.trajectory import SeededNoise
 from ..method.types import Identity, Method
 from .comfy_adapter import Adapter, adapt
 from .comfy_backbone import check_backbone, has_words, unconditional
+from .comfy_control import PointedControl
 from .comfy_run import Callback, Conditioning, Run
 
 
@@ -33,13 +36,15 @@ class ComfyTrajectory(NamedTuple):
     """A photo's inversion with what the replay needs to be true to it. It restores the photo: treat it as the photo.
 
     path: on the CPU. latent: the LATENT that was inverted. positive: encoded "". weights: of the model with its
-    patches and the adapter, under which the inversion was made.
+    patches and the adapter, under which the inversion was made. points: (B or 1, 5, 2) of the faces in shares of the
+    crop's side, which InstantID's ControlNet sees; None for crops framed as FFHQ's.
     """
 
     path: core.Trajectory
     latent: dict[str, Any]
     positive: Conditioning
     weights: uuid.UUID
+    points: Tensor | None = None
 
 
 def levels(model: Any, steps: int, skip: float) -> tuple[float, ...]:
@@ -69,6 +74,7 @@ def invert_latent(
     seed: int,
     callback: Callback | None = None,
     at_once: int = 0,
+    points: Tensor | None = None,
 ) -> ComfyTrajectory:
     """Invert a LATENT under the null identity. ``positive``: encoded ""; the other branch has no word.
 
@@ -82,14 +88,15 @@ def invert_latent(
         )
     _check_mask(latent.get("noise_mask"))
     noise = SeededNoise(len(sigmas) - 1, samples.shape, seed, latent.get("batch_index"))
-    run = Run(adapt(model, adapter), adapter, positive, unconditional(model, positive))
+    conds = _pointed(adapter, samples, points, (positive, null_identity(1)), (unconditional(model, positive), None))
+    run = Run(adapt(model, adapter), adapter, *conds)
 
     def part(few: slice) -> core.Trajectory:
         told = _of_part(callback, few, len(samples))
         return run.invert(samples[few], sigmas, noise.rows(few), told, at_once)
 
     path = core.concatenate(run.in_chunks(len(samples), run.faces_at_once(samples), part), noise)
-    return ComfyTrajectory(path, latent, positive, run.adapted.patches_uuid)
+    return ComfyTrajectory(path, latent, positive, run.adapted.patches_uuid, points)
 
 
 def _check_mask(mask: Tensor | None) -> None:
@@ -125,6 +132,16 @@ def _of_part(callback: Callback | None, part: slice, count: int) -> Callback | N
         callback(steps * part.start + (step + 1) * faces - 1, x0, x, whole)
 
     return told
+
+
+def _pointed(
+    adapter: Adapter, samples: Tensor, points: Tensor | None, *told: tuple[Conditioning, Identity | None]
+) -> list[Conditioning]:
+    """The conditionings as they are told, each under its identity (nobody where None), with its ControlNet."""
+    if points is not None and len(points) not in (1, len(samples)):
+        raise ValueError(f"places: expected one for each of {len(samples)} crops, got {len(points)}: connect theirs")
+    control = PointedControl.of(adapter, five_points(points, 8 * samples.shape[-1]))
+    return [control.on(words, who or null_identity(1)) if control else words for words, who in told]
 
 
 def _rows(latent: dict[str, Any], part: slice) -> dict[str, Any]:
@@ -173,7 +190,9 @@ def sample_latent(
         check_words(method, has_words(attribute, unconditional(model, trajectory.positive)), instead is not None)
         shape = trajectory.path.x0.shape
         whole = {"noise_mask": latent_mask(without_parts(8 * shape[-1]), shape), **whole}
-    run = Run(adapt(model, adapter), adapter, trajectory.positive, attribute)
+    told = (trajectory.positive, away.who), (attribute, instead)
+    conds = _pointed(adapter, trajectory.path.x0, trajectory.points, *told)
+    run = Run(adapt(model, adapter), adapter, *conds)
     if run.adapted.patches_uuid != trajectory.weights:
         raise ValueError(
             "trajectory: it was made with another model, LoRA or adapter: "
@@ -204,7 +223,7 @@ def face_inverter(
 
     def invert_face(crop: Tensor, who: Identity, index: int) -> FaceSampler:
         latent = {"samples": vae.encode(rearrange(crop, "b c h w -> b h w c")), "batch_index": [index] * len(crop)}
-        trajectory = invert_latent(model, adapter, positive, latent, sigmas, seed, callback)
+        trajectory = invert_latent(model, adapter, positive, latent, sigmas, seed, callback, points=who.points)
 
         def again(guidance: float, instead: Identity | None = None) -> Tensor:
             made = sample_latent(model, adapter, who, trajectory, attribute, guidance, callback, instead, method)

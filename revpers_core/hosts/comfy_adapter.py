@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..adapters.attention import AdapterModules, add_identity, rows
 from ..adapters.clip import FaceVision
-from ..adapters.kinds import CLIP_FILE, CLIP_WIDTH
+from ..adapters.kinds import CLIP_FILE, CLIP_WIDTH, CONTROL_STRENGTH
 from ..adapters.layout import Depths, Slot, slots
 from ..adapters.weights import PROJECTIONS, AdapterWeights
 from ..method.types import Identity
@@ -35,7 +35,7 @@ class Adapter:
     """An identity adapter. It stays in the machine's memory: all that the network needs of it is made once a run.
 
     strength: weight of the identity's attention, 1 as in the paper. uuid: changes with the weights. vision: what
-    adapters with CLIP look through.
+    adapters with CLIP look through. control_net: InstantID's, with its strength.
     """
 
     weights: AdapterWeights
@@ -43,10 +43,24 @@ class Adapter:
     strength: float
     uuid: uuid.UUID
     vision: FaceVision | None = None
+    control_net: Any = None
+    control_strength: float = CONTROL_STRENGTH
 
     @classmethod
-    def of(cls, weights: AdapterWeights, strength: float = 1.0, clip_vision: Any = None) -> "Adapter":
-        """clip_vision: ComfyUI's CLIP_VISION, for kinds that look through it. Raises ValueError where it is missing."""
+    def of(
+        cls,
+        weights: AdapterWeights,
+        strength: float = 1.0,
+        clip_vision: Any = None,
+        control_net: Any = None,
+        control_strength: float = CONTROL_STRENGTH,
+    ) -> "Adapter":
+        """clip_vision: ComfyUI's CLIP_VISION, for kinds that look through it. control_net: its CONTROL_NET, for kinds
+        that were made with one. Raises ValueError where the first is missing or the second does not belong."""
+        if control_net is not None and not weights.kind.control:
+            raise ValueError(
+                f"control_net: it belongs to InstantID, but this adapter is {weights.kind.name}: take it out"
+            )
         if weights.kind.clip and clip_vision is None:
             raise ValueError(
                 f"clip_vision: {weights.kind.name} looks at the face through CLIP ViT-H: connect 'Load CLIP Vision' "
@@ -55,7 +69,9 @@ class Adapter:
         vision = face_vision(clip_vision) if weights.kind.clip else None
         modules = AdapterModules(weights, comfy.ops.manual_cast)
         modules.load_state_dict(AdapterModules.state(weights), assign=True)
-        return cls(weights, modules.eval().requires_grad_(False), strength, uuid.uuid4(), vision)
+        return cls(
+            weights, modules.eval().requires_grad_(False), strength, uuid.uuid4(), vision, control_net, control_strength
+        )
 
     def identity_kv(self, identity: Identity, device: torch.device, dtype: torch.dtype) -> IdentityKV:
         """Keys and values for every slot: 3 MB a face for SDXL in float32; the weights take 1.4 GB."""

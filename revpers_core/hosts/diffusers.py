@@ -16,15 +16,18 @@ from ..adapters.clip import FaceVision
 from ..adapters.kinds import AUTO
 from ..adapters.weights import AdapterWeights
 from ..faces import recognise
+from ..faces.five_points import five_points
 from ..faces.masks import latent_mask, without_parts
 from ..faces.recognise import FaceModel
 from ..media.photo import FaceSampler
 from ..method import anonymize as main
+from ..method.identity import null_identity
 from ..method.memory import BYTES, Fits, faces_at_once, steps_at_once, warn_if_lossy
 from ..method.pixels import as_images
 from ..method.schedule import sdxl_sigmas
 from ..method.trajectory import Branches, Need, OnStep, Trajectory
 from ..method.types import Identity, Method, Plan
+from .diffusers_control import Control, load_controlnet
 from .diffusers_files import check_pipeline, pocket_sdxl, single_file
 from .diffusers_unet import BRANCHES, Adapted, Conditions, unet_branches
 from .diffusers_vision import load_vision
@@ -46,9 +49,15 @@ class ReversePersonalizationPipeline:
         face_model: FaceModel,
         strength: float = 1.0,
         vision: FaceVision | None = None,
+        controlnet: str | Path | None = None,
     ):
-        """vision: CLIP ViT-H, for adapters that look through it."""
+        """vision: CLIP ViT-H, for adapters that look through it. controlnet: InstantID's, a folder or file."""
+        if controlnet is not None and not adapter.kind.control:
+            raise ValueError(
+                f"the ControlNet belongs to InstantID, but this adapter is {adapter.kind.name}: leave it out"
+            )
         self.sdxl, self.face_model = sdxl, face_model
+        self.controlnet = load_controlnet(controlnet, sdxl.unet) if controlnet else None
         self.adapted = Adapted.inject(sdxl.unet, adapter, strength, vision=vision)
         sdxl.vae.to(torch.float32)  # SDXL's VAE overflows in float16
         scheduler = sdxl.scheduler.config
@@ -81,7 +90,7 @@ class ReversePersonalizationPipeline:
 
         prediction: "epsilon" or "v_prediction" where the file does not say it (a ``v_pred`` key does).
         ``adapter_files``: ``kind`` of the adapter, one of ``adapters.kinds.KINDS``, where its name does not say it;
-        ``clip_vision``, the file or folder of CLIP ViT-H, for adapters that look through it.
+        ``clip_vision``, the file or folder of CLIP ViT-H, for adapters that look through it; ``controlnet``, its own.
         """
         weights, parts = read_adapter(adapter, dtype, device, **adapter_files)
         sdxl = single_file(checkpoint, config, dtype, prediction)
@@ -198,7 +207,10 @@ class ReversePersonalizationPipeline:
         instead: Identity | None = None,
     ) -> Branches:  # fmt: skip
         conditions = self.conditions(identity, latents, prompt, wordless, instead)
-        network = unet_branches(self.sdxl.unet, conditions, self.levels, self.v_prediction, self.device)
+        control = None
+        if self.controlnet is not None:
+            control = Control(self.controlnet, five_points(identity.points, 8 * latents.shape[-1]))
+        network = unet_branches(self.sdxl.unet, conditions, self.levels, self.v_prediction, self.device, control)
 
         def counted(x: Tensor, sigma: float | Tensor, need: Need = Need.BOTH) -> tuple[Tensor, Tensor]:
             self.unet_evaluations += x.shape[0] * len(BRANCHES[need])
@@ -216,7 +228,9 @@ class ReversePersonalizationPipeline:
         embeds, *pooled = (torch.cat(parts) for parts in zip(said, other, strict=True))
         height, width = (side * 8 for side in latents.shape[-2:])
         sizes = torch.tensor([[height, width, 0, 0, height, width]] * 2, dtype=torch.float32)
-        tokens = self.adapted.tokens(instead or identity.nobody), self.adapted.tokens(identity)
+        nobody = null_identity(1)
+        cond = identity if identity.is_somebody.any() else nobody
+        tokens = self.adapted.tokens(instead or nobody), self.adapted.tokens(cond)
         return Conditions(embeds, pooled[0] if pooled else None, sizes if self.is_sdxl else None, tokens)
 
     def _encode_text(self, prompt: str) -> list[Tensor]:
@@ -235,10 +249,16 @@ class ReversePersonalizationPipeline:
 
 
 def read_adapter(
-    path: str | Path, dtype: torch.dtype, device: str, *, kind: str = AUTO, clip_vision: str | Path | None = None
+    path: str | Path,
+    dtype: torch.dtype,
+    device: str,
+    *,
+    kind: str = AUTO,
+    clip_vision: str | Path | None = None,
+    controlnet: str | Path | None = None,
 ) -> tuple[AdapterWeights, dict[str, Any]]:
     """An adapter, and what it needs beside it, as the pipeline takes it. Raises ValueError for what is missing."""
-    weights, parts = faceid.load(path, kind), dict[str, Any]()
+    weights, parts = faceid.load(path, kind), {"controlnet": controlnet}
     if weights.kind.clip:
         if clip_vision is None:
             raise ValueError(

@@ -16,6 +16,7 @@ from ..adapters.layout import Depths, Slot, slots
 from ..adapters.weights import PROJECTIONS, AdapterWeights
 from ..method.trajectory import Branches, Need, alpha, to_state
 from ..method.types import Identity
+from .diffusers_control import Control
 
 KeysValues = tuple[Tensor, Tensor]
 
@@ -185,9 +186,10 @@ def unet_branches(
     levels: list[float],
     v_prediction: bool = False,
     device: torch.device | None = None,
+    control: Control | None = None,
 ) -> Branches:
     """The core's view of a UNet: both branches in one call. ``levels``: sigma of every training timestep. device: where
-    it computes, if its weights lie elsewhere in between.
+    it computes, if its weights lie elsewhere in between. control: a ControlNet that reads the identities' tokens.
 
     Predictions come in float32, or float64 where the network computes in it.
     """
@@ -206,13 +208,17 @@ def unet_branches(
         def each(told: Tensor) -> Tensor:
             return told[asked[0] : asked[-1] + 1].repeat_interleave(batch, 0)
 
+        fed, times = torch.cat([fed] * len(asked)), _timesteps(sigma, levels, batch, device).repeat(len(asked))
+        more = {name: each(part) for name, part in added.items()}
+        residuals = control.residuals(fed, times, [told.tokens[i] for i in asked], batch, more) if control else {}
         raw = unet(
-            torch.cat([fed] * len(asked)),
-            _timesteps(sigma, levels, batch, device).repeat(len(asked)),
+            fed,
+            times,
             encoder_hidden_states=each(embeds),
-            added_cond_kwargs={name: each(part) for name, part in added.items()},
+            added_cond_kwargs=more,
             cross_attention_kwargs={"asked": UNetCall(told, asked, batch)},
             return_dict=False,
+            **residuals,
         )[0]
         made = [
             x0_prediction(x, part, level, v_prediction).to(raw.device, dtype)

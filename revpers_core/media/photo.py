@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..faces.face import Face
-from ..faces.geometry import crop_face
+from ..faces.geometry import crop_face, shares
 from ..faces.judges import Judge
 from ..faces.masks import change_mask
 from ..faces.merge import same_face, touching
@@ -172,7 +172,7 @@ def _without(seat: _FaceState, work: _PhotoState, tools: PhotoPorts, wishes: Pho
     refused, and the next is tried."""
     crop = crop_face(work.image, seat.face, tools.size)
     where = change_mask(crop, wishes.keep_parts, wishes.where)
-    who = replace(seat.who, points=((crop.points + 0.5) / crop.side).float()[None])
+    who = replace(seat.who, points=shares([crop]))
     again = tools.invert_face(crop.pixels[None], who, work.begun)
 
     def make(guidance: float, instead: Identity | None) -> Tensor:

@@ -141,6 +141,13 @@ ADAPTER_STRENGTH = Number(
     1.0, 0.0, 2.0, 0.05,
     "How strongly the model listens to the identity, {low} to {high}. The paper's value is {default}.",
 )  # fmt: skip
+CONTROL = Number(
+    0.8,
+    0.0,
+    2.0,
+    0.05,
+    "How strongly the ControlNet holds the five points, {low} to {high}; InstantID takes {default}.",
+)
 MIN_SCORE = Number(
     0.5, 0.3, 1.0, 0.05,
     "{low} to {high}: detections less sure than this are no faces. Lower it when someone is missed.",
