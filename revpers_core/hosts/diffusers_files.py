@@ -28,6 +28,7 @@ SDXL_CONFIG = Path(__file__).parent / "sdxl"
 POCKET_CONFIG = Path(pocket.__file__).parent / "sdxl"
 SD15_CONFIG = Path(__file__).parent / "sd15"
 """Configuration of SD 1.5; its tokenizer is SDXL's first."""
+UNET, FIRST_STAGE = "model.diffusion_model.", "first_stage_model."
 TEXT_L, TEXT_G = "conditioner.embedders.0.", "conditioner.embedders.1."
 LABEL = "model.diffusion_model.label_emb.0.0.weight"
 POSITIONS = "transformer.text_model.embeddings.position_embedding.weight"
@@ -65,18 +66,38 @@ def single_file(
     elif prediction not in PREDICTIONS:
         raise ValueError(f"prediction must be auto, {' or '.join(PREDICTIONS)}, got {prediction!r}")
     config = config or {"SDXL": SDXL_CONFIG, "SD 1.5": SD15_CONFIG}[family]
-    whole: dict[str, Any] = {"config": str(config), "local_files_only": True, "torch_dtype": dtype}
-    whole["scheduler"] = EulerDiscreteScheduler.from_pretrained(
+    parts = _networks(checkpoint, family, {"config": str(config), "local_files_only": True, "torch_dtype": dtype})
+    parts["scheduler"] = EulerDiscreteScheduler.from_pretrained(
         config, subfolder="scheduler", prediction_type=prediction, rescale_betas_zero_snr="ztsnr" in keys
     )
     if family == "SDXL":
-        return StableDiffusionXLPipeline.from_single_file(
-            str(checkpoint), add_watermarker=False, **tokenizers(), **whole
-        )  # fmt: skip
-    tokenizer = tokenizers()["tokenizer"]
-    return StableDiffusionPipeline.from_single_file(
-        str(checkpoint), tokenizer=tokenizer, safety_checker=None, feature_extractor=None, **whole
+        return StableDiffusionXLPipeline(add_watermarker=False, **tokenizers(), **parts)
+    return StableDiffusionPipeline(
+        tokenizer=tokenizers()["tokenizer"], safety_checker=None, feature_extractor=None,
+        requires_safety_checker=False, **parts,
+    )  # fmt: skip
+
+
+def _networks(checkpoint: Path, family: str, config: dict[str, Any]) -> dict[str, Any]:
+    """The checkpoint's networks, one after another, so that no more of the file lies in memory beside them than the one
+    that is being made; the largest comes first."""
+    texts = {"SD 1.5": {"text_encoder": (CLIPTextModel, "cond_stage_model.")}}.get(
+        family, {"text_encoder": (CLIPTextModel, TEXT_L), "text_encoder_2": (CLIPTextModelWithProjection, TEXT_G)}
     )
+    kinds = {"unet": (UNet2DConditionModel, UNET), "vae": (AutoencoderKL, FIRST_STAGE)}
+    made: dict[str, Any] = {
+        name: kind.from_single_file(_read(checkpoint, prefix), subfolder=name, **config)
+        for name, (kind, prefix) in kinds.items()
+    }
+    for name, (kind, prefix) in texts.items():
+        state = _read(checkpoint, prefix)
+        made[name] = create_diffusers_clip_model_from_ldm(kind, state, subfolder=name, **config)
+    return made
+
+
+def _read(checkpoint: Path, prefix: str) -> dict[str, Any]:
+    with safe_open(str(checkpoint), "pt") as file:
+        return {key: file.get_tensor(key) for key in set(file.keys()) if key.startswith(prefix)}
 
 
 def _family(checkpoint: Path, keys: set[str]) -> str:
