@@ -180,9 +180,9 @@ NOTES = {
     ),
     "instantid": (
         "## A portrait by InstantID (experimental)\n\n"
-        "The largest face of a photo, with InstantID in the place of FaceID: its adapter reads antelopev2's recogniser, "
-        "and its ControlNet sees the face's five points (**places**). It computes what InstantID's own code does; how "
-        "well it anonymizes is not measured: connect a judge.\n\n"
+        "The largest face of a photo, with InstantID in the place of FaceID: its adapter reads antelopev2's "
+        "recogniser, and its ControlNet sees the face's five points (**places**). It does what InstantID's own code "
+        "does; how well it anonymizes is not measured: connect a judge.\n\n"
         "**Files**: [InstantX/InstantID](https://huggingface.co/InstantX/InstantID): `ip-adapter.bin` into "
         "`models/ipadapter`, ControlNetModel's file as `instantid_controlnet.safetensors` into `models/controlnet`; "
         "[antelopev2](https://github.com/deepinsight/insightface/releases/tag/v0.7) into "
