@@ -22,6 +22,7 @@ from .loaders import (
 from .method import AttributePrompt, NegativeIDGuidanceSampler, NullIDInvertDPMPP
 from .pseudonym import Pseudonym
 from .save import Save
+from .seal import Seal
 from .video import AnonymizeVideo, SaveVideo
 
 FOLDERS = {"ipadapter": {".bin", ".safetensors"}, "insightface": {".onnx"}}
@@ -53,6 +54,7 @@ class ReversePersonalization(ComfyExtension):
             SeveralStrengths,
             BeforeAfter,
             Save,
+            Seal,
             AnonymizeVideo,
             SaveVideo,
         ]

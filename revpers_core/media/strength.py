@@ -149,5 +149,5 @@ def refusal(number: int, tries: Sequence[Trial], aim: Target | None) -> StillRec
         return StillRecognisedError(f"face {number} is still recognised by {names}: use stronger guidance")
     return StillRecognisedError(
         f"face {number}: no guidance was found at which every judge takes it for a stranger ("
-        f"{'; '.join(map(str, tries))}): use a smaller margin, another seed or fewer judges"
+        f"{'; '.join(map(str, tries))}): use a smaller margin, another person seed or fewer judges"
     )

@@ -77,3 +77,32 @@ def test_a_picture_of_somebody_comes_instead_but_never_of_the_person(desk: Simpl
 def test_a_key_that_can_be_guessed_is_refused(desk: SimpleNamespace, key: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         pseudonym(desk, KEY, key=key)
+
+
+def test_a_result_is_saved_with_a_way_back_for_the_chosen_alone(
+    desk: SimpleNamespace, base: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+    from PIL import Image
+
+    node, seal = desk.nodes["RevPersSeal"], desk.core("revpers_core.media.seal")
+    monkeypatch.setattr(desk.core("nodes.seal"), "is_made", lambda hidden: True)
+    monkeypatch.setattr(desk.core("nodes.seal"), "is_pocket_on_a_photo", lambda hidden: False)
+    original, key = desk.faces[3], base / "key.txt"
+    key.write_text("a sentence that nobody guesses")
+    made, left = original.clone(), torch.zeros(original.shape[:3])
+    made[:, 40:80] = 0
+    left[:, :, :64] = 1
+    given = {"original": original, "image": made, "key_file": str(key)}
+    node.execute(**given, filename_prefix="whole")
+    node.execute(**given, filename_prefix="half", mask=left)
+    source = (original[0].numpy() * 255).round().astype("uint8")
+    for name, back in (("whole", slice(0, 128)), ("half", slice(0, 64))):
+        (path,) = (base / "output").glob(f"{name}*.png")
+        with Image.open(path) as picture:
+            restored = seal.unseal(seal.sealed_path(path), seal.pixels(picture), key.read_bytes())
+            assert not picture.info
+        assert np.array_equal(restored[:, back], source[:, back])
+        assert name == "whole" or not restored[40:80, 64:].any(), "who was not chosen must not be in the file"
+    with pytest.raises(ValueError, match="key_file is empty"):
+        node.execute(**{**given, "key_file": " "}, filename_prefix="none")

@@ -44,7 +44,7 @@ SHOWS_A_PICTURE = {
     "RevPersBeforeAfter": 224,
 }  # fmt: skip
 SHOWS_A_PREVIEW = {
-    "NullIDInvertDPMPP", "NegativeIDGuidanceSampler", "RevPersAnonymizeFaces", "RevPersAnonymizeVideo", "KSampler"
+    "NullIDInvertDPMPP", "NegativeIDGuidanceSampler", "RevPersAnonymizeVideo", "KSampler"
 }  # fmt: skip
 SHOWS_TEXT = {"PreviewAny": 50}
 
