@@ -9,7 +9,8 @@ from typing import Any
 
 from ..audit.page import page
 from ..audit.protocol import Pairs, draw_pairs, protocol
-from ..datasets.audit_task import AuditSink, AuditTask, Eyes, PairedSource, gather, read_labels, read_pairs
+from ..datasets.audit_faces import gather, read_labels, read_pairs
+from ..datasets.audit_task import AuditSink, AuditTask, Eyes, PairedSource
 from ..datasets.checkpoints import Checkpoints
 from ..datasets.pictures import FolderSource
 from ..datasets.records import Columns, blocks_of

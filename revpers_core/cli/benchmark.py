@@ -13,7 +13,8 @@ from ..audit.feature_networks import feature_network
 from ..audit.files import matched
 from ..audit.protocol import JudgeFaces
 from ..audit.published import SOURCE, published_table
-from ..datasets.audit_task import AuditSink, AuditTask, PairedSource, gather
+from ..datasets.audit_faces import gather
+from ..datasets.audit_task import AuditSink, AuditTask, PairedSource
 from ..datasets.checkpoints import Checkpoints
 from ..datasets.pictures import FolderSource
 from ..datasets.records import blocks_of

@@ -3,9 +3,10 @@
 import argparse
 import json
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ..media.clip import Span
 from ..media.clip_parts import Parts
 from ..media.clip_report import Cost, summary
 from ..media.clip_writer import CONTAINERS, ENCODERS, QUALITY, Encoding
+from ..media.marks import cornered
 from ..media.photo import PhotoPorts
 from ..media.strength import Target
 from ..media.video_ports import VideoOptions, VideoPorts
@@ -30,6 +32,7 @@ from ..method.schedule import timesteps
 from ..method.types import Attribute, Method, Plan
 from . import instead
 from .anonymize import other_settings, photo_options, run_settings
+from .marks import mark_of
 from .options import check_model_files, load_judges, load_model, settle_preset
 from .terminal import complain
 
@@ -131,8 +134,16 @@ def _job(args: argparse.Namespace) -> ClipJob:
         args.clip, args.output or args.clip.with_suffix(".mp4"), ports,
         VideoOptions(args.guidance, tuple(keep), args.likeness, parts, args.match_colour, aim),
         run_settings(args) | other_settings(args) | written | which, 4 * args.steps, args.seed, span, encoding,
-        args.no_face, images.with_demo if args.model is None else None, on_cost=_tell,
+        args.no_face, _drawn(args), mark_of(args), on_cost=_tell,
     )  # fmt: skip
+
+
+def _drawn(args: argparse.Namespace) -> Callable[[Tensor], Tensor] | None:
+    """What is drawn over every frame; None for nothing."""
+    drawings = [images.with_demo] if args.model is None else []
+    if args.mark_corner:
+        drawings.append(lambda image: images.from_pil(cornered(images.to_pil(image))))
+    return (lambda image: reduce(lambda drawn, draw: draw(drawn), drawings, image)) if drawings else None
 
 
 def _detectors(args: argparse.Namespace) -> list[Any]:

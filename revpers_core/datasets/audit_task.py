@@ -1,6 +1,5 @@
 """An audit by blocks: faces of originals and results as judges see them, gathered afterwards for ``audit.protocol``."""
 
-import csv
 import io
 import json
 import time
@@ -16,24 +15,22 @@ from torch import Tensor
 
 from ..audit.compare import Detect, fitted
 from ..audit.files import MARK
-from ..audit.protocol import FacesSeen, JudgeFaces, Pairs
 from ..faces.face import Face
 from ..faces.geometry import face_in_aligned
-from ..faces.judges import Judge, cosine
+from ..faces.judges import Judge
 from ..faces.merge import iou
 from ..media import images
 from ..media.whole_file import write_whole
 from ..metrics.detection import normalized_error
 from ..metrics.gaze import gaze_distance
 from ..metrics.landmarks import expression_distance, pose_distance
+from .audit_faces import faces_file
 from .checkpoints import Checkpoints
-from .files import STATE
 from .pictures import FolderSource
 from .records import Block, BlockReport, Row, RowRef, Source
 
 IOU = 0.5
 """Of boxes from which on a face that is found is the one that was there."""
-UTILITY = ("landmark NME", "pose (degrees)", "gaze (eye distances)", "expression (eye distances)")
 
 
 class Eyes(NamedTuple):
@@ -178,10 +175,10 @@ class AuditSink:
         """Blocks are written by the task."""
 
     def is_there(self, block: Block) -> bool:
-        return _place(self.output, block.number).is_file()
+        return faces_file(self.output, block.number).is_file()
 
     def remove(self, number: int) -> None:
-        _place(self.output, number).unlink(missing_ok=True)
+        faces_file(self.output, number).unlink(missing_ok=True)
 
     def finish(self, numbers: Sequence[int]) -> None:
         """There is nothing over the blocks."""
@@ -195,72 +192,7 @@ def write_faces(output: Path, number: int, records: list[dict[str, Any]], seen: 
     }  # fmt: skip
     whole = io.BytesIO()
     np.savez(whole, allow_pickle=False, records=np.frombuffer(json.dumps(records).encode(), np.uint8), **arrays)
-    write_whole(_place(output, number), whole.getvalue())
-
-
-def gather(output: Path, numbers: Sequence[int], judges: Sequence[Judge]) -> tuple[FacesSeen, list[str]]:
-    """All blocks' faces, and the ids of the largest face of each picture ("" for the others).
-
-    A million faces take a GiB a judge and side, at 512 half precision numbers each.
-    """
-    records: list[dict[str, Any]] = []
-    sides: dict[str, list[Tensor]] = {f"{side}{k}": [] for k in range(len(judges)) for side in ("before", "after")}
-    for number in numbers:
-        with np.load(_place(output, number), allow_pickle=False) as told:
-            mine = json.loads(told["records"].tobytes())
-            records += mine
-            for name, parts in sides.items():
-                if mine:
-                    parts.append(torch.from_numpy(told[name]).half())
-    empty = torch.zeros(0, 1)
-    whole = {name: torch.cat(parts) if parts else empty for name, parts in sides.items()}
-    nan = float("nan")
-    utility = {
-        name: torch.tensor([nan if one["utility"] is None else one["utility"][k] for one in records])
-        for k, name in enumerate(UTILITY)
-    }
-    faces = FacesSeen(
-        [one["person"] for one in records],
-        [one["group"] for one in records],
-        utility if any(one["utility"] is not None for one in records) else {},
-        [
-            JudgeFaces(judge.name, "cosine" if judge.rule.likeness is cosine else "euclid", judge.rule.threshold,
-                       whole[f"before{k}"], whole[f"after{k}"])
-            for k, judge in enumerate(judges)
-        ],
-        [(float(score), bool(hit)) for one in records for score, hit in one.get("detections", [])],
-    )  # fmt: skip
-    return faces, [one["id"] if one["face"] == 0 else "" for one in records]
-
-
-def read_pairs(path: Path, ids: Sequence[str]) -> Pairs:
-    """LFW's pairs from a CSV file with a header: ``name, n, m`` is one person's n-th and m-th photo, ``name, n, name,
-    m`` two people's; a photo's file is NAME_0001. Pairs of which a photo is not among the ``ids`` are left out; raises
-    ValueError where none is left."""
-    place = {PurePosixPath(one).stem: k for k, one in enumerate(ids) if one}
-    found: list[tuple[int, int, bool]] = []
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in list(csv.reader(file))[1:]:
-            cells = [cell.strip() for cell in row if cell.strip()]
-            if len(cells) not in (3, 4):
-                continue
-            first, second = (cells[0], cells[1]), (cells[0] if len(cells) == 3 else cells[2], cells[-1])
-            i, j = (place.get(f"{name}_{int(number):04}") for name, number in (first, second))
-            if i is not None and j is not None:
-                found.append((i, j, len(cells) == 3))
-    if not found:
-        raise ValueError(f"{path}: none of its pairs is among the pictures")
-    told = torch.tensor(found)
-    return Pairs(told[:, 0], told[:, 1], told[:, 2].bool())
-
-
-def read_labels(path: Path) -> dict[str, dict[str, str]]:
-    """Words by id from a CSV file with a column "id". Raises ValueError where it has none."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or "id" not in rows[0]:
-        raise ValueError(f"{path}: expected a CSV file with a header and a column 'id'")
-    return {row["id"]: {name: value or "" for name, value in row.items() if name} for row in rows}
+    write_whole(faces_file(output, number), whole.getvalue())
 
 
 def _utility(before: Tensor, face: Face, after: Tensor, now: Face) -> list[float]:
@@ -299,7 +231,3 @@ def _follows(one: Any, other: Any) -> bool:
     """Whether two places are neighbours in one file, so that they can be read together."""
     (file, ref), (next_file, next_ref) = one, other
     return file == next_file and (not isinstance(ref[1], int) or next_ref[1] == ref[1] + 1)
-
-
-def _place(output: Path, number: int) -> Path:
-    return output / STATE / "faces" / f"{number:06}.npz"

@@ -17,6 +17,7 @@ from .clip_check import check_frames, check_sound, look_at_means, pairs_of
 from .clip_parts import Parts
 from .clip_report import Cost, clip_record, tally
 from .clip_writer import Codec, Encoding, PartWriter, check_output, join, repainted
+from .marks import NO_MARK, Mark, check_clip, mark_clip
 from .photo import blurred
 from .tracks import ClipTracks
 from .video import anonymize_frames, find_strengths, find_tracks, frames_at_once
@@ -30,8 +31,8 @@ WINDOWS = 12
 class ClipJob:
     """A clip to be anonymized. ports: made by ``ports(seed)``, since a run that goes on needs its old seed. settings:
     all that decides the result, as plain JSON. evaluations: of the network a face. no_face: "raise", "blur" or "pass"
-    for a clip without one. mark: drawn over every frame in the end. resumable: keep finished parts of a run that
-    fails."""
+    for a clip without one. mark: drawn over every frame in the end. disclosure: in the file's metadata. resumable:
+    keep finished parts of a run that fails."""
 
     source: Path
     output: Path
@@ -44,6 +45,7 @@ class ClipJob:
     encoding: Encoding = field(default_factory=Encoding)
     no_face: str = "raise"
     mark: Callable[[Tensor], Tensor] | None = None
+    disclosure: Mark = NO_MARK
     resumable: bool = True
     on_cost: Callable[[Cost], None] = field(default=lambda cost: logging.info(f"clip: {cost}"))
     on_frame: OnFrame = field(default=unheard)
@@ -67,6 +69,7 @@ def anonymize_clip(job: ClipJob) -> dict[str, Any]:
     if job.output.resolve() == job.source.resolve():
         raise ValueError("the output would overwrite the clip: name another file")
     check_output(form, job.encoding, job.output)
+    check_clip(job.output, job.disclosure)
     parts = Parts.open(job.output, job.source, job.settings, job.seed)
     try:
         record = _run(job, form, parts)
@@ -96,6 +99,7 @@ def _run(job: ClipJob, form: ClipFormat, parts: Parts) -> dict[str, Any]:
     check_frames(job.source, form, found.stamps, job.span, joined)
     sound = check_sound(job.source, job.span, joined) if job.encoding.sound else 0
     looks = look_at_means(pairs_of(job.source, form, found.stamps, joined), found.tracks, ports.photo)
+    mark_clip(joined, job.disclosure)
     joined.replace(job.output)
     times = [float(stamp * form.time_base) for stamp in found.stamps]
     told = clip_record(found.tracks, times, records, strengths, looks, job.options.guidance)

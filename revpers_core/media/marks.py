@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
@@ -107,14 +107,27 @@ def encoded(picture: Image.Image, suffix: str, mark: Mark = NO_MARK, info: PngIn
     return signed(whole.getvalue(), suffix, mark)
 
 
-def marked_clip(data: bytes, suffix: str, mark: Mark) -> bytes:
-    """An MP4 or QuickTime file's bytes with the mark; a word in the corner is the frames' affair. Raises ValueError for
-    another container, in which these marks have no place."""
-    if suffix not in (".mp4", ".mov"):
-        raise ValueError(f"clips can be marked as .mp4 and .mov, not as {suffix!r}")
+def check_clip(path: Path, mark: Mark) -> None:
+    """Raise ValueError for a container in which a mark has no place."""
+    if (mark.iptc or mark.certificate) and path.suffix.lower() not in (".mp4", ".mov"):
+        raise ValueError(f"clips can be marked as .mp4 and .mov, not as {path.suffix!r}: name another output")
+
+
+def mark_clip(path: Path, mark: Mark) -> None:
+    """Mark a clip's file in its place; a word in the corner is the frames' affair. Raises ValueError for containers in
+    which a mark has no place and for credentials that cannot sign."""
+    check_clip(path, mark)
     if mark.iptc:
-        data += struct.pack(">I", 24 + len(XMP)) + b"uuid" + XMP_BOX + XMP
-    return signed(data, suffix, mark)
+        with path.open("ab") as file:
+            file.write(struct.pack(">I", 24 + len(XMP)) + b"uuid" + XMP_BOX + XMP)
+    if mark.certificate:
+        other = path.with_name(f"signed-{path.name}")
+        try:
+            with path.open("rb") as source, other.open("w+b") as target:
+                _sign(source, target, path.suffix.lower(), mark)
+            other.replace(path)
+        finally:
+            other.unlink(missing_ok=True)
 
 
 def cornered(picture: Image.Image) -> Image.Image:
@@ -135,20 +148,23 @@ def cornered(picture: Image.Image) -> Image.Image:
 
 def signed(data: bytes, suffix: str, mark: Mark) -> bytes:
     """A file's bytes with content credentials, where there is a certificate. Raises ValueError where it cannot sign."""
-    if mark.certificate is None or mark.private_key is None:
+    if mark.certificate is None:
         return data
+    whole = io.BytesIO()
+    _sign(io.BytesIO(data), whole, suffix, mark)
+    return whole.getvalue()
+
+
+def _sign(source: BinaryIO, target: BinaryIO, suffix: str, mark: Mark) -> None:
+    assert mark.certificate is not None and mark.private_key is not None
     c2pa = c2pa_module()
     try:
         key, chain = mark.private_key.read_bytes(), mark.certificate.read_bytes()
         signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(mark.algorithm, chain, key, None))
-        context = c2pa.Context.from_dict(SETTINGS)
-        whole = io.BytesIO()
-        c2pa.Builder.from_json(json.dumps(manifest(suffix)), context).sign(
-            signer, MIME[suffix], io.BytesIO(data), whole
-        )
+        builder = c2pa.Builder.from_json(json.dumps(manifest(suffix)), c2pa.Context.from_dict(SETTINGS))
+        builder.sign(signer, MIME[suffix], source, target)
     except (OSError, c2pa.C2paError) as error:
         raise ValueError(f"content credentials cannot be signed with {mark.certificate.name}: {error}") from error
-    return whole.getvalue()
 
 
 SETTINGS = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from revpers_core.media import marks
-from revpers_core.media.marks import CORNER, SOURCE_TYPE, WORDS, Mark, encoded, marked_clip
+from revpers_core.media.marks import CORNER, SOURCE_TYPE, WORDS, Mark, encoded, mark_clip
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 160, 3), dtype=np.uint8))
 
@@ -101,15 +101,33 @@ def test_the_corner_is_marked_and_the_rest_is_not():
     assert marks.cornered(tiny).size == (40, 40) and CORNER
 
 
-def test_a_clip_carries_both(tmp_path, credentials):
-    """The box is a top-level one that players skip; a container without a place for it is refused."""
-    data = b"\x00\x00\x00\x10ftypisom\x00\x00\x00\x00" + b"\x00\x00\x00\x08mdat"
-    made = marked_clip(data, ".mp4", Mark(iptc=True))
-    assert made.startswith(data)
-    length, kind, name = int.from_bytes(made[24:28], "big"), made[28:32], made[32:48]
-    assert (length, kind, name) == (len(made) - 24, b"uuid", marks.XMP_BOX) and SOURCE_TYPE.encode() in made
+def test_a_clip_carries_both_and_plays_as_before(tmp_path, credentials):
+    """The XMP box is a top-level one that players skip; a container without a place for it is refused."""
+    av, c2pa = pytest.importorskip("av"), pytest.importorskip("c2pa")
+    path = tmp_path / "clip.mp4"
+
+    def frames():
+        with av.open(str(path)) as clip:
+            return [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
+
+    with av.open(str(path), "w") as clip:
+        stream = clip.add_stream("mpeg4", rate=5)
+        stream.width, stream.height = PICTURE.size
+        for _ in range(3):
+            clip.mux(stream.encode(av.VideoFrame.from_image(PICTURE)))
+        clip.mux(stream.encode())
+    before, whole = frames(), path.read_bytes()
+    mark_clip(path, Mark(iptc=True))
+    made = path.read_bytes()
+    tail = made[len(whole) :]
+    assert made.startswith(whole) and int.from_bytes(tail[:4], "big") == len(tail)
+    assert tail[4:24] == b"uuid" + marks.XMP_BOX and SOURCE_TYPE.encode() in tail
+    mark_clip(path, Mark(False, False, *credentials))
+    assert json.loads(c2pa.Reader("video/mp4", path.open("rb")).json())["validation_state"] == "Valid"
+    assert SOURCE_TYPE.encode() in path.read_bytes() and [one.name for one in tmp_path.iterdir()] == ["clip.mp4"]
+    assert len(before) == 3 and all(np.array_equal(a, b) for a, b in zip(before, frames(), strict=True))
     with pytest.raises(ValueError, match=r"\.mp4 and \.mov"):
-        marked_clip(data, ".mkv", Mark(iptc=True))
+        mark_clip(tmp_path / "clip.mkv", Mark(iptc=True))
 
 
 def test_bad_credentials_are_told(tmp_path, credentials):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from revpers_core import pocket
 from revpers_core.cli.main import main
-from revpers_core.datasets.audit_task import read_pairs
+from revpers_core.datasets.audit_faces import read_pairs
 from revpers_core.media import images
 
 PEOPLE, PHOTOS = 6, 2
