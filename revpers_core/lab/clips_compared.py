@@ -54,7 +54,7 @@ def swapped(frames: Tensor, person: int, ports: Ports, plan: Plan) -> Tensor:
     return world.render(world.Faces(stand_in.identity, theirs.scene))
 
 
-def of_photos(method: baselines.Method) -> Way:
+def of_photos(method: Callable[[Tensor, Ports, Plan], Tensor]) -> Way:
     return lambda frames, person, ports, plan: method(frames, ports, plan)
 
 
