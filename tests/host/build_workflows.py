@@ -70,8 +70,8 @@ def _box(number: int, node: dict[str, Any], info: dict[str, Any]) -> dict[str, A
     values: list[Any] = []
     for name, spec in on_box.items():
         options = spec[1] if len(spec) > 1 else {}
-        linked = isinstance(node["inputs"][name], list)
-        values.append(options["default"] if linked else node["inputs"][name])
+        value = node["inputs"].get(name, options.get("default"))
+        values.append(options["default"] if isinstance(value, list) else value)
         if options.get("control_after_generate"):
             values.append("randomize" if name == "person" else "fixed")
         if options.get("image_upload") or options.get("video_upload"):
@@ -83,7 +83,7 @@ def _box(number: int, node: dict[str, Any], info: dict[str, Any]) -> dict[str, A
             "name": name, "type": "COMBO" if isinstance(spec[0], list) else spec[0], "link": None,
             **({"widget": {"name": name}} if name in on_box else {}),
         }
-        for name, spec in inputs.items() if name not in on_box or isinstance(node["inputs"][name], list)
+        for name, spec in inputs.items() if name not in on_box or isinstance(node["inputs"].get(name), list)
     ]  # fmt: skip
     shown = {name: spec[1] if len(spec) > 1 else {} for name, spec in on_box.items() if _is_shown(name, node)}
     texts = sum(bool(options.get("multiline")) for options in shown.values())

@@ -14,7 +14,8 @@ from pathlib import Path
 DEFAULT_PATHS = "~/comfy/ComfyUI-0.33:~/comfy/ComfyUI-0.3.64"
 ENVIRONMENTS = Path(os.environ.get("REVPERS_CACHE", Path.home() / ".cache" / "revpers")) / "host"
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
-EXTRA = ("onnxruntime", "cryptography", "pytest", "playwright", "requests")  # ComfyUI 0.3.64 imports requests without listing it
+EXTRA = ("onnxruntime", "cryptography", "pytest", "playwright", "requests")
+"""ComfyUI 0.3.64 imports requests without listing it."""
 
 
 FRONTENDS = ("1.58.1",)
