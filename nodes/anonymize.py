@@ -28,6 +28,57 @@ from .provenance import is_a_photo
 from .pseudonym import wanted
 
 
+def _inputs():
+    return [
+        io.Image.Input("image", tooltip="Photos of any size."),
+        io.Model.Input("model", tooltip="An SDXL model."),
+        io.Clip.Input("clip", tooltip="Its text encoders."),
+        io.Vae.Input("vae", tooltip="Its VAE."),
+        sockets.Adapter.Input("adapter", tooltip="From 'Load FaceID Adapter'."),
+        sockets.face_model_input(tooltip="From 'Load Face Recognition Model'."),
+        sockets.detector_input(tooltip="From 'Load Face Detector'."),
+        io.Conditioning.Input("attribute", tooltip="From 'New Face Looks Like': for every face."),
+        sockets.number("strength", settings.STRENGTH, low=0.05),
+        sockets.number("size", settings.SIZE),
+        sockets.number("steps", settings.STEPS, lead="For the preset 'custom': "),
+        sockets.number("skip", settings.SKIP, lead="For the preset 'custom': "),
+        sockets.number("seed", settings.SEED, control_after_generate=True),
+        sockets.choice("no_face", settings.NO_FACE),
+        sockets.choice("preset", settings.PRESET, optional=True),
+        sockets.Judge.Input("judge", optional=True, tooltip="From 'Load Judge'. Without one: 'unverified'."),
+        sockets.number("target", settings.TARGET, optional=True),
+        io.Boolean.Input(
+            "keep_eyes_and_mouth",
+            optional=True,
+            default=False,
+            tooltip="Leave the eyes and the mouth of every face as they were: more of the expression stays, "
+            "and more of the person.",
+        ),
+        io.Image.Input("keep", optional=True, tooltip="Photos of people to leave alone: the largest face in each."),
+        sockets.number("likeness", settings.LIKENESS, lead="For 'keep': ", optional=True),
+        io.Mask.Input(
+            "mask",
+            optional=True,
+            tooltip="Where the images may change at all; black stays bit for bit. At least a quarter of every "
+            "face must be left to change.",
+        ),
+        io.Boolean.Input(
+            "match_colour", optional=True, default=False, tooltip="Fit the colours to the face's surround."
+        ),
+        sockets.number("min_score", settings.MIN_SCORE, optional=True),
+        sockets.number("smallest", settings.SMALLEST, optional=True),
+        sockets.choice("method", settings.METHOD, optional=True),
+        io.Boolean.Input(
+            "frames",
+            optional=True,
+            default=False,
+            tooltip="The images are the frames of one clip, in order: each person becomes the same stranger in "
+            "all of them; a face that is lost in some is interpolated or blurred there.",
+        ),
+        *sockets.instead_inputs(),
+    ]
+
+
 class AnonymizeFaces(io.ComfyNode):
     @classmethod
     def define_schema(cls):
@@ -39,56 +90,7 @@ class AnonymizeFaces(io.ComfyNode):
                 "a judge, a face that is still recognised is done again stronger, and then is an error."
             ),
             advanced=("target", "method", "likeness", "min_score", "smallest"),
-            inputs=[
-                io.Image.Input("image", tooltip="Photos of any size."),
-                io.Model.Input("model", tooltip="An SDXL model."),
-                io.Clip.Input("clip", tooltip="Its text encoders."),
-                io.Vae.Input("vae", tooltip="Its VAE."),
-                sockets.Adapter.Input("adapter", tooltip="From 'Load FaceID Adapter'."),
-                sockets.face_model_input(tooltip="From 'Load Face Recognition Model'."),
-                sockets.detector_input(tooltip="From 'Load Face Detector'."),
-                io.Conditioning.Input("attribute", tooltip="From 'New Face Looks Like': for every face."),
-                sockets.number("strength", settings.STRENGTH, low=0.05),
-                sockets.number("size", settings.SIZE),
-                sockets.number("steps", settings.STEPS, lead="For the preset 'custom': "),
-                sockets.number("skip", settings.SKIP, lead="For the preset 'custom': "),
-                sockets.number("seed", settings.SEED, control_after_generate=True),
-                sockets.choice("no_face", settings.NO_FACE),
-                sockets.choice("preset", settings.PRESET, optional=True),
-                sockets.Judge.Input("judge", optional=True, tooltip="From 'Load Judge'. Without one: 'unverified'."),
-                sockets.number("target", settings.TARGET, optional=True),
-                io.Boolean.Input(
-                    "keep_eyes_and_mouth",
-                    optional=True,
-                    default=False,
-                    tooltip="Leave the eyes and the mouth of every face as they were: more of the expression stays, "
-                    "and more of the person.",
-                ),
-                io.Image.Input(
-                    "keep", optional=True, tooltip="Photos of people to leave alone: the largest face in each."
-                ),
-                sockets.number("likeness", settings.LIKENESS, lead="For 'keep': ", optional=True),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="Where the images may change at all; black stays bit for bit. At least a quarter of every "
-                    "face must be left to change.",
-                ),
-                io.Boolean.Input(
-                    "match_colour", optional=True, default=False, tooltip="Fit the colours to the face's surround."
-                ),
-                sockets.number("min_score", settings.MIN_SCORE, optional=True),
-                sockets.number("smallest", settings.SMALLEST, optional=True),
-                sockets.choice("method", settings.METHOD, optional=True),
-                io.Boolean.Input(
-                    "frames",
-                    optional=True,
-                    default=False,
-                    tooltip="The images are the frames of one clip, in order: each person becomes the same stranger in "
-                    "all of them; a face that is lost in some is interpolated or blurred there.",
-                ),
-                *sockets.instead_inputs(),
-            ],
+            inputs=_inputs(),
             outputs=[
                 io.Image.Output("anonymized", display_name="image", tooltip="The finished images."),
                 io.Mask.Output("changed", display_name="mask", tooltip="Where the images may have changed."),

@@ -7,7 +7,7 @@ The API forms in workflows/api/ are what we write by hand. Sockets and widgets c
 import uuid
 from typing import Any
 
-from workflow_layout import WIDTH, fitting, height
+from workflow_layout import WIDE, fitting, height
 from workflow_notes import MODELS, NOTES
 
 
@@ -28,6 +28,8 @@ def canvas(name: str, api: dict[str, Any], info: dict[str, Any]) -> dict[str, An
     layout, folded = fitting(api, {key: node["size"][1] for key, node in nodes.items()}, NOTES[name])
     for key in folded:
         nodes[key]["flags"] = {"collapsed": True}
+    for node in nodes.values():
+        node["size"][0] = layout.width
     for order, (key, place) in enumerate(layout.places.items()):
         nodes[key] |= {"pos": place, "order": order}
     for key, node in api.items():
@@ -89,7 +91,7 @@ def _box(number: int, node: dict[str, Any], info: dict[str, Any]) -> dict[str, A
     texts = sum(bool(options.get("multiline")) for options in shown.values())
     rows = len(shown) - texts + sum(bool(options.get("control_after_generate")) for options in shown.values())
     folded = sum(bool(options.get("advanced")) for options in shown.values())
-    size = [WIDTH, height(kind, max(len(inputs) - len(on_box), len(info["output"])), rows, folded, texts)]
+    size = [WIDE.width, height(kind, max(len(inputs) - len(on_box), len(info["output"])), rows, folded, texts)]
     return {
         "id": number, "type": kind, "pos": [0, 0], "size": size,
         "flags": {}, "order": 0, "mode": 0, "inputs": slots,

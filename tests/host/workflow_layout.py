@@ -6,10 +6,8 @@ from typing import Any, NamedTuple
 
 SCREEN = (1650, 1000)
 """What a workflow may take, in the canvas's pixels: at this size its words can be read on a screen of 1280 x 720."""
-WIDTH, GAP = 250, 10
-"""Of a box; between boxes."""
-BORDER, TITLE, BAR = 8, 42, 30
-"""Of a room; its title; a box's title."""
+TITLE, BAR = 42, 30
+"""Of a room; of a box."""
 PREVIEW = 90
 LINE, LETTERS = 19, 7.5
 """Of the note: pixels of a line, and of a letter in it."""
@@ -49,13 +47,26 @@ SHOWS_A_PREVIEW = {
 SHOWS_TEXT = {"PreviewAny": 50}
 
 
+class Spacing(NamedTuple):
+    """width: of a box. border: of a room. gap: between rooms."""
+
+    width: int
+    border: int
+    gap: int
+
+
+WIDE, NARROW = Spacing(250, 8, 10), Spacing(224, 4, 4)
+
+
 class Plan(NamedTuple):
-    """places: box -> [x, y]. groups: as the canvas reads them. note: [x, y, width, height]. size: of the whole."""
+    """places: box -> [x, y]. groups: as the canvas reads them. note: [x, y, width, height]. size: of the whole.
+    width: of a box."""
 
     places: dict[str, list[float]]
     groups: list[dict[str, Any]]
     note: list[float]
     size: tuple[float, float]
+    width: int
 
 
 def height(kind: str, slots: int, widgets: int, folded: int, texts: int) -> float:
@@ -92,48 +103,50 @@ def note_height(note: str, width: float) -> float:
 
 
 def fitting(api: dict[str, Any], heights: dict[str, float], note: str) -> tuple[Plan, set[str]]:
-    """The plan with as few folded boxes as fit the screen, and their keys."""
-    for count in range(1, len(FOLDED) + 1):
-        kinds = {kind for some in FOLDED[:count] for kind in some}
-        folded = {
-            key for key, node in api.items()
-            if node["class_type"] in kinds or node.get("_meta", {}).get("collapsed")
-        }  # fmt: skip
-        found = plan(api, {key: 0.0 if key in folded else value for key, value in heights.items()}, note)
-        if found.size[0] <= SCREEN[0] and found.size[1] <= SCREEN[1]:
-            break
+    """The plan with as few folded boxes as fit the screen, and their keys; in narrower columns where none does."""
+    for spacing in (WIDE, NARROW):
+        for count in range(1, len(FOLDED) + 1):
+            kinds = {kind for some in FOLDED[:count] for kind in some}
+            folded = {
+                key for key, node in api.items()
+                if node["class_type"] in kinds or node.get("_meta", {}).get("collapsed")
+            }  # fmt: skip
+            needed = {key: 0.0 if key in folded else value for key, value in heights.items()}
+            found = plan(api, needed, note, spacing)
+            if found.size[0] <= SCREEN[0] and found.size[1] <= SCREEN[1]:
+                return found, folded
     return found, folded
 
 
-def plan(api: dict[str, Any], heights: dict[str, float], note: str) -> Plan:
+def plan(api: dict[str, Any], heights: dict[str, float], note: str, spacing: Spacing = WIDE) -> Plan:
     """Columns as tall as the screen allows under the note, filled from top to bottom with one room after another; a
     room that goes on in the next column has its title there again."""
-    of = rooms(api)
-    top = note_height(note, SCREEN[0] - 100) + BAR + GAP
+    of, (width, border, gap) = rooms(api), spacing
+    top = note_height(note, SCREEN[0] - 100) + BAR + gap
     places: dict[str, list[float]] = {}
     groups: list[dict[str, Any]] = []
     x, y = 0.0, top
 
     def begin(title: str) -> None:
         color = {"color": "#3f789e", "font_size": 20, "flags": {}}
-        groups.append({"id": len(groups) + 1, "title": title, "bounding": [x, y, WIDTH + 2 * BORDER, 0], **color})
+        groups.append({"id": len(groups) + 1, "title": title, "bounding": [x, y, width + 2 * border, 0], **color})
 
     for number, (room, title) in enumerate(((k, name) for k, name in enumerate(ROOMS) if k in of.values()), 1):
         titled = f"{number}  {title}"
         for i, key in enumerate(key for key, where in of.items() if where == room):
-            need = BAR + heights[key] + BORDER
+            need = BAR + heights[key] + border
             if not i:
-                y += GAP if y > top else 0
+                y += gap if y > top else 0
             if y > top and y + (0 if i else TITLE) + need > SCREEN[1]:
-                x, y = x + WIDTH + 2 * BORDER + GAP, top
+                x, y = x + width + 2 * border + gap, top
                 begin(titled)
                 y += TITLE
             elif not i:
                 begin(titled)
                 y += TITLE
-            places[key] = [x + BORDER, y + BAR]
-            y += BAR + heights[key] + BORDER
+            places[key] = [x + border, y + BAR]
+            y += BAR + heights[key] + border
             groups[-1]["bounding"][3] = y - groups[-1]["bounding"][1]
     right = max(group["bounding"][0] + group["bounding"][2] for group in groups)
     down = max(group["bounding"][1] + group["bounding"][3] for group in groups)
-    return Plan(places, groups, [0, BAR, right, top - BAR - GAP], (right, down))
+    return Plan(places, groups, [0, BAR, right, top - BAR - gap], (right, down), width)
