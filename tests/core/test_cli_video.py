@@ -54,7 +54,7 @@ def test_who_is_on_a_photo_to_keep_stays(clip, tmp_path, capsys):
         (["-o", "b.mp4", "--lossless", "--quality", "3"], "exclude each other"),
         (["-o", "b.mp4", "--start", "3", "--end", "2"], "0 <= start < end"),
         (["-o", "b.txt"], "name a clip that ends in"),
-        (["-o", "b.mp4", "--target"], "needs a judge"),
+        (["-o", "b.mp4", "--target"], "needs a --judge"),
     ],
 )
 def test_wrong_wishes_are_told_in_words(clip, tmp_path, capsys, asked, message):

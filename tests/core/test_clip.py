@@ -358,7 +358,7 @@ def test_the_cost_is_told_before_anything_is_made(scene, tmp_path):
     said = str(Cost(300, 312, 64, 6.4))
     assert said == (
         "312 faces in 300 frames, 64 network evaluations each: about 33 min at 6.4 s a face; by preset: paper 400 "
-        "(40.0 s), balanced 64 (6.4 s), fast 40 (4.0 s)"
+        "(40.0 s), balanced 64 (6.4 s), fast 40 (4.0 s), instant 24 (2.4 s)"
     )
     assert "seconds" not in str(Cost(3, 3, 64, None))
 
