@@ -28,11 +28,13 @@ class ImagePair:
     """An original beside its result.
 
     name: how people call the picture. original, result: (3, H, W) in [0, 1], of one shape but for scale; the result
-    is None where there is none."""
+    is None where there is none. unread: says why one of the two cannot be read, where that is so; the original may be
+    None then."""
 
     name: str
-    original: Tensor
+    original: Tensor | None
     result: Tensor | None
+    unread: str = ""
 
 
 class FaceComparison(NamedTuple):
@@ -91,7 +93,7 @@ class Comparison(NamedTuple):
     people and leaves no report. strangers: by judge, faces of people who are in no original. missing: originals without
     a result of their shape. unseen: originals in which no face was found. mixed: (picture, other picture) where the
     result of the one is the other's. drawn: features (D,) of faces before and after, and perceptual distances, by the
-    user's own networks."""
+    user's own networks. unread: what is said of files that cannot be read."""
 
     faces: list[FaceComparison]
     embedded: list[tuple[list[Tensor], list[Tensor]]]
@@ -101,6 +103,7 @@ class Comparison(NamedTuple):
     unseen: list[str]
     mixed: list[tuple[str, str]]
     drawn: NetworkOutputs
+    unread: list[str]
 
 
 def compare(
@@ -113,24 +116,30 @@ def compare(
     and every face that is found in the result as well: the highest likeness counts. strangers: photos of people who are
     in no original, which make a search harder.
     """
-    out = Comparison([], [([], []) for _ in judges], [[] for _ in judges], [], [], [], [], NetworkOutputs([], [], []))
+    out = Comparison(
+        [], [([], []) for _ in judges], [[] for _ in judges], [], [], [], [], NetworkOutputs([], [], []), []
+    )  # fmt: skip
     thumbnails: dict[str, tuple[Tensor, Tensor | None]] = {}
     for pair in pairs:
-        result = None if pair.result is None else fitted(pair.result, pair.original)
-        thumbnails[pair.name] = (thumb(pair.original), None if result is None else thumb(result))
+        original = pair.original
+        if pair.unread or original is None:
+            out.unread.append(pair.unread)
+            continue
+        result = None if pair.result is None else fitted(pair.result, original)
+        thumbnails[pair.name] = (thumb(original), None if result is None else thumb(result))
         if result is None:
             out.missing.append(pair.name)
             continue
-        faces = [face_in_aligned(pair.original)] if detect is None else detect(pair.original)
+        faces = [face_in_aligned(original)] if detect is None else detect(original)
         if not faces:
             out.unseen.append(pair.name)
             continue
         result_faces = None if detect is None else detect(result)
         for number, face in enumerate(faces, 1):
-            entry = _compared(pair, result, number, face, result_faces)
-            out.faces.append(_judged(entry, judges, out.embedded, (pair.original, result), result_faces or []))
-            _draw(out.drawn, networks, [crop_face(one, face, SIDE).pixels[None] for one in (pair.original, result)])
-        out.surrounds.append(around(pair.name, pair.original, result, faces))
+            entry = _compared(pair.name, (original, result), number, face, result_faces)
+            out.faces.append(_judged(entry, judges, out.embedded, (original, result), result_faces or []))
+            _draw(out.drawn, networks, [crop_face(one, face, SIDE).pixels[None] for one in (original, result)])
+        out.surrounds.append(around(pair.name, original, result, faces))
     for image in strangers:
         for face in [face_in_aligned(image)] if detect is None else detect(image):
             for judge, embeddings in zip(judges, out.strangers, strict=True):
@@ -171,18 +180,19 @@ def fitted(result: Tensor, original: Tensor) -> Tensor | None:
 
 
 def _compared(
-    pair: ImagePair, result: Tensor, number: int, face: Face, result_faces: Sequence[Face] | None
+    name: str, images: tuple[Tensor, Tensor], number: int, face: Face, result_faces: Sequence[Face] | None
 ) -> FaceComparison:
-    """What needs no judge. there: the faces that are found in the result, None where nobody looked for any."""
+    """What needs no judge. result_faces: those found in the result, None where nobody looked for any."""
+    original, result = images
     after_face = next((one for one in result_faces or [] if same_face(one, face)), None)
     pose = expression = gaze = None
     if after_face is not None:
         before, after = face.points[None], after_face.points[None]
         pose, expression = float(pose_distance(before, after)), float(expression_distance(before, after))
-        gaze = float(gaze_distance(pair.original[None], before, result[None], after))
-    lost = _blank(result, pair.original, face) if result_faces is None else after_face is None
-    crops = (crop_face(image, face, PANEL).pixels for image in (pair.original, result))
-    return FaceComparison(pair.name, number, face, (), (), (), lost, pose, expression, gaze, *crops)
+        gaze = float(gaze_distance(original[None], before, result[None], after))
+    lost = _blank(result, original, face) if result_faces is None else after_face is None
+    crops = (crop_face(image, face, PANEL).pixels for image in images)
+    return FaceComparison(name, number, face, (), (), (), lost, pose, expression, gaze, *crops)
 
 
 def _blank(result: Tensor, original: Tensor, face: Face) -> bool:

@@ -6,19 +6,16 @@ from pathlib import Path
 from torch import Tensor
 
 from ..media import images
+from ..media.folder import pictures, scan
+from ..media.image_file import ImageFileError, suffixes
 from .compare import ImagePair
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+FIRST = (".png", ".jpg", ".jpeg", ".webp")
+"""What a result's name is first looked for with."""
 MARK = "_anonymous"
 """What `revpers anonymize` puts behind a picture's name."""
 AUDIT_PICTURE = "audit.png"
 """What `revpers audit` writes, and what is no result."""
-
-
-def pictures(folder: Path) -> list[Path]:
-    """The picture files in a folder and the folders in it, in order; hidden ones are none."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
 def matched(originals: Path, results: Path) -> list[tuple[str, Path, Path | None]]:
@@ -29,8 +26,13 @@ def matched(originals: Path, results: Path) -> list[tuple[str, Path, Path | None
     if originals.is_file():
         return [(originals.name, originals, results if results.is_file() else _of(Path(originals.name), results))]
     found = pictures(originals) if originals.is_dir() else []
-    if results.resolve() != originals.resolve():  # results may lie in a folder among the originals
-        found = [path for path in found if results.resolve() not in path.resolve().parents]
+    there, here = results.resolve(), originals.resolve()
+    if here in there.parents:  # results may lie in a folder among the originals
+        found = [path for path in found if there not in path.resolve().parents]
+    made = {path.relative_to(originals) for path in found if there == here} & {
+        name.parent / f"{name.stem}{MARK}.png" for name in (path.relative_to(originals) for path in found)
+    }
+    found = [path for path in found if path.relative_to(originals) not in made]
     if not found:
         raise ValueError(f"{originals}: there are no pictures here: name a picture or a folder of pictures")
     names = [path.relative_to(originals) for path in found]
@@ -45,25 +47,28 @@ def without_original(results: Path, triples: list[tuple[str, Path, Path | None]]
     if not results.is_dir() or len(triples) == 1:
         return []
     seen = {path.resolve() for _, *both in triples for path in both if path}
-    left = [path for path in pictures(results) if path.resolve() not in seen and path.name != AUDIT_PICTURE]
+    left = [path for path in scan(results).pictures if path.resolve() not in seen and path.name != AUDIT_PICTURE]
     return [str(path.relative_to(results)) for path in left]
 
 
 def _of(name: Path, results: Path) -> Path | None:
     folder = results / name.parent
-    suffixes = (name.suffix, *SUFFIXES)
-    asked = (folder / f"{name.stem}{mark}{suffix}" for mark in (MARK, "") for suffix in suffixes)
+    ends = dict.fromkeys((name.suffix, *FIRST, *sorted(suffixes())))
+    asked = (folder / f"{name.stem}{mark}{end}" for mark in (MARK, "") for end in ends)
     return next((path for path in asked if path.is_file()), None)
 
 
 def opened(triples: list[tuple[str, Path, Path | None]]) -> Iterator[ImagePair]:
-    """The pictures, one pair at a time. A result that cannot be read is missing; an original that cannot be raises."""
+    """The pictures, one pair at a time; with one that cannot be read comes the reason."""
     for name, original, result in triples:
-        yield ImagePair(name, images.read(original), None if result is None else _read(result))
+        before, why = _read(original)
+        after, why_not = (None, "") if result is None else _read(result)
+        unread = f"{name}: {why}" if why else f"the result of {name}: {why_not}" if why_not else ""
+        yield ImagePair(name, before, after, unread)
 
 
-def _read(path: Path) -> Tensor | None:
+def _read(path: Path) -> tuple[Tensor | None, str]:
     try:
-        return images.read(path)
-    except ValueError:
-        return None
+        return images.read(path), ""
+    except ImageFileError as error:
+        return None, error.reason

@@ -50,7 +50,7 @@ class JudgeReport:
 
 def judge_report(k: int, name: str, judge: Judge, comparison: Comparison, likeness: Tensor) -> JudgeReport:
     faces, strangers, (sources, results) = comparison.faces, comparison.strangers[k], comparison.embedded[k]
-    count, unjudged = len(faces), len(comparison.missing) + len(comparison.unseen)
+    count, unjudged = len(faces), sum(map(len, (comparison.missing, comparison.unseen, comparison.unread)))
     bad = sum(entry.known[k] or entry.blind[k] or entry.lost for entry in faces)
     known = wilson(bad + unjudged, count + unjudged)
     rank1 = rank5 = anti = verified = tar = fnir = far = fpir = chance = None

@@ -26,7 +26,8 @@ class Report:
     them.
 
     elsewhere: (face, picture) where a judge is sure of a face in another picture's result. extra: results that belong
-    to no original, which nobody looked at. distances: between faces before and after, by name.
+    to no original, which nobody looked at. distances: between faces before and after, by name. unread: what is said of
+    files that cannot be read.
     """
 
     judge_reports: list[JudgeReport]
@@ -38,12 +39,13 @@ class Report:
     elsewhere: list[tuple[str, str]]
     extra: list[str]
     distances: dict[str, float]
+    unread: list[str]
 
     @property
     def passed(self) -> bool:
         """Whether every judge looked at every picture's every face and knows nobody."""
         looked = bool(self.faces) and any(one.measured for one in self.judge_reports)
-        wrong = self.missing or self.unseen or self.mixed or self.elsewhere or self.extra
+        wrong = self.missing or self.unseen or self.mixed or self.elsewhere or self.extra or self.unread
         return looked and not wrong and not any(entry.failed for entry in self.faces)
 
     @property
@@ -71,6 +73,8 @@ class Report:
             sentences.append(f"the threshold of {', '.join(guessed)} was not measured: it vouches for nobody")
         if self.missing:
             sentences.append(f"no result for {', '.join(self.missing)}")
+        if self.unread:
+            sentences.append(f"nobody could look at {'; '.join(self.unread)}")
         if self.unseen and self.faces:
             sentences.append(f"unknown in {', '.join(self.unseen)}: no face was found there")
         if self.extra:
@@ -154,6 +158,7 @@ class Report:
             ],
             "missing": self.missing,
             "unseen": self.unseen,
+            "unread": self.unread,
             "mixed up": [{"result of": name, "shows": other} for name, other in self.mixed],
             "elsewhere": [{"face": face, "result of": picture} for face, picture in self.elsewhere],
             "extra": self.extra,
@@ -175,7 +180,7 @@ def report(comparison: Comparison, judges: Sequence[Judge], extra: Sequence[str]
     judge_reports = [judge_report(k, names[k], judge, comparison, tables[k]) for k, judge in enumerate(judges)]
     return Report(
         judge_reports, comparison.faces, comparison.surrounds, comparison.missing, comparison.unseen, comparison.mixed,
-        _elsewhere(comparison, judges, tables), list(extra), _distances(comparison, names),
+        _elsewhere(comparison, judges, tables), list(extra), _distances(comparison, names), comparison.unread,
     )  # fmt: skip
 
 

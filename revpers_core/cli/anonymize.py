@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..datasets.folders import Task, append_record, finished, is_finished, tasks
+from ..datasets.folders import Task, append_record, digest, finished, is_finished, tasks
 from ..faces import registry
 from ..media.anonymize_file import JobConfig, anonymize_file, embedder, keeping
 from ..media.marks import NO_MARK
@@ -35,7 +35,7 @@ from .options import (
 )
 from .seal import asked as seal_asked
 from .seal import seal_options
-from .terminal import FAILURES, complain, progress
+from .terminal import complain, progress, reason
 
 
 def add(commands: Any) -> None:
@@ -102,6 +102,7 @@ def _run(args: argparse.Namespace) -> int:
     taken: set[Path] = {task.source.resolve() for task in todo}
     code = 0
     for task in _counted(todo):
+        source = digest(task.source)
         try:
             if task.output.resolve() in taken:
                 raise ValueError(f"its output {task.output} would overwrite another picture of this call: run it apart")
@@ -112,13 +113,14 @@ def _run(args: argparse.Namespace) -> int:
             with progress(2 * job.plan.steps, task.name) as on_step:
                 told = anonymize_file(job, task.source, task.output, on_step)
             instead.keep_roster(args, job.instead)
-        except FAILURES as error:
+        except Exception as error:  # nothing about one picture may keep the others from being made
             code = complain(error, task.source)
             if task.in_folder:
-                append_record(args.output, task, settings, {"error": " ".join(str(error).split())})
+                append_record(args.output, task, settings, source, {"error": reason(error)})
             continue
         if task.in_folder:
-            append_record(args.output, task, settings, {k: told[k] for k in ("seconds", "similarity_after", "verdict")})
+            seen = {k: told[k] for k in ("seconds", "similarity_after", "verdict")}
+            append_record(args.output, task, settings, source, seen)
         print(json.dumps(told) if args.json else _sentence(told), flush=True)
     for line in instead.doubtful(job.instead):
         print(f"revpers: who is who is doubtful: {line}", file=sys.stderr)

@@ -6,11 +6,12 @@ from typing import Any
 
 from ..audit.compare import Networks, compare
 from ..audit.feature_networks import feature_network, perceptual_network
-from ..audit.files import AUDIT_PICTURE, matched, opened, pictures, without_original
+from ..audit.files import AUDIT_PICTURE, matched, opened, without_original
 from ..audit.picture import audit_picture
 from ..audit.report import report
 from ..faces import registry
 from ..media import images
+from ..media.folder import pictures, readable
 from .audit_dataset import audit_dataset, dataset_options, is_dataset
 from .options import JUDGES, load_judges, load_search, search_options
 
@@ -50,7 +51,7 @@ def _run(args: argparse.Namespace) -> int:
     networks = Networks(
         feature_network(args.fid) if args.fid else None, perceptual_network(args.lpips) if args.lpips else None
     )
-    seen = compare(opened(pairs), asked, load_search(args), map(images.read, strangers), networks)
+    seen = compare(opened(pairs), asked, load_search(args), (image for _, image in readable(strangers)), networks)
     found = report(seen, asked, without_original(args.results, pairs))
     if args.output:
         args.output.mkdir(parents=True, exist_ok=True)

@@ -95,10 +95,7 @@ def demonstrate(
 def _input(photo: Path | None, size: int) -> Tensor:
     if photo is None:
         return _face(PERSON, 0, size)[0]
-    try:
-        return images.resized(images.centre_square(images.read(photo)), size)
-    except ValueError as error:
-        raise ValueError(f"{photo}: {error}") from error
+    return images.resized(images.centre_square(images.read(photo)), size)
 
 
 def _face(person: int, shot: int, size: int) -> Tensor:

@@ -8,16 +8,17 @@ from typing import Any
 from ..faces import registry
 from ..media import images
 from ..media.anonymize_file import faces_as_numbers
+from ..media.folder import pictures
 from ..method.types import NoFaceError
 from .options import load_search, search_options
-from .terminal import FAILURES, complain
+from .terminal import complain
 
 
 def add(commands: Any) -> None:
     """Register the command with the parser's subcommands."""
     parser = commands.add_parser("faces", help="list the faces in pictures")
     parser.set_defaults(run=_run)
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE|DIR", help="pictures, or folders of them")
     parser.add_argument("--json", action="store_true", help="one JSON line an image")
     search_options(parser)
 
@@ -28,11 +29,11 @@ def _run(args: argparse.Namespace) -> int:
     search = load_search(args)
     assert search is not None
     code = 0
-    for path in args.images:
+    for path in (one for given in args.images for one in (pictures(given) if given.is_dir() else [given])):
         try:
             image = images.read(path)
             found = search(image)
-        except FAILURES as error:
+        except Exception as error:  # nothing about one picture may hide the others
             code = complain(error, path)
             continue
         height, width = image.shape[-2:]

@@ -8,14 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
-from ..audit.files import pictures
 from ..faces import registry
 from ..faces.face import Face
 from ..faces.geometry import face_in_aligned
 from ..faces.judge_spec import METRICS, JudgeSpec, build_judge, measure_threshold, write
 from ..faces.judges import Judge
 from ..faces.select import largest
-from ..media import gallery, images
+from ..media import gallery
+from ..media.folder import pictures, readable
 from .options import load_search, search_options
 
 Detect = Callable[[Tensor], list[Face]]
@@ -58,7 +58,7 @@ def _run(args: argparse.Namespace) -> int:
     if rendered:
         found = measure_threshold(replace(plain, rendered=True), _of_gallery(judge))
     else:
-        embedded = [[_embedding(judge, path, detect) for path in home] for home in _homes(args.people)]
+        embedded = [[_embedding(judge, *one, detect) for one in readable(home)] for home in _homes(args.people)]
         found = measure_threshold(plain, embedded)
     path = args.file.with_suffix(".rendered.json" if rendered else ".json")
     write(found, path)
@@ -78,8 +78,7 @@ def _homes(folder: Path) -> Sequence[Sequence[Path]]:
     return [home for home in homes if home]
 
 
-def _embedding(judge: Judge, path: Path, detect: Detect | None) -> Tensor:
-    image = images.read(path)
+def _embedding(judge: Judge, path: Path, image: Tensor, detect: Detect | None) -> Tensor:
     faces = [face_in_aligned(image)] if detect is None else detect(image)
     if not faces:
         raise ValueError(f"{path}: no face was found: leave the photo out, or lower --min-score")

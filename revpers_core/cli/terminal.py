@@ -1,5 +1,7 @@
 """What commands say: sentences, progress bars and complaints; never a traceback for what a user's file can cause."""
 
+import io
+import logging
 import os
 import sys
 import warnings
@@ -9,15 +11,27 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..media.image_file import ImageFileError
 from ..method.trajectory import OnStep
 
 FAILURES = (ValueError, OSError, RuntimeError, MemoryError, ImportError)
 """What a user's file, model or machine can cause: told in a sentence. Anything else is a bug and may show itself."""
 
 
-def complain(error: BaseException, path: Path | None = None) -> int:
-    what = " ".join(str(error).split()) or type(error).__name__
-    print(f"revpers: {path}: {what}" if path else f"revpers: {what}", file=sys.stderr)
+def reason(error: BaseException) -> str:
+    """Why, on one line and without the path of a picture that cannot be read: the caller names it. A bug says that it
+    is one."""
+    said = error.reason if isinstance(error, ImageFileError) else str(error)
+    what = " ".join(said.split()) or type(error).__name__
+    bug = "" if isinstance(error, FAILURES) else f"a fault in revpers, please report it: {type(error).__name__}: "
+    return bug + what
+
+
+def complain(error: BaseException, path: Path | str | None = None) -> int:
+    """Tell the error, and of which picture it is, on stderr; returns the exit code 1."""
+    if path is None and isinstance(error, ImageFileError):
+        path = error.path
+    print(f"revpers: {path}: {reason(error)}" if path else f"revpers: {reason(error)}", file=sys.stderr)
     return 1
 
 
@@ -34,7 +48,19 @@ def progress(total: int, name: str) -> Generator[OnStep]:
         yield on_step
 
 
+class _Remarks(logging.Handler):
+    """What is told beside the records: one line each, on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"revpers: {self.format(record)}", file=sys.stderr)
+
+
 def quiet() -> None:
-    """Libraries keep their remarks to themselves, and never look at the network."""
+    """Libraries keep their remarks to themselves, and never look at the network; names that the terminal's encoding
+    lacks are written with escapes."""
+    logging.basicConfig(handlers=[_Remarks()], format="%(message)s")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error", DIFFUSERS_VERBOSITY="error")
     warnings.filterwarnings("ignore")

@@ -1,12 +1,14 @@
 """Whole folders: which picture becomes which file, what is there already, and a manifest of what was made and how."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..audit.files import MARK, pictures
+from ..audit.files import MARK
+from ..media.folder import pictures
 
 MANIFEST = "manifest.jsonl"
 PACKAGES = ("revpers", "torch", "diffusers", "onnxruntime")
@@ -21,9 +23,19 @@ class Task(NamedTuple):
     in_folder: bool
 
 
+class Made(NamedTuple):
+    """A line of the manifest: digests of a picture and of its result, and whether its settings are those asked for."""
+
+    source: str | None
+    result: str | None
+    same_settings: bool
+
+
 def tasks(inputs: Sequence[Path], output: Path) -> list[Task]:
-    """A task a picture; a folder's keep their places in it. Raises ValueError for a folder without pictures."""
-    return [task for path in inputs for task in (_within(path, output) if path.is_dir() else [_alone(path, output)])]
+    """A task a picture; a folder's keep their places in it, and results of earlier runs are none. Raises ValueError for
+    a folder without pictures."""
+    found = [task for path in inputs for task in (_within(path, output) if path.is_dir() else [_alone(path, output)])]
+    return list(dict.fromkeys(found))
 
 
 def _alone(path: Path, output: Path) -> Task:
@@ -31,13 +43,39 @@ def _alone(path: Path, output: Path) -> Task:
 
 
 def _within(folder: Path, output: Path) -> Iterator[Task]:
-    out = output.resolve()
-    found = [path for path in pictures(folder) if out == folder.resolve() or out not in path.resolve().parents]
+    out, here = output.resolve(), folder.resolve()
+    found = [path for path in pictures(folder) if here not in out.parents or out not in path.resolve().parents]
+    results = _results({output, *(home for path in found for home in path.parents if folder in (home, *home.parents))})
+    found = [path for path in found if not _is_result(path, results)]
     if not found:
         raise ValueError(f"{folder}: there are no pictures in this folder")
     for path in found:
         name = path.relative_to(folder)
         yield Task(path, name.as_posix(), output / name.parent / f"{path.stem}{MARK}.png", True)
+
+
+def _results(homes: set[Path]) -> dict[Path, str | None]:
+    """What the manifests in these folders say was made: file -> digest."""
+    told = ((home, line) for home in homes for line in _lines(home) if "error" not in line)
+    return {(home / str(line.get("output"))).resolve(): line.get("result") for home, line in told}
+
+
+def _is_result(path: Path, results: dict[Path, str | None]) -> bool:
+    """A photo that has come in a result's place is none."""
+    place = path.resolve()
+    return place in results and digest(path) == results[place]
+
+
+def digest(path: Path) -> str | None:
+    """Of the file's bytes; None where they cannot be read."""
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.sha256()
+            while chunk := file.read(1 << 20):
+                sha256.update(chunk)
+            return sha256.hexdigest()
+    except OSError:
+        return None
 
 
 def versions() -> dict[str, str]:
@@ -51,36 +89,50 @@ def versions() -> dict[str, str]:
     return found
 
 
-def finished(output: Path, settings: dict[str, Any]) -> dict[str, int]:
-    """Names whose last line in the manifest says that they were made with these very settings, and of how many bytes
-    their pictures were.
-
-    A line that was cut off by a crash counts for nothing.
-    """
-    made: dict[str, int] = {}
+def _lines(output: Path) -> Iterator[dict[str, Any]]:
+    """The manifest's; a line that was cut off by a crash counts for nothing."""
     path = output / MANIFEST
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
             told = json.loads(line)
-            made[told["image"]] = told["bytes"] if "error" not in told and told["settings"] == settings else -1
-        except (json.JSONDecodeError, TypeError, KeyError):
+        except json.JSONDecodeError:
             continue
+        if isinstance(told, dict):
+            yield told
+
+
+def finished(output: Path, settings: dict[str, Any]) -> dict[str, Made]:
+    """What the last line of each name in the manifest says, but of those that failed."""
+    made: dict[str, Made] = {}
+    for told in _lines(output):
+        name = str(told.get("image"))
+        made.pop(name, None)
+        if "error" not in told:
+            made[name] = Made(told.get("source"), told.get("result"), told.get("settings") == settings)
     return made
 
 
-def is_finished(task: Task, made: dict[str, int]) -> bool:
-    """Whether the picture's result is there. A picture of the same name that is another one by its size or is newer
-    than the result is to be made: a result of somebody else must not stand for it."""
-    if not task.in_folder or not task.output.is_file():
+def is_finished(task: Task, made: dict[str, Made]) -> bool:
+    """Whether the picture's result is there, made of these very bytes: one of the same name and size may show somebody
+    else. Raises ValueError where another file has come in the result's place."""
+    told = made.get(task.name)
+    if not task.in_folder or told is None or not told.same_settings or not task.output.is_file():
         return False
-    source = task.source.stat()
-    return made.get(task.name) == source.st_size and source.st_mtime <= task.output.stat().st_mtime
+    if told.source is None or told.source != digest(task.source):
+        return False
+    if told.result != digest(task.output):
+        raise ValueError(
+            f"{task.output} is not what was made of it: move that file away, or delete it to have it made again"
+        )
+    return True
 
 
-def append_record(output: Path, task: Task, settings: dict[str, Any], told: dict[str, Any]) -> None:
-    """Add a picture's line to the manifest: what was seen of it or its error, settings, versions; no seed that was
-    drawn, no absolute path."""
+def append_record(output: Path, task: Task, settings: dict[str, Any], source: str | None, told: dict[str, Any]) -> None:
+    """Add a picture's line to the manifest: what was seen of it or its error, settings, versions, digests of the
+    picture (``source``, taken before it was read) and of its result; no seed that was drawn, no absolute path."""
     line = {"image": task.name, "output": task.output.relative_to(output).as_posix(), **told}
-    line["bytes"] = task.source.stat().st_size if task.source.is_file() else 0
-    with (output / MANIFEST).open("a", encoding="utf-8") as file:
-        file.write(json.dumps({**line, "settings": settings, "versions": versions()}) + "\n")
+    line |= {"source": source, "result": None if "error" in told else digest(task.output)}
+    manifest = output / MANIFEST
+    cut_off = manifest.is_file() and manifest.stat().st_size and not manifest.read_bytes().endswith(b"\n")
+    with manifest.open("a", encoding="utf-8") as file:
+        file.write("\n" * bool(cut_off) + json.dumps({**line, "settings": settings, "versions": versions()}) + "\n")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..audit.files import pictures
+from ..media.folder import pictures
 from ..media.whole_file import write_whole
 from .files import STATE, stamp
 from .records import OK, Block, Row, RowRef, RowResult, record_of, text_id

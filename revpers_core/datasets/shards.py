@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..audit.files import SUFFIXES
+from ..media.image_file import suffixes
 from ..media.whole_file import write_whole
 from .files import stamp
 from .records import USUAL, Block, Columns, Row, RowRef, RowResult, record_of, row_of, text_id
 
 SUFFIX = ".tar"
-PICTURES = tuple(suffix.removeprefix(".") for suffix in SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def _sample(path: Path, members: Mapping[str, Sequence[int]]) -> dict[str, Any]:
             told |= fields
         if "txt" in members:
             told["txt"] = member("txt").decode("utf-8", "replace")
-        picture = next((kind for kind in members if kind.rpartition(".")[2] in PICTURES), None)
+        picture = next((kind for kind in members if f".{kind.rpartition('.')[2]}" in suffixes()), None)
         told["image"] = member(picture) if picture else None
     return told
 

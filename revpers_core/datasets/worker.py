@@ -15,6 +15,7 @@ from ..faces.geometry import ALIGNED_BOX, framing
 from ..faces.merge import iou
 from ..media import images
 from ..media.anonymize_file import Detect, JobConfig, anonymize_crop, anonymize_whole
+from ..media.image_file import ImageFileError
 from ..media.pseudonyms import Pictured, Pseudonyms, Strangers
 from ..method.types import Attribute
 from .records import OK, Box, Row, RowResult, failed
@@ -43,11 +44,13 @@ class RowWorker:
         try:
             return self._made(row)
         except Exception as error:  # whatever a row does, the others go on
+            if isinstance(error, ImageFileError):
+                return failed(row, error.reason)
             known = isinstance(error, (ValueError, OSError, RuntimeError, MemoryError, ImportError))
             return failed(row, (str(error) if known else "") or f"{type(error).__name__}: {error}")
 
     def _made(self, row: Row) -> RowResult:
-        image = images.read(io.BytesIO(row.image))
+        image = images.read(io.BytesIO(row.image), row.id)
         job = self._job(row, image)
         if job.detect is None:
             made, told, _ = anonymize_crop(job, image, None, row.id)

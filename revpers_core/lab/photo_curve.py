@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..audit.files import pictures
 from ..faces.face import Face
 from ..faces.geometry import crop_face, face_in_aligned
 from ..faces.judges import Judge
 from ..faces.select import largest
 from ..media import images
+from ..media.folder import pictures, readable
 from ..media.photo import blurred
 from ..method.anonymize import invert_image, sample_image
 from ..method.types import Plan, Ports
@@ -64,7 +64,7 @@ def read_people(folder: Path, size: int, detect: Detect | None = None) -> list[P
     """
     people: list[Person] = []
     for home in sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []:
-        crops = [_crop(path, size, detect) for path in pictures(home)]
+        crops = [_crop(path, image, size, detect) for path, image in readable(pictures(home))]
         if len(crops) < 2:
             raise ValueError(f"{home}: a person needs two photos or more, one of them to anonymize, got {len(crops)}")
         people.append(Person(home.name, crops[0], crops[1:]))
@@ -73,8 +73,7 @@ def read_people(folder: Path, size: int, detect: Detect | None = None) -> list[P
     return people
 
 
-def _crop(path: Path, size: int, detect: Detect | None) -> Tensor:
-    image = images.read(path)
+def _crop(path: Path, image: Tensor, size: int, detect: Detect | None) -> Tensor:
     if detect is None:
         if image.shape[-1] != image.shape[-2]:
             raise ValueError(f"{path}: without a detector photos must be aligned square crops: give one")

@@ -19,7 +19,7 @@ from ..faces.recognise import FaceModel
 from ..faces.select import Embed, Keep, keep_people
 from ..method.anonymize import Anonymized, source_similarity
 from ..method.trajectory import OnStep, Trajectory
-from ..method.types import Identity, Plan
+from ..method.types import Identity, NoFaceError, Plan
 from . import images, seal
 from .marks import NO_MARK, Mark, encoded
 from .photo import FaceSampler, PhotoOptions, PhotoPorts, PhotoResult, anonymize_or, nobody_stays
@@ -222,7 +222,11 @@ def embedder(pipeline: Pipeline) -> Embed:
 def keeping(references: Sequence[Path], likeness: float, detect: Detect, embed: Embed) -> Keep:
     """Leaves those alone who are on the reference photos, from a cosine similarity of ``likeness`` on."""
     photos = [images.read(path) for path in references]
-    return keep_people(photos, [detect(anonymize_whole) for anonymize_whole in photos], embed, likeness)
+    found = [detect(photo) for photo in photos]
+    for path, faces in zip(references, found, strict=True):
+        if not faces:
+            raise NoFaceError(f"{path}: no face was found in this reference photo: use one that shows the person")
+    return keep_people(photos, found, embed, likeness)
 
 
 def square(image: Tensor) -> Tensor:

@@ -1,61 +1,27 @@
 """Pictures on disk: read as they are meant to be seen, written without a word about where they come from."""
 
-import io
 import secrets
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from ..method.pixels import check_pixels
-
-PLAIN = ("1", "L", "P", "RGB", "RGBA", "LA", "PA", "CMYK", "YCbCr")
-SIXTEEN_BIT = ("I;16", "I;16B", "I;16L")
+from .image_file import decode
 
 
-def read(path: str | Path | BinaryIO) -> Tensor:
-    """A picture (3, H, W) float32 in [0, 1], sRGB: turned as its EXIF says, transparent parts on white.
+def read(path: str | Path | BinaryIO, name: str = "") -> Tensor:
+    """A picture (3, H, W) float32 in [0, 1], sRGB: turned as its EXIF says, transparent parts on white. name: what
+    messages call one that is no file.
 
-    Raises ValueError, saying why, where it cannot be read or its pixels have no plain meaning.
+    Raises ImageFileError, a ValueError that names the file and says why, where it cannot be read, its pixels have no
+    plain meaning, or it has more than ``image_file.MAX_PIXELS``.
     """
-    try:
-        with Image.open(path) as picture:
-            if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
-                raise ValueError(f"holds {picture.n_frames} pictures, not one: save the one you want as PNG or JPEG")
-            picture.load()
-            return from_pil(_rgb(ImageOps.exif_transpose(picture)))
-    except FileNotFoundError:
-        raise ValueError("there is no such file") from None
-    except UnidentifiedImageError:
-        raise ValueError("this is not a picture in a known format: use PNG, JPEG or WebP") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"it cannot be read ({error})") from error
-
-
-def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode in SIXTEEN_BIT:
-        levels = np.asarray(picture).astype(np.float32) / 257
-        return Image.fromarray(levels.round().astype(np.uint8)).convert("RGB")
-    if picture.mode not in PLAIN:
-        raise ValueError(f"pixels of the kind {picture.mode!r} are not supported: save it as 8-bit PNG or JPEG")
-    profile = picture.info.get("icc_profile")
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    picture = picture if picture.mode == "CMYK" else picture.convert("RGB")
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            srgb = ImageCms.createProfile("sRGB")
-            picture = ImageCms.profileToProfile(picture, source, srgb, outputMode="RGB") or picture
-        except ImageCms.PyCMSError:
-            pass  # a profile for other pixels than these (a grey one): their values are sRGB's nearly
-    return picture.convert("RGB")
+    return from_pil(decode(Path(path), path) if isinstance(path, (str, Path)) else decode(path, name or "the picture"))
 
 
 def from_pil(picture: Image.Image) -> Tensor:

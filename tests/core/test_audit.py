@@ -227,10 +227,30 @@ def test_the_command(judge, tmp_path, capsys, monkeypatch) -> None:
     assert code == 1 and told["verdict"] == "re-identified by colour: face 1 of 0.png, face 1 of 1.png"
     (after / "1.png").write_text("broken")
     code, out, _ = run(before, after)
-    assert code == 1 and "no result for 1.png" in out
+    assert code == 1 and "nobody could look at the result of 1.png: this is not a picture" in out
     (before / "0.png").write_text("broken")
-    code, out, err = run(before, after)
-    assert code == 1 and "picture" in err and out == ""
+    (after / "2.png").write_text("broken")
+    images.write_png(images.to_pil(crop(RED)), before / "3.png")
+    images.write_png(images.to_pil(crop(TEAL)), after / "3.png")
+    code, out, err = run(before, after, "--json")
+    told = json.loads(out)
+    assert (code, err) == (1, "") and [one["image"] for one in told["faces"]] == ["3.png"]
+    assert [one.split(": ")[0] for one in told["unread"]] == ["0.png", "the result of 1.png"]
+    assert told["extra"] == ["2.png"] and not told["passed"]
+    assert told["judges"][0]["known"]["value"] == pytest.approx(2 / 3, abs=1e-3), "two that nobody could look at"
+
+
+def test_results_beside_or_above_their_originals_are_no_originals(tmp_path) -> None:
+    home = tmp_path / "all"
+    for path in ("in/a.png", "in/a_anonymous.png", "in/b.jpg", "a_anonymous.png", "in/c_anonymous.png"):
+        (home / path).parent.mkdir(parents=True, exist_ok=True)
+        (home / path).write_bytes(b"")
+    told = [
+        (name, result and result.relative_to(home).as_posix()) for name, _, result in matched(home / "in", home / "in")
+    ]
+    assert told == [("a.png", "in/a_anonymous.png"), ("b.jpg", "in/b.jpg"), ("c_anonymous.png", "in/c_anonymous.png")]
+    told = [(name, result and result.name) for name, _, result in matched(home / "in", home)]
+    assert told == [("a.png", "a_anonymous.png"), ("a_anonymous.png", None), ("b.jpg", None), ("c_anonymous.png", None)]
 
 
 def test_an_aligned_crop_has_its_face_in_the_middle() -> None:
