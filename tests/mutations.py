@@ -96,7 +96,7 @@ MUTATIONS = (
     ),
     Mutation(
         "guidance that leads nowhere accepted", "media/photo.py",
-        "if wishes.guidance >= 0:", "if False:", CORE + "test_fail_closed.py",
+        "if options.guidance >= 0:", "if False:", CORE + "test_fail_closed.py",
     ),
     Mutation(
         "missed face passed", "media/photo.py", "if not missed and not known:", "if not known:", CORE + "test_photo.py",
@@ -122,8 +122,9 @@ MUTATIONS = (
         "if not torch.isfinite(made).all():", "if False:", CORE + "test_fail_closed.py",
     ),
     Mutation(
-        "EXIF turn ignored", "media/images.py",
-        "ImageOps.exif_transpose(picture)", "picture", CORE + "test_images.py",
+        "EXIF turn ignored", "media/image_file.py",
+        "return picture.transpose(TURNS[turn]) if isinstance(turn, int) and turn in TURNS else picture",
+        "return picture", CORE + "test_images.py",
     ),
     Mutation(
         "metadata kept", "media/images.py",

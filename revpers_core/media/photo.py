@@ -62,65 +62,67 @@ class _PhotoState(NamedTuple):
 
     image: Tensor
     mask: Tensor
-    seats: tuple[_FaceState, ...] = ()
+    people: tuple[_FaceState, ...] = ()
     begun: int = 0
 
 
-def anonymize_photo(photo: Tensor, tools: PhotoPorts, wishes: PhotoOptions) -> PhotoResult:
+def anonymize_photo(photo: Tensor, ports: PhotoPorts, options: PhotoOptions) -> PhotoResult:
     """Everyone in a photo (3, H, W) in [0, 1] but those to keep.
 
     Raises NoFaceError where nobody is found, ValueError for a face that the recogniser cannot read or the wishes leave
     as it is, and StillRecognisedError where a judge still knows someone in the finished picture or a face is left over
     after two rounds: a photo with a face that was missed is never handed back.
     """
-    if wishes.guidance >= 0:
-        raise ValueError(f"guidance must be below 0 to lead away from the person, got {wishes.guidance:g}")
-    if wishes.aim and not tools.judges:
+    if options.guidance >= 0:
+        raise ValueError(f"guidance must be below 0 to lead away from the person, got {options.guidance:g}")
+    if options.aim and not ports.judges:
         raise ValueError("a target needs a judge that says when a face is strange enough: give one")
     photo = as_image(photo, "photo")
-    faces = tools.detect(photo)
+    faces = ports.detect(photo)
     if not faces:
         raise NoFaceError("no face was found in the image: nothing is handed back")
     try:
-        return _everyone(photo, faces, tools, wishes)
+        return _everyone(photo, faces, ports, options)
     except NoFaceError as error:  # somebody is there: the photo must not pass for one without a face
         raise ValueError(f"a face was found, but {error}") from error
 
 
-def _everyone(photo: Tensor, faces: list[Face], tools: PhotoPorts, wishes: PhotoOptions) -> PhotoResult:
-    kept = wishes.keep(photo, faces)
+def _everyone(photo: Tensor, faces: list[Face], ports: PhotoPorts, options: PhotoOptions) -> PhotoResult:
+    kept = options.keep(photo, faces)
     missed = [face for face in faces if not any(face is one for one in kept)]
     known: list[tuple[_FaceState, tuple[str, ...]]] = []
-    work = _PhotoState(photo, photo.new_zeros(1, *photo.shape[-2:]))
+    state = _PhotoState(photo, photo.new_zeros(1, *photo.shape[-2:]))
     for _ in range(ROUNDS):
-        for seat, _ in known:
-            rest = tuple(one for one in work.seats if one is not seat)
-            stronger = replace(wishes, guidance=seat.guidance * STRONGER, aim=None)
-            work = _without(seat, work._replace(seats=rest), tools, stronger)
-        for seat in _cast([_seated(photo, face, tools, wishes) for face in missed], photo, kept, work, tools, wishes):
-            work = _without(seat, work, tools, wishes)
-        there = tools.detect(work.image)
-        handled = [*kept, *(seat.face for seat in work.seats)]
-        missed = [face for face in there if not any(same_face(face, one) for one in handled)]
-        seen = [(seat, _known(work.image, seat, there, tools)) for seat in work.seats]
-        known = [(seat, names) for seat, names in seen if names]
+        for person, _ in known:
+            rest = tuple(one for one in state.people if one is not person)
+            stronger = replace(options, guidance=person.guidance * STRONGER, aim=None)
+            state = _anonymize_face(person, state._replace(people=rest), ports, stronger)
+        for person in _cast_stand_ins(
+            [_face_state(photo, face, ports, options) for face in missed], photo, kept, state, ports, options
+        ):
+            state = _anonymize_face(person, state, ports, options)
+        found_faces = ports.detect(state.image)
+        handled = [*kept, *(person.face for person in state.people)]
+        missed = [face for face in found_faces if not any(same_face(face, one) for one in handled)]
+        seen = [(person, _recognised_by(state.image, person, found_faces, ports)) for person in state.people]
+        known = [(person, names) for person, names in seen if names]
         if not missed and not known:
             stay = [{"box": list(face.box), "score": face.score} for face in kept]
-            told = [_told(seat, tools.judges, wishes.instead) for seat in work.seats]
-            reached = [seat.reached for seat in work.seats if seat.reached is not None]
-            return PhotoResult(work.image, work.mask, told, stay, reached)
-    raise StillRecognisedError(_left(missed, [(seat.face, names) for seat, names in known]))
+            told = [_record(person, ports.judges, options.instead) for person in state.people]
+            reached = [person.reached for person in state.people if person.reached is not None]
+            return PhotoResult(state.image, state.mask, told, stay, reached)
+    raise StillRecognisedError(_leftovers(missed, [(person.face, names) for person, names in known]))
 
 
-def anonymize_or(otherwise: str, photo: Tensor, tools: PhotoPorts, wishes: PhotoOptions) -> PhotoResult:
+def anonymize_or(no_face: str, photo: Tensor, ports: PhotoPorts, options: PhotoOptions) -> PhotoResult:
     """The same; for a photo in which nobody is found, ``otherwise``: "raise", "blur" it whole, or let it "pass"."""
     photo = as_image(photo, "photo")
     try:
-        return anonymize_photo(photo, tools, wishes)
+        return anonymize_photo(photo, ports, options)
     except NoFaceError:
-        if otherwise == "raise":
+        if no_face == "raise":
             raise
-        if otherwise == "pass":
+        if no_face == "pass":
             logging.warning("no face was found in an image: it passes as it is, as asked")
             return PhotoResult(photo, photo.new_zeros(1, *photo.shape[-2:]), [], [])
         return PhotoResult(blurred(photo), photo.new_ones(1, *photo.shape[-2:]), [], [])
@@ -134,141 +136,146 @@ def blurred(photo: Tensor, cells: int = 8) -> Tensor:
     return interpolate(small, (height, width), mode="bicubic", align_corners=False)[0].clamp(0, 1)
 
 
-def _seated(photo: Tensor, face: Face, tools: PhotoPorts, wishes: PhotoOptions) -> _FaceState:
+def _face_state(photo: Tensor, face: Face, ports: PhotoPorts, options: PhotoOptions) -> _FaceState:
     """Who is there, before anything changes."""
     try:
-        who = tools.embed(photo, face)
+        who = ports.embed(photo, face)
     except NoFaceError as error:
         raise ValueError(
-            f"a face was found at {_at(face)}, but the recogniser cannot tell whose: raise min_score if it is none, "
+            f"a face was found at {_place(face)}, but the recogniser cannot tell whose: raise min_score if it is none, "
             "else give a clearer photo"
         ) from error
-    return _FaceState(face, who, [judge.embed(photo, face) for judge in tools.judges], wishes.guidance)
+    return _FaceState(face, who, [judge.embed(photo, face) for judge in ports.judges], options.guidance)
 
 
-def _cast(
-    seats: list[_FaceState],
+def _cast_stand_ins(
+    people: list[_FaceState],
     photo: Tensor,
     kept: Sequence[Face],
-    work: _PhotoState,
-    tools: PhotoPorts,
-    wishes: PhotoOptions,
+    state: _PhotoState,
+    ports: PhotoPorts,
+    options: PhotoOptions,
 ) -> list[_FaceState]:
     """Who comes instead of each of them: nobody whom the picture shows, and no two the same."""
-    if wishes.instead is None or not seats:
-        return seats
-    stay = tuple(who for face in kept if (who := read_or_none(photo, face, tools.embed)) is not None)
-    there = tuple(seat.who for seat in work.seats)
-    taken = [seat.stand_in for seat in work.seats if seat.stand_in]
-    sources = [seat.who for seat in seats]
-    chosen = wishes.instead.cast(sources, wishes.place, (*stay, *there), taken)
-    rest = [(*stay, *there, *sources[:i], *sources[i + 1 :]) for i in range(len(seats))]
-    return [seat._replace(stand_in=one, others=o) for seat, one, o in zip(seats, chosen, rest, strict=True)]
+    if options.instead is None or not people:
+        return people
+    stay = tuple(who for face in kept if (who := read_or_none(photo, face, ports.embed)) is not None)
+    already = tuple(person.who for person in state.people)
+    taken = [person.stand_in for person in state.people if person.stand_in]
+    sources = [person.who for person in people]
+    chosen = options.instead.cast(sources, options.place, (*stay, *already), taken)
+    rest = [(*stay, *already, *sources[:i], *sources[i + 1 :]) for i in range(len(people))]
+    return [person._replace(stand_in=one, others=o) for person, one, o in zip(people, chosen, rest, strict=True)]
 
 
-def _without(seat: _FaceState, work: _PhotoState, tools: PhotoPorts, wishes: PhotoOptions) -> _PhotoState:
+def _anonymize_face(person: _FaceState, state: _PhotoState, ports: PhotoPorts, options: PhotoOptions) -> _PhotoState:
     """The picture without this face. The crop is cut from the picture so far: where two faces overlap, nothing of the
     first one's original comes back with the second. A stand-in that makes the face like somebody else in the picture is
     refused, and the next is tried."""
-    crop = crop_face(work.image, seat.face, tools.size)
-    where = change_mask(crop, wishes.keep_parts, wishes.where)
-    who = replace(seat.who, points=shares([crop]))
-    again = tools.invert_face(crop.pixels[None], who, work.begun)
+    crop = crop_face(state.image, person.face, ports.size)
+    mask = change_mask(crop, options.keep_parts, options.where)
+    who = replace(person.who, points=shares([crop]))
+    sampler = ports.invert_face(crop.pixels[None], who, state.begun)
 
     def make(guidance: float, instead: Identity | None) -> Tensor:
-        sampled = again(guidance) if instead is None else again(guidance, instead)
-        made = paste(work.image, crop, sampled[0], where, match=wishes.match)
-        return within(made, work.image, wishes.where)
+        sampled = sampler(guidance) if instead is None else sampler(guidance, instead)
+        anonymized = paste(state.image, crop, sampled[0], mask, match=options.match)
+        return within(anonymized, state.image, options.where)
 
-    def look(image: Tensor) -> Judgement:
+    def judge_image(image: Tensor) -> Judgement:
         """Pose stays, so the face's points serve both pictures."""
-        return _look(image, seat, seat.face, tools, wishes.aim)
+        return _judge(image, person, person.face, ports, options.aim)
 
     for _ in range(RECAST):
-        instead = wishes.instead.told(seat.stand_in, seat.who) if wishes.instead and seat.stand_in else None
-        result = search_guidance(partial(make, instead=instead), look, wishes.guidance, wishes.aim)
+        instead = options.instead.told(person.stand_in, person.who) if options.instead and person.stand_in else None
+        result = search_guidance(partial(make, instead=instead), judge_image, options.guidance, options.aim)
         if result.made is None:
-            raise refusal(len(work.seats) + 1, result.tries, wishes.aim)
+            raise refusal(len(state.people) + 1, result.tries, options.aim)
         if (
-            not wishes.instead
-            or not seat.stand_in
-            or not _like_another(result.made, seat, tools, wishes.instead.same_to(seat.who))
+            not options.instead
+            or not person.stand_in
+            or not _like_another(result.made, person, ports, options.instead.same_to(person.who))
         ):
             break
-        taken = [one.stand_in.identity for one in work.seats if one.stand_in]
-        seat = seat._replace(stand_in=wishes.instead.next(seat.stand_in, [seat.who, *seat.others, *taken]))
+        taken = [one.stand_in.identity for one in state.people if one.stand_in]
+        person = person._replace(stand_in=options.instead.next(person.stand_in, [person.who, *person.others, *taken]))
     else:
         raise ValueError(
-            f"the face at {_at(seat.face)} came out like somebody else in the picture under {RECAST} stand-ins in a "
-            "row: use stronger guidance, or another key or seed"
+            f"the face at {_place(person.face)} came out like somebody else in the picture under {RECAST} stand-ins in "
+            "a row: use stronger guidance, or another key or seed"
         )
-    reached = within(footprint(work.image, crop, where), torch.zeros_like(work.mask), wishes.where)
-    if seat.reached is not None:
-        reached = torch.maximum(reached, seat.reached)
-    now = seat._replace(guidance=result.guidance, after=_alike(result.made, seat, seat.face, tools), reached=reached)
-    return _PhotoState(result.made, torch.maximum(work.mask, reached), (*work.seats, now), work.begun + 1)
+    reached = within(footprint(state.image, crop, mask), torch.zeros_like(state.mask), options.where)
+    if person.reached is not None:
+        reached = torch.maximum(reached, person.reached)
+    finished = person._replace(
+        guidance=result.guidance, after=_source_similarity(result.made, person, person.face, ports), reached=reached
+    )
+    return _PhotoState(result.made, torch.maximum(state.mask, reached), (*state.people, finished), state.begun + 1)
 
 
-def _like_another(image: Tensor, seat: _FaceState, tools: PhotoPorts, same: float) -> bool:
+def _like_another(image: Tensor, person: _FaceState, ports: PhotoPorts, same: float) -> bool:
     """Whether the face is now taken for somebody else in the picture whom it was not like before."""
-    now = read_or_none(image, seat.face, tools.embed)
+    now = read_or_none(image, person.face, ports.embed)
     return now is not None and any(
-        float(cosine(now, one)) >= max(same, float(cosine(seat.who, one))) for one in seat.others
+        float(cosine(now, one)) >= max(same, float(cosine(person.who, one))) for one in person.others
     )
 
 
-def _alike(image: Tensor, seat: _FaceState, place: Face, tools: PhotoPorts) -> float | None:
-    return source_similarity(seat.who, image, lambda one: tools.embed(one, place))
+def _source_similarity(image: Tensor, person: _FaceState, place: Face, ports: PhotoPorts) -> float | None:
+    return source_similarity(person.who, image, lambda one: ports.embed(one, place))
 
 
-def _look(image: Tensor, seat: _FaceState, place: Face, tools: PhotoPorts, aim: Target | None = None) -> Judgement:
-    now = [judge.embed(image, place) for judge in tools.judges]
-    return judge_result(tools.judges, seat.source, now, aim, _alike(image, seat, place, tools))
+def _judge(image: Tensor, person: _FaceState, place: Face, ports: PhotoPorts, aim: Target | None = None) -> Judgement:
+    embeddings = [judge.embed(image, place) for judge in ports.judges]
+    return judge_result(ports.judges, person.source, embeddings, aim, _source_similarity(image, person, place, ports))
 
 
-def _known(image: Tensor, seat: _FaceState, there: Sequence[Face], tools: PhotoPorts) -> tuple[str, ...]:
+def _recognised_by(
+    image: Tensor, person: _FaceState, found_faces: Sequence[Face], ports: PhotoPorts
+) -> tuple[str, ...]:
     """Who still takes somebody in the finished picture for that one: at the old place, or at a face found around it."""
-    places = [seat.face, *(face for face in there if touching(face, seat.face))]
-    names = (name for place in places for name in _look(image, seat, place, tools).by)
+    places = [person.face, *(face for face in found_faces if touching(face, person.face))]
+    names = (name for place in places for name in _judge(image, person, place, ports).by)
     return tuple(dict.fromkeys(names))
 
 
-def _told(seat: _FaceState, judges: Sequence[Judge], instead: Pseudonyms | None) -> dict[str, Any]:
+def _record(person: _FaceState, judges: Sequence[Judge], instead: Pseudonyms | None) -> dict[str, Any]:
     return {
-        **(instead.record(seat.stand_in) if instead else {}),
-        "box": list(seat.face.box),
-        "score": seat.face.score,
-        "guidance": seat.guidance,
-        "similarity_after": seat.after,
-        "verdict": verdict(judges, independent(judges, seat.source, seat.who)),
+        **(instead.record(person.stand_in) if instead else {}),
+        "box": list(person.face.box),
+        "score": person.face.score,
+        "guidance": person.guidance,
+        "similarity_after": person.after,
+        "verdict": verdict(judges, independent(judges, person.source, person.who)),
     }
 
 
-def _left(missed: Sequence[Face], known: Sequence[tuple[Face, tuple[str, ...]]]) -> str:
+def _leftovers(missed: Sequence[Face], known: Sequence[tuple[Face, tuple[str, ...]]]) -> str:
     """Why the finished picture is not handed back."""
-    said = [
-        f"the face at {_at(face)} is still recognised by {', '.join(by)}: use stronger guidance" for face, by in known
+    sentences = [
+        f"the face at {_place(face)} is still recognised by {', '.join(by)}: use stronger guidance"
+        for face, by in known
     ]
     if missed:
-        places = ", ".join(map(_at, missed))
-        said.append(f"{len(missed)} faces still turn up after the second look, at {places}: crop these by hand")
-    return "; ".join(said)
+        places = ", ".join(map(_place, missed))
+        sentences.append(f"{len(missed)} faces still turn up after the second look, at {places}: crop these by hand")
+    return "; ".join(sentences)
 
 
-def _at(face: Face) -> str:
+def _place(face: Face) -> str:
     x0, y0, x1, y1 = face.box
     return f"({(x0 + x1) / 2:.0f}, {(y0 + y1) / 2:.0f})"
 
 
-def summary(done: PhotoResult) -> str:
+def summary(result: PhotoResult) -> str:
     """One sentence for people: how many became somebody else, and who has looked at them since."""
-    if not done.faces and not done.kept:
-        blurred_whole = bool(done.mask.any())
+    if not result.faces and not result.kept:
+        blurred_whole = bool(result.mask.any())
         return f"no face was found: the picture is {'blurred whole' if blurred_whole else 'as it was'}"
-    left = f", {len(done.kept)} left alone as asked" if done.kept else ""
-    said = "; ".join(sorted({str(one["verdict"]) for one in done.faces}))
-    return f"{_faces(len(done.faces))} somebody else now{left}{': ' if said else ''}{said}"
+    kept_note = f", {len(result.kept)} left alone as asked" if result.kept else ""
+    verdicts = "; ".join(sorted({str(one["verdict"]) for one in result.faces}))
+    return f"{_count_faces(len(result.faces))} somebody else now{kept_note}{': ' if verdicts else ''}{verdicts}"
 
 
-def _faces(count: int) -> str:
+def _count_faces(count: int) -> str:
     return f"{count} face is" if count == 1 else f"{count} faces are"
