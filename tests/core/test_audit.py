@@ -92,8 +92,8 @@ def test_somebody_else_passes(judge) -> None:
 @pytest.mark.parametrize(
     ("pairs", "said"),
     [
-        ([ImagePair("a", crop(RED), crop(BLUE)), ImagePair("b", crop(BLUE), None)], "no result for b"),
-        ([ImagePair("a", crop(RED), crop(BLUE)), ImagePair("b", crop(BLUE), crop(RED)[:, 9:])], "no result for b"),
+        ([ImagePair("a", crop(RED), crop(TEAL)), ImagePair("b", crop(BLUE), None)], "no result for b"),
+        ([ImagePair("a", crop(RED), crop(TEAL)), ImagePair("b", crop(BLUE), crop(RED)[:, 9:])], "no result for b"),
         ([ImagePair("a", crop(RED), None)], "unknown: no judge could see a face; no result for a"),
         ([], "unknown: no judge could see a face"),
     ],

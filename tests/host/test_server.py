@@ -105,7 +105,7 @@ def test_an_attribute_changes_the_face(server: Server) -> None:
 
 
 def test_models_that_other_packs_have_loaded_give_the_same_picture(server: Server) -> None:
-    prompt = workflow("anonymize_aligned_face.pocket", steps=10)
+    prompt = workflow("anonymize_aligned_face.pocket", steps=10, who="nobody")  # theirs has no statistics to draw from
     ours = picture(server, prompt)
     prompt |= {
         "20": {"class_type": "StandInInsightFace", "inputs": {}},
@@ -115,7 +115,8 @@ def test_models_that_other_packs_have_loaded_give_the_same_picture(server: Serve
     for node in prompt.values():
         node["inputs"] |= {"adapter": ["22", 0]} if "adapter" in node["inputs"] else {}
         node["inputs"] |= {"face_model": ["20", 0]} if "face_model" in node["inputs"] else {}
-    assert np.array_equal(picture(server, prompt), ours)
+    difference = np.abs(picture(server, prompt) - ours)  # theirs is read by onnxruntime, ours by torch
+    assert difference.max() <= 2 and difference.mean() < 0.1, (difference.max(), difference.mean())
 
 
 @pytest.mark.upstream
