@@ -96,7 +96,7 @@ def test_a_target_finds_the_weakest_strength_along_one_inversion(
 ) -> None:
     host, inversions = scene.core("revpers_core.hosts.comfy"), []
     invert = host.invert_latent
-    monkeypatch.setattr(host, "invert_latent", lambda *args: inversions.append(1) or invert(*args))
+    monkeypatch.setattr(host, "invert_latent", lambda *a, **k: inversions.append(1) or invert(*a, **k))
     alone = (lambda image: scene.faces[:1],)
     _, _, report = everyone(scene, judge=(judge([-0.9, 0.9, 0.0, 0.9, 0.9]),), target=0.2, detector=alone)
     assert '"guidance": -4.0' in report and len(inversions) == 1
@@ -165,14 +165,17 @@ def test_the_audit_names_who_is_still_there(scene: SimpleNamespace) -> None:
     assert picture.shape[0] == 1 and picture.shape[-1] == 3 and '"passed": false' in report
     noise = torch.rand(scene.photo.shape, generator=torch.Generator().manual_seed(0))
     assert audit(noise)[1] == "not re-identified by 1 of 1 judges"
-    assert "no result for image 1" in audit(scene.photo[:0])[1]
+    with pytest.raises(ValueError, match="results: the batch is empty"):
+        audit(scene.photo[:0])
 
 
 def test_saving_leaves_no_word(scene: SimpleNamespace, base: Any) -> None:
     from PIL import Image
 
     node = scene.nodes["RevPersSave"]
-    node.hidden = SimpleNamespace(prompt={"seed": 1}, extra_pnginfo={"workflow": {"a": 1}})
+    node.hidden = SimpleNamespace(
+        prompt={"seed": 1}, extra_pnginfo={"workflow": {"a": 1}}, unique_id="1", dynprompt=None
+    )
     run(scene, "RevPersSave", image=scene.photo, filename_prefix="bare", with_workflow=False)
     run(scene, "RevPersSave", image=scene.photo, filename_prefix="told", with_workflow=True)
     (bare,) = (base / "output").glob("bare*.png")
@@ -300,7 +303,7 @@ def test_an_empty_batch_and_a_faint_search_are_told(scene: SimpleNamespace) -> N
 def test_grey_pictures_are_saved(scene: SimpleNamespace, base: Any) -> None:
     from PIL import Image
 
-    scene.nodes["RevPersSave"].hidden = SimpleNamespace(prompt=None, extra_pnginfo=None)
+    scene.nodes["RevPersSave"].hidden = SimpleNamespace(prompt=None, extra_pnginfo=None, unique_id="1", dynprompt=None)
     grey = scene.photo[:, :1, :1].mean(-1, keepdim=True)
     run(scene, "RevPersSave", image=grey, filename_prefix="grey", with_workflow=False)
     (saved,) = (base / "output").glob("grey*.png")
@@ -347,7 +350,7 @@ def test_saved_pictures_are_marked_only_when_asked(scene: SimpleNamespace, base:
     """IPTC's DigitalSourceType in the file, a word in the corner; pixels elsewhere as they were."""
     from PIL import Image
 
-    scene.nodes["RevPersSave"].hidden = SimpleNamespace(prompt=None, extra_pnginfo=None)
+    scene.nodes["RevPersSave"].hidden = SimpleNamespace(prompt=None, extra_pnginfo=None, unique_id="1", dynprompt=None)
     data, pixels = [], []
     for name, switches in (("plain", {}), ("iptc", {"mark": True}), ("corner", {"corner_mark": True})):
         run(scene, "RevPersSave", image=scene.photo, filename_prefix=name, with_workflow=False, **switches)

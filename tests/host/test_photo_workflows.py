@@ -22,7 +22,7 @@ def run(server: Server) -> Any:
         prompt = workflow(name, **changes)
         prompt["99"] = {
             "class_type": "RevPersSave",
-            "inputs": {"image": ["6", 0], "filename_prefix": "source", "with_workflow": False},
+            "inputs": {"image": ["6", 0], "filename_prefix": "source", "with_workflow": False, "edited": True},
         }
         entry = server.result(server.queue(prompt))
         assert entry["status"]["status_str"] == "success", entry["status"]
