@@ -22,7 +22,7 @@ demo: .venv/ready
 
 test: .venv/ready lint
 	$(BIN)/pytest
-	$(BIN)/pytest tests/real -rs -m "not slow"
+	$(BIN)/pytest tests/real -rs
 	$(BIN)/python tests/host/run.py
 
 mutations: .venv/ready
