@@ -8,7 +8,6 @@ SCREEN = (1650, 1000)
 """What a workflow may take, in the canvas's pixels: at this size its words can be read on a screen of 1280 x 720."""
 TITLE, BAR = 42, 30
 """Of a room; of a box."""
-PREVIEW = 90
 LINE, LETTERS = 19, 7.5
 """Of the note: pixels of a line, and of a letter in it."""
 
@@ -38,13 +37,15 @@ FOLDED = (
 """Folded to their titles: the first always, since nobody changes anything in them, the others one after another where
 a workflow does not fit the screen."""
 SHOWS_A_PICTURE = {
-    "LoadImage": 250, "LoadVideo": 250, "PreviewImage": 150, "RevPersSave": 150, "RevPersSaveVideo": 200,
+    "LoadImage": 250, "LoadVideo": 250, "PreviewImage": 220, "RevPersSave": 150, "RevPersSaveVideo": 200,
     "RevPersBeforeAfter": 224,
 }  # fmt: skip
-SHOWS_A_PREVIEW = {
-    "NullIDInvertDPMPP", "NegativeIDGuidanceSampler", "RevPersAnonymizeVideo", "KSampler"
+GROWS = {
+    "NullIDInvertDPMPP", "NegativeIDGuidanceSampler", "RevPersAnonymizeFaces", "RevPersAnonymizeVideo", "KSampler",
+    "RevPersSave", "RevPersSaveVideo",
 }  # fmt: skip
-SHOWS_TEXT = {"PreviewAny": 50}
+"""Taller once they show a preview or a picture of unknown shape: nothing stands below them."""
+SHOWS_TEXT = {"PreviewAny": 80}
 
 
 class Spacing(NamedTuple):
@@ -74,7 +75,7 @@ def height(kind: str, slots: int, widgets: int, folded: int, texts: int) -> floa
     button; the classic one shows all. texts: widgets of many lines."""
     classic = 14 + 20 * slots + 24 * widgets
     modern = 46 + 20 * slots + 27 * (widgets - folded) + 28 * bool(folded)
-    shown = SHOWS_A_PICTURE.get(kind, 0) + PREVIEW * (kind in SHOWS_A_PREVIEW) + SHOWS_TEXT.get(kind, 0)
+    shown = SHOWS_A_PICTURE.get(kind, 0) + SHOWS_TEXT.get(kind, 0)
     return max(classic, modern) + 8 + 68 * texts + shown
 
 
@@ -103,9 +104,9 @@ def note_height(note: str, width: float) -> float:
 
 
 def fitting(api: dict[str, Any], heights: dict[str, float], note: str) -> tuple[Plan, set[str]]:
-    """The plan with as few folded boxes as fit the screen, and their keys; in narrower columns where none does."""
-    for spacing in (WIDE, NARROW):
-        for count in range(1, len(FOLDED) + 1):
+    """The plan with as few folded boxes as fit the screen, and their keys; in narrower columns before the last are."""
+    for spacing, most in ((WIDE, len(FOLDED) - 1), (NARROW, len(FOLDED))):
+        for count in range(1, most + 1):
             kinds = {kind for some in FOLDED[:count] for kind in some}
             folded = {
                 key for key, node in api.items()
@@ -125,7 +126,10 @@ def plan(api: dict[str, Any], heights: dict[str, float], note: str, spacing: Spa
     top = note_height(note, SCREEN[0] - 100) + BAR + gap
     places: dict[str, list[float]] = {}
     groups: list[dict[str, Any]] = []
-    x, y = 0.0, top
+    x, y, grows = 0.0, top, False
+
+    def grower(key: str) -> bool:
+        return heights[key] > 0 and api[key]["class_type"] in GROWS
 
     def begin(title: str) -> None:
         color = {"color": "#3f789e", "font_size": 20, "flags": {}}
@@ -133,11 +137,11 @@ def plan(api: dict[str, Any], heights: dict[str, float], note: str, spacing: Spa
 
     for number, (room, title) in enumerate(((k, name) for k, name in enumerate(ROOMS) if k in of.values()), 1):
         titled = f"{number}  {title}"
-        for i, key in enumerate(key for key, where in of.items() if where == room):
+        for i, key in enumerate(sorted((key for key, where in of.items() if where == room), key=grower)):
             need = BAR + heights[key] + border
             if not i:
                 y += gap if y > top else 0
-            if y > top and y + (0 if i else TITLE) + need > SCREEN[1]:
+            if grows or (y > top and y + (0 if i else TITLE) + need > SCREEN[1]):
                 x, y = x + width + 2 * border + gap, top
                 begin(titled)
                 y += TITLE
@@ -145,7 +149,7 @@ def plan(api: dict[str, Any], heights: dict[str, float], note: str, spacing: Spa
                 begin(titled)
                 y += TITLE
             places[key] = [x + border, y + BAR]
-            y += BAR + heights[key] + border
+            y, grows = y + BAR + heights[key] + border, grower(key)
             groups[-1]["bounding"][3] = y - groups[-1]["bounding"][1]
     right = max(group["bounding"][0] + group["bounding"][2] for group in groups)
     down = max(group["bounding"][1] + group["bounding"][3] for group in groups)
