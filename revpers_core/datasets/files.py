@@ -1,17 +1,10 @@
 """What a data set's files have in common."""
 
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 STATE = "_revpers"
 """Folder in an output that holds what a resumed run must know; data set readers skip names that begin so."""
-
-
-def stamp(path: Path) -> str:
-    """Size and time of a file: another one of the same name has others."""
-    told = path.stat()
-    return f"{told.st_size}-{told.st_mtime_ns}"
 
 
 def arrow(module: str) -> Any:

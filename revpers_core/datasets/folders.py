@@ -1,6 +1,5 @@
 """Whole folders: which picture becomes which file, what is there already, and a manifest of what was made and how."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ..audit.files import MARK
 from ..media.folder import pictures
+from ..media.whole_file import digest
 
 MANIFEST = "manifest.jsonl"
 PACKAGES = ("revpers", "torch", "diffusers", "onnxruntime")
@@ -64,18 +64,6 @@ def _is_result(path: Path, results: dict[Path, str | None]) -> bool:
     """A photo that has come in a result's place is none."""
     place = path.resolve()
     return place in results and digest(path) == results[place]
-
-
-def digest(path: Path) -> str | None:
-    """Of the file's bytes; None where they cannot be read."""
-    try:
-        with path.open("rb") as file:
-            sha256 = hashlib.sha256()
-            while chunk := file.read(1 << 20):
-                sha256.update(chunk)
-            return sha256.hexdigest()
-    except OSError:
-        return None
 
 
 def versions() -> dict[str, str]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..media.whole_file import write_whole
-from .files import arrow, stamp
+from ..media.whole_file import digest, write_whole
+from .files import arrow
 from .records import Block, Columns, Row, RowRef, RowResult, record_of, row_of
 
 SUFFIX = ".parquet"
@@ -33,13 +33,13 @@ class ParquetSource:
                 roles = self.columns.found(file.schema_arrow.names, name)
                 ids = file.read([roles["id"]]).column(0).to_pylist()
             except (OSError, arrow("pyarrow").ArrowException) as error:
-                yield name, [RowRef(name, 0, f"the file cannot be read as parquet: {error}")], stamp(path)
+                yield name, [RowRef(name, 0, f"the file cannot be read as parquet: {error}")], digest(path) or ""
                 continue
             rows = [
                 RowRef(f"{name}#{k}", k, "this row has no id") if one is None else RowRef(str(one), k)
                 for k, one in enumerate(ids)
             ]
-            yield name, rows, stamp(path)
+            yield name, rows, digest(path) or ""
 
     def read(self, block: Block) -> Iterator[Row]:
         if all(ref.problem for ref in block.rows):

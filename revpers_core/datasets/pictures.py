@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..media.folder import pictures
-from ..media.whole_file import write_whole
-from .files import STATE, stamp
+from ..media.whole_file import digest, write_whole
+from .files import STATE
 from .records import OK, Block, Row, RowRef, RowResult, record_of, text_id
 
 MANIFEST = "manifest.jsonl"
@@ -31,7 +31,7 @@ class FolderSource:
             name = path.relative_to(self.root)
             other = taken.setdefault(name.with_suffix(""), text_id(name.name))
             problem = "" if other == text_id(name.name) else f"its result would be in the place of {other}'s: rename it"
-            rows.append(RowRef(text_id(name.as_posix()), (name.as_posix(), stamp(path)), problem))
+            rows.append(RowRef(text_id(name.as_posix()), (name.as_posix(), digest(path) or ""), problem))
         yield self.root.name, rows, ""
 
     def read(self, block: Block) -> Iterator[Row]:

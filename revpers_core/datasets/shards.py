@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..media.image_file import suffixes
-from ..media.whole_file import write_whole
-from .files import stamp
+from ..media.whole_file import digest, write_whole
 from .records import USUAL, Block, Columns, Row, RowRef, RowResult, record_of, row_of, text_id
 
 SUFFIX = ".tar"
@@ -27,7 +26,7 @@ class ShardSource:
 
     def refs(self) -> Iterator[tuple[str, Sequence[RowRef], str]]:
         for path in shards(self.root):
-            yield path.name, list(_samples(path)), stamp(path)
+            yield path.name, list(_samples(path)), digest(path) or ""
 
     def read(self, block: Block) -> Iterator[Row]:
         path = self.root / block.source if self.root.is_dir() else self.root

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .whole_file import digest
+
 JOB = "job.json"
 
 
@@ -28,8 +30,7 @@ class Parts:
         seed: drawn anew unless given or there.
         """
         folder = cls.folder_of(output)
-        seen = source.stat()
-        job: dict[str, Any] = {"settings": settings, "bytes": seen.st_size, "modified": seen.st_mtime_ns}
+        job: dict[str, Any] = {"settings": settings, "source": digest(source)}
         job = json.loads(json.dumps(job))
         there = _read(folder / JOB)
         if there is not None and {**there, "seed": None} == {**job, "seed": None}:

@@ -1,5 +1,6 @@
-"""Files that appear whole or not at all."""
+"""Files as wholes: they appear whole or not at all, and are known by all of their bytes."""
 
+import hashlib
 import secrets
 from pathlib import Path
 
@@ -14,3 +15,15 @@ def write_whole(path: Path, data: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def digest(path: Path) -> str | None:
+    """Of the file's bytes; None where they cannot be read."""
+    try:
+        with path.open("rb") as file:
+            sha256 = hashlib.sha256()
+            while chunk := file.read(1 << 20):
+                sha256.update(chunk)
+            return sha256.hexdigest()
+    except OSError:
+        return None

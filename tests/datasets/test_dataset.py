@@ -251,6 +251,20 @@ def test_what_changed_is_done_again(kinds, tmp_path):
     assert {name for name in after if after[name]["image"] != before[name]["image"]} == {"r3.png"}
 
 
+def test_another_photo_of_the_same_name_size_and_time_is_another_photo(kinds, tmp_path):
+    out, path = tmp_path / "out", kinds.folder / "r3.png"
+    path.write_bytes(picture(3).ljust(9000, b"\0"))
+    seen = path.stat()
+    work(kinds.folder, out, size=2)
+    before = rows(out)
+    path.write_bytes(picture(33).ljust(9000, b"\0"))
+    os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (seen.st_size, seen.st_mtime_ns)
+    work(kinds.folder, out, size=2)
+    after = rows(out)
+    assert {name for name in after if after[name]["image"] != before[name]["image"]} == {"r3.png"}
+
+
 def test_failed_rows_are_tried_again_on_request(kinds, tmp_path):
     (kinds.folder / "r5.png").write_bytes(as_bytes(GREY))
     out, asked = tmp_path / "out", list[int]()
