@@ -4,10 +4,19 @@ import sys
 
 from ..revpers_core.hosts import comfy_prompt
 
+EDITED = "or switch edited on if you have seen that nobody is left in it as they were"
 
-def is_made(hidden, name="image"):
-    """Whether our boxes made all of an input's pictures. Out of a prompt nobody can tell: True."""
-    return _asked(comfy_prompt.is_made, hidden, name, otherwise=True)
+
+def check_made(hidden, name="image", else_do=""):
+    """Raises ValueError unless our boxes made all of an input's pictures; out of a prompt nobody can tell.
+
+    else_do: what beside connecting another picture helps.
+    """
+    if not _asked(comfy_prompt.is_made, hidden, name, otherwise=True):
+        raise ValueError(
+            f"{name}: no run of ours made this picture, or a box joined it with one that none made: nothing is saved. "
+            f"Take a bypassed or muted box back in, connect the finished picture{', ' + else_do if else_do else ''}"
+        )
 
 
 def is_pocket_on_a_photo(hidden, name="image"):

@@ -12,7 +12,7 @@ from ..revpers_core.media.marks import Mark, credentials_from_environment, encod
 from ..revpers_core.media.whole_file import write_whole
 from . import sockets
 from .convert import to_core
-from .provenance import is_made, is_pocket_on_a_photo
+from .provenance import EDITED, check_made, is_pocket_on_a_photo
 
 
 class Save(io.ComfyNode):
@@ -28,11 +28,7 @@ class Save(io.ComfyNode):
             ),
             inputs=[
                 io.Image.Input("image", tooltip="The finished images."),
-                io.String.Input(
-                    "filename_prefix",
-                    default="anonymous",
-                    tooltip="Start of the file names in ComfyUI's output folder; not the source's name.",
-                ),
+                sockets.filename_prefix(),
                 io.Boolean.Input(
                     "with_workflow",
                     default=False,
@@ -69,12 +65,8 @@ class Save(io.ComfyNode):
         cls, image, filename_prefix: str, with_workflow: bool, mark: bool = False, corner_mark: bool = False,
         edited: bool = False,
     ) -> io.NodeOutput:  # fmt: skip
-        if not edited and not is_made(cls.hidden):
-            raise ValueError(
-                "image: no run of ours made this picture, or a box joined it with one that none made: nothing is "
-                "saved. Take a bypassed or muted box back in, connect the finished picture, or switch edited on if you "
-                "have seen that nobody is left in it as they were"
-            )
+        if not edited:
+            check_made(cls.hidden, else_do=EDITED)
         demo = is_pocket_on_a_photo(cls.hidden)
         wanted = Mark(mark, corner_mark, *(credentials_from_environment() if mark else ()))
         height, width = image.shape[1:3]

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 from ..revpers_core.media import images, keys, seal
 from . import sockets
 from .convert import to_core, to_core_masks
-from .provenance import is_made, is_pocket_on_a_photo
+from .provenance import check_made, is_pocket_on_a_photo
 
 
 class Seal(io.ComfyNode):
@@ -31,11 +31,7 @@ class Seal(io.ComfyNode):
                     tooltip="Path of a file with the key: 12 bytes or more, best random ones. The path alone is in the "
                     "workflow, not the key. Without the key nothing comes back.",
                 ),
-                io.String.Input(
-                    "filename_prefix",
-                    default="anonymous",
-                    tooltip="Start of the file names in ComfyUI's output folder; not the source's name.",
-                ),
+                sockets.filename_prefix(),
                 io.Mask.Input(
                     "mask",
                     optional=True,
@@ -50,10 +46,7 @@ class Seal(io.ComfyNode):
 
     @classmethod
     def execute(cls, original, image, key_file: str, filename_prefix: str, mask=None) -> io.NodeOutput:
-        if not is_made(cls.hidden):
-            raise ValueError(
-                "image: no run of ours made this picture, or a box joined it with one that none made: nothing is saved"
-            )
+        check_made(cls.hidden)
         if not key_file.strip():
             raise ValueError(f"key_file is empty: give the path of a file with the key; make one with {keys.MAKE_ONE}")
         key, demo = keys.read(key_file.strip()), is_pocket_on_a_photo(cls.hidden)

@@ -123,3 +123,12 @@ def number(name: str, setting: settings.Number[Any], lead: str = "", low: float 
 def choice(name: str, setting: settings.Choice, **rest: Any) -> io.Input:
     """A menu with the setting's words."""
     return io.Combo.Input(name, options=list(setting.options), default=setting.default, tooltip=setting.help, **rest)
+
+
+def filename_prefix() -> io.Input:
+    """Of what is saved."""
+    return io.String.Input(
+        "filename_prefix",
+        default="anonymous",
+        tooltip="Start of the file names in ComfyUI's output folder; not the source's name.",
+    )

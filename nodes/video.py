@@ -26,7 +26,7 @@ from ..revpers_core.method.types import Method
 from . import sockets
 from .anonymize import AnonymizeFaces
 from .convert import to_core
-from .provenance import is_a_photo, is_made
+from .provenance import EDITED, check_made, is_a_photo
 
 SHARED = (
     "model", "clip", "vae", "adapter", "face_model", "detector", "attribute", "strength", "size", "steps", "skip",
@@ -140,11 +140,7 @@ class SaveVideo(io.ComfyNode):
             ),
             inputs=[
                 io.Video.Input("video", tooltip="The finished clip."),
-                io.String.Input(
-                    "filename_prefix",
-                    default="anonymous",
-                    tooltip="Start of the file names in ComfyUI's output folder; not the source's name.",
-                ),
+                sockets.filename_prefix(),
                 io.Boolean.Input(
                     "edited",
                     optional=True,
@@ -159,11 +155,8 @@ class SaveVideo(io.ComfyNode):
 
     @classmethod
     def execute(cls, video, filename_prefix: str, edited: bool = False) -> io.NodeOutput:
-        if not edited and not is_made(cls.hidden, "video"):
-            raise ValueError(
-                "video: no run of ours made this clip: nothing is saved. Take a bypassed or muted box back in, connect "
-                "the finished clip, or switch edited on if you have seen that nobody is left in it as they were"
-            )
+        if not edited:
+            check_made(cls.hidden, "video", EDITED)
         width, height = video.get_dimensions()
         folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
             filename_prefix, folder_paths.get_output_directory(), width, height

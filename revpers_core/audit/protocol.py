@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 from ..metrics.detection import average_precision
 from ..metrics.interval import Estimate, wilson
 from ..metrics.verification import COSINES, FARS, NEARLY_SAME, Verification, protection, roc, verify
+from .report import rounded
 
 DISTANCES = (-2.0, 0.0)
 PAIRS = 6000
@@ -130,7 +131,7 @@ def _judged(judge: JudgeFaces, pairs: Pairs, inside: Tensor | None = None, shape
         "threshold": judge.threshold,
         "known": _estimate(wilson(known, len(own))),
         "own_mean": _mean(own),
-        "own_median": _rounded(float(own.nanmedian())) if len(own) else None,
+        "own_median": rounded(float(own.nanmedian())) if len(own) else None,
     }
     if judge.metric == "cosine":
         told["share_above_0.9"] = _estimate(wilson(int((own > NEARLY_SAME).sum()), len(own)))
@@ -142,13 +143,13 @@ def _judged(judge: JudgeFaces, pairs: Pairs, inside: Tensor | None = None, shape
         told["toolbox"] = {
             "original": _verification(original),
             "deidentified": _verification(verify(after, pairs.same, judge.span)),
-            "psr": _rounded(protection(before[pairs.same], after[pairs.same], original.threshold)),
+            "psr": rounded(protection(before[pairs.same], after[pairs.same], original.threshold)),
         }
     strangers = similarity(judge.before[pairs.i[~pairs.same]], judge.after[pairs.j[~pairs.same]], judge.metric)
     if min(len(own), negatives) >= FEW:
         values = torch.cat([own.nan_to_num(nan=judge.span[1]), strangers.nan_to_num(nan=judge.span[0])])
         same = torch.arange(len(values)) < len(own)
-        told["attack"] = {**_verification(verify(values, same, judge.span)), "psr_own": _rounded(1 - known / len(own))}
+        told["attack"] = {**_verification(verify(values, same, judge.span)), "psr_own": rounded(1 - known / len(own))}
         if shapes:
             told["shapes"] = _shapes(judge, own, strangers, (values, same), (before, after, pairs.same))
     return told
@@ -194,7 +195,7 @@ def _utility(faces: FacesSeen) -> dict[str, float | None]:
     if faces.detections and faces.persons:
         scores, hits = zip(*faces.detections, strict=True)
         found = average_precision(torch.tensor(scores).double(), torch.tensor(hits), len(faces.persons))
-        told["detection AP at IoU 0.5"] = _rounded(found)
+        told["detection AP at IoU 0.5"] = rounded(found)
     elif faces.persons and faces.utility:
         told["detection AP at IoU 0.5"] = 0.0
     return told
@@ -202,22 +203,18 @@ def _utility(faces: FacesSeen) -> dict[str, float | None]:
 
 def _verification(found: Verification) -> dict[str, Any]:
     rates = {
-        f"tar_at_far_{far:g}": None if one is None else _rounded(one) for far, one in zip(FARS, found.tar, strict=True)
+        f"tar_at_far_{far:g}": None if one is None else rounded(one) for far, one in zip(FARS, found.tar, strict=True)
     }
     return {
-        "va": _rounded(found.accuracy), "at_threshold": _rounded(found.threshold), "auc": _rounded(found.auc),
-        "eer": _rounded(found.eer), **rates, "pairs": found.pairs, "same": found.same,
+        "va": rounded(found.accuracy), "at_threshold": rounded(found.threshold), "auc": rounded(found.auc),
+        "eer": rounded(found.eer), **rates, "pairs": found.pairs, "same": found.same,
     }  # fmt: skip
 
 
 def _estimate(one: Estimate) -> dict[str, float | None]:
-    return {name: _rounded(value) for name, value in one._asdict().items()}
+    return {name: rounded(value) for name, value in one._asdict().items()}
 
 
 def _mean(values: Tensor) -> float | None:
     there = values[~values.isnan()]
-    return _rounded(float(there.double().mean())) if len(there) else None
-
-
-def _rounded(value: float) -> float | None:
-    return round(value, 4) if value == value else None
+    return rounded(float(there.double().mean())) if len(there) else None

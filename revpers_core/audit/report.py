@@ -149,7 +149,7 @@ class Report:
                     "image": entry.image,
                     "face": entry.number,
                     "box": [round(v, 1) for v in entry.face.box],
-                    "similarity": {n: _rounded(v) for n, v in zip(judges, entry.likeness, strict=True)},
+                    "similarity": {n: rounded(v) for n, v in zip(judges, entry.likeness, strict=True)},
                     "re-identified": dict(zip(judges, entry.known, strict=True)),
                     "blind": dict(zip(judges, entry.blind, strict=True)),
                     "lost": entry.lost,
@@ -162,8 +162,8 @@ class Report:
             "mixed up": [{"result of": name, "shows": other} for name, other in self.mixed],
             "elsewhere": [{"face": face, "result of": picture} for face, picture in self.elsewhere],
             "extra": self.extra,
-            "distances": {name: _rounded(value) for name, value in self.distances.items()},
-            "stayed": {name: None if v is None else _rounded(v) for name, v in self.stayed().items()},
+            "distances": {name: rounded(value) for name, value in self.distances.items()},
+            "stayed": {name: None if v is None else rounded(v) for name, v in self.stayed().items()},
         }
 
     def json(self) -> str:
@@ -222,11 +222,11 @@ def _distances(comparison: Comparison, names: Sequence[str]) -> dict[str, float]
 def _plain(judged: JudgeReport) -> dict[str, Any]:
     fields = vars(judged)
     return {
-        k: {n: _rounded(v) for n, v in e._asdict().items()} if isinstance(e := fields[k], Estimate) else e
+        k: {n: rounded(v) for n, v in e._asdict().items()} if isinstance(e := fields[k], Estimate) else e
         for k in fields
     }
 
 
-def _rounded(value: float) -> float | None:
+def rounded(value: float) -> float | None:
     """To 4 digits; None for NaN, which JSON does not have."""
     return round(value, 4) if value == value else None

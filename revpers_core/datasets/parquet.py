@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..media.whole_file import digest, write_whole
-from .files import arrow
+from .files import FileABlock, arrow, parts
 from .records import Block, Columns, Row, RowRef, RowResult, record_of, row_of
 
 SUFFIX = ".parquet"
@@ -24,7 +24,7 @@ class ParquetSource:
     kind: str = "parquet"
 
     def refs(self) -> Iterator[tuple[str, Sequence[RowRef], str]]:
-        for path in tables(self.root):
+        for path in parts(self.root, SUFFIX):
             name = path.name
             try:
                 file = arrow("pyarrow.parquet").ParquetFile(path)
@@ -58,7 +58,7 @@ class ParquetSource:
 
     def carried_fields(self) -> list[Any]:
         """Names and types of the columns to carry over, as the first file that can be read has them."""
-        for path in tables(self.root) if self.columns.carry else []:
+        for path in parts(self.root, SUFFIX) if self.columns.carry else []:
             try:
                 schema = arrow("pyarrow.parquet").read_schema(path)
             except (OSError, arrow("pyarrow").ArrowException):
@@ -66,11 +66,6 @@ class ParquetSource:
             self.columns.found(schema.names, path.name)
             return [schema.field(name) for name in self.columns.carry]
         return []
-
-
-def tables(root: Path) -> list[Path]:
-    """The parquet files of a data set, in order."""
-    return [root] if root.is_file() else sorted(root.glob(f"*{SUFFIX}"))
 
 
 def _rows(file: Any, columns: Sequence[str], first: int, end: int) -> Iterator[Mapping[str, Any]]:
@@ -93,11 +88,11 @@ def _rows(file: Any, columns: Sequence[str], first: int, end: int) -> Iterator[M
 
 
 @dataclass(frozen=True)
-class ParquetSink:
+class ParquetSink(FileABlock):
     """A parquet file a block. image, id: what these columns are called. labels: of every row. carried: fields (names
     and types) that come from the input."""
 
-    root: Path
+    named = f"part-{{:06}}{SUFFIX}"
     image: str
     id: str
     labels: Mapping[str, str]
@@ -109,19 +104,7 @@ class ParquetSink:
         table = arrow("pyarrow").Table.from_pylist(rows, schema=self._schema())
         whole = io.BytesIO()
         arrow("pyarrow.parquet").write_table(table, whole)
-        write_whole(self._place(block.number), whole.getvalue())
-
-    def is_there(self, block: Block) -> bool:
-        return self._place(block.number).is_file()
-
-    def remove(self, number: int) -> None:
-        self._place(number).unlink(missing_ok=True)
-
-    def finish(self, numbers: Sequence[int]) -> None:
-        """There is nothing over the files."""
-
-    def _place(self, number: int) -> Path:
-        return self.root / f"part-{number:06}{SUFFIX}"
+        write_whole(self.place(block.number), whole.getvalue())
 
     def _schema(self) -> Any:
         """The same for every block, so that files of failed rows alone fit the others."""

@@ -9,10 +9,11 @@ from typing import Any
 
 from .checkpoints import Checkpoints
 from .engines import Engine
-from .parquet import ParquetSink, ParquetSource, tables
+from .files import parts
+from .parquet import ParquetSink, ParquetSource
 from .pictures import FolderSink, FolderSource
 from .records import Block, BlockReport, Columns, Sink, Source
-from .shards import ShardSink, ShardSource, shards
+from .shards import ShardSink, ShardSource
 from .task import BlockTask
 
 KINDS = ("auto", "folder", "parquet", "webdataset")
@@ -40,11 +41,11 @@ def open_source(root: Path, columns: Columns, kind: str = "auto", without: Path 
 
 
 def tables_at(root: Path) -> bool:
-    return bool(tables(root)) if root.is_dir() else root.suffix == ".parquet"
+    return bool(parts(root, ".parquet")) if root.is_dir() else root.suffix == ".parquet"
 
 
 def shards_at(root: Path) -> bool:
-    return bool(shards(root)) if root.is_dir() else root.suffix == ".tar"
+    return bool(parts(root, ".tar")) if root.is_dir() else root.suffix == ".tar"
 
 
 def open_sink(source: Source, output: Path, suffix: str, labels: Mapping[str, str], fdeid: bool = False) -> Sink:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..media.image_file import suffixes
 from ..media.whole_file import digest, write_whole
+from .files import FileABlock, parts
 from .records import USUAL, Block, Columns, Row, RowRef, RowResult, record_of, row_of, text_id
 
 SUFFIX = ".tar"
@@ -25,7 +26,7 @@ class ShardSource:
     kind: str = "webdataset"
 
     def refs(self) -> Iterator[tuple[str, Sequence[RowRef], str]]:
-        for path in shards(self.root):
+        for path in parts(self.root, SUFFIX):
             yield path.name, list(_samples(path)), digest(path) or ""
 
     def read(self, block: Block) -> Iterator[Row]:
@@ -45,11 +46,6 @@ class ShardSource:
     def _column(self, role: str, told: Mapping[str, Any]) -> str:
         asked = getattr(self.columns, role)
         return next((name for name in ((asked,) if asked else USUAL[role]) if name in told), "")
-
-
-def shards(root: Path) -> list[Path]:
-    """The shards of a data set, in order."""
-    return [root] if root.is_file() else sorted(root.glob(f"*{SUFFIX}"))
 
 
 def _samples(path: Path) -> Iterator[RowRef]:
@@ -102,11 +98,11 @@ def _sample(path: Path, members: Mapping[str, Sequence[int]]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class ShardSink:
+class ShardSink(FileABlock):
     """A shard a block: a picture (none where the row failed) and a json a sample. labels: of every row. suffix: of the
     pictures, with its dot."""
 
-    root: Path
+    named = f"{{:06}}{SUFFIX}"
     suffix: str
     labels: Mapping[str, str]
 
@@ -120,16 +116,4 @@ class ShardSink:
                         member = tarfile.TarInfo(result.id + suffix)  # no time, no owner
                         member.size = len(data)
                         tar.addfile(member, io.BytesIO(data))
-        write_whole(self._place(block.number), whole.getvalue())
-
-    def is_there(self, block: Block) -> bool:
-        return self._place(block.number).is_file()
-
-    def remove(self, number: int) -> None:
-        self._place(number).unlink(missing_ok=True)
-
-    def finish(self, numbers: Sequence[int]) -> None:
-        """There is nothing over the shards."""
-
-    def _place(self, number: int) -> Path:
-        return self.root / f"{number:06}{SUFFIX}"
+        write_whole(self.place(block.number), whole.getvalue())
