@@ -17,7 +17,8 @@ from ..media.pseudonyms import Drawing, Pictured, Pseudonyms, SameStrangers, Str
 from ..media.pseudonyms import secret_of as secret_of_key
 from ..media.roster import Roster
 from ..method.population import SAME
-from ..method.settings import KEY, METHOD, NOBODY, PICTURE, STRANGER
+from ..method.settings import KEY, LENGTH, METHOD, NOBODY, PICTURE, STRANGER
+from .options import number
 
 SHORT = {"stranger": STRANGER, "nobody": NOBODY}
 PASSPHRASE = "-"
@@ -48,9 +49,7 @@ def instead_options(parser: argparse.ArgumentParser) -> None:
         "--same", type=float, metavar="COSINE",
         help="from which on two faces are one person's, -1 to 1 (default: the recogniser's own)",
     )  # fmt: skip
-    group.add_argument(
-        "--length", type=float, default=1.0, help="of who comes instead, 0 (nobody) to 1 (default %(default)s)"
-    )
+    number(group, LENGTH, "length")
 
 
 def check(args: argparse.Namespace) -> None:
@@ -66,8 +65,7 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError("--person is the seed of --instead stranger: it does nothing here")
     if args.method != METHOD.default and (args.person is not None or who(args) != NOBODY):
         raise ValueError(f"--method {args.method} leads away from nobody in particular: leave out who comes instead")
-    if not 0 <= args.length <= 1:
-        raise ValueError(f"--length must be between 0 and 1, got {args.length}")
+    LENGTH.check("--length", args.length)
 
 
 def who(args: argparse.Namespace) -> str:

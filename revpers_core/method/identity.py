@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 
+from .settings import LENGTH
 from .types import Identity
 
 SAME_PERSON = 0.75
@@ -21,9 +22,7 @@ def null_identity(batch: int) -> Identity:
 
 def scaled(identity: Identity, length: float) -> Identity:
     """The identity at another length: 0 is nobody, 1 leaves it as it is. Raises ValueError outside [0, 1]."""
-    if not 0 <= length <= 1:
-        raise ValueError(f"the length of who comes instead must be between 0 and 1, got {length}")
-    return replace(identity, embedding=identity.embedding * length)
+    return replace(identity, embedding=identity.embedding * LENGTH.check("the length of who comes instead", length))
 
 
 def opposite(identity: Identity) -> Identity:

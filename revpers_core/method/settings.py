@@ -116,8 +116,8 @@ WHO = Choice(
 )
 LENGTH = Number(
     1.0, 0.0, 1.0, 0.05,
-    "How much the new face looks like who comes instead, {low} (nobody in particular) to {high}. More is more private "
-    "at the same strength and costs some expression.",
+    "How much the new face looks like who comes instead, {low} (nobody in particular) to {high}. More costs some "
+    "expression; what it does to privacy is measured in docs/attacks.md.",
 )  # fmt: skip
 AT_ONCE = Number(
     0, 0, 999, 1,

@@ -100,7 +100,7 @@ def test_a_picture_of_somebody_who_comes_instead(capsys):
         (["--pseudonyms", "--instead", "nobody"], "leave out one"),
         (["--instead", "nobody", "--instead", "a.png"], "stands alone"),
         (["--instead", "nobody", "--person", "3"], "does nothing here"),
-        (["--length", "1.2"], "between 0 and 1"),
+        (["--length", "1.2"], "must be from 0 to 1"),
         (["--pseudonyms", "missing.txt"], "cannot be read"),
         (["--pseudonyms", "short.txt"], "only 5 bytes long"),
         (["--person", "-1"], "0 or more"),

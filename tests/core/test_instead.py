@@ -73,7 +73,7 @@ def test_length_is_a_dial_from_nobody_on():
     assert torch.equal(scaled(somebody(1), 1.0).embedding, somebody(1).embedding)
     assert float(scaled(somebody(1), 0.25).embedding.norm()) == pytest.approx(0.25)
     for length in (-0.1, 1.1, float("nan")):
-        with pytest.raises(ValueError, match="between 0 and 1"):
+        with pytest.raises(ValueError, match="must be from 0 to 1"):
             scaled(somebody(1), length)
 
 

@@ -129,7 +129,7 @@ def test_length_is_what_the_branch_is_told():
     chosen = Pseudonyms(Strangers(0), length=0.5)
     (one,) = chosen.cast([somebody(1)])
     assert float(chosen.told(one, somebody(1)).embedding.norm()) == pytest.approx(0.5, abs=1e-5)
-    with pytest.raises(ValueError, match="between 0 and 1"):
+    with pytest.raises(ValueError, match="must be from 0 to 1"):
         Pseudonyms(Strangers(0), length=1.5)
     with pytest.raises(ValueError, match="0 or more"):
         Strangers(-1)
