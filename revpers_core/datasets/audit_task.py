@@ -185,14 +185,17 @@ class AuditSink:
 
 
 def write_faces(output: Path, number: int, records: list[dict[str, Any]], seen: list[list[list[Tensor]]]) -> None:
-    """A block's faces in one file: records as JSON and an array of embeddings a judge and side."""
+    """A block's faces in one file, which only its owner may reach: records as JSON and an array of embeddings a judge
+    and side."""
     arrays = {
         f"{side}{k}": torch.stack(rows).float().numpy() if rows else np.zeros((0, 1), np.float32)
         for k, both in enumerate(seen) for side, rows in zip(("before", "after"), both, strict=True)
     }  # fmt: skip
     whole = io.BytesIO()
     np.savez(whole, allow_pickle=False, records=np.frombuffer(json.dumps(records).encode(), np.uint8), **arrays)
-    write_whole(faces_file(output, number), whole.getvalue())
+    place = faces_file(output, number)
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_whole(place, whole.getvalue())
 
 
 def _utility(before: Tensor, face: Face, after: Tensor, now: Face) -> list[float]:

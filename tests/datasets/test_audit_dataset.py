@@ -10,7 +10,8 @@ from PIL import Image
 
 from revpers_core import pocket
 from revpers_core.cli.main import main
-from revpers_core.datasets.audit_faces import read_pairs
+from revpers_core.datasets.audit_faces import faces_file, read_pairs
+from revpers_core.datasets.audit_task import write_faces
 from revpers_core.media import images
 
 PEOPLE, PHOTOS = 6, 2
@@ -78,6 +79,11 @@ def test_tables_are_audited_by_group_and_rows_that_cannot_be_are_told(folders, c
     assert sum(reasons.values()) == 3 and reasons["there is no result"] == 1
     assert any("no image" in reason for reason in reasons) and any("not a picture" in reason for reason in reasons)
     assert told["pairs"] > 0
+
+
+def test_embeddings_are_the_owners_alone_while_they_are_there(tmp_path):
+    write_faces(tmp_path, 0, [], [[[], []]])
+    assert faces_file(tmp_path, 0).is_file() and faces_file(tmp_path, 0).parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_lfw_pairs_are_read(tmp_path):
