@@ -46,6 +46,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--results", type=Path, metavar="DIR", help="measure these instead of anonymizing")
     parser.add_argument("--fid", type=Path, metavar="FILE", help="FID's own Inception network (ONNX), for FID")
     parser.add_argument("--json", action="store_true", help="the figures as one JSON line")
+    dataset.secret_option(parser)
     dataset.engine_options(parser)
     photo_options(parser)
 
@@ -143,7 +144,7 @@ def _own(told: dict[str, Any]) -> str:
 def _dataset_args(args: argparse.Namespace, results: Path) -> argparse.Namespace:
     """What ``revpers dataset`` would have been asked for this folder."""
     usual = {f"{role}_column": "" for role in ("image", "id", "boxes", "keep", "words")}
-    rest = {"kind": "folder", "format": "png", "layout": "same", "carry": [], "secret": None, "retry_failed": False}
+    rest = {"kind": "folder", "format": "png", "layout": "same", "carry": [], "retry_failed": False}
     asked = {**vars(args), **usual, **rest, "input": args.folder, "output": results, "json": False, "crops": True}
     if args.steps is not None or args.skip is not None:
         asked["preset"] = None

@@ -51,14 +51,19 @@ def add(commands: Any) -> None:
         "--carry", action="append", default=[], metavar="COLUMN",
         help="a column that goes into the output as it is; none do unless asked for: a caption may tell who it was",
     )  # fmt: skip
-    out.add_argument(
+    secret_option(out)
+    out.add_argument("--retry-failed", action="store_true", help="do blocks again in which a row failed")
+    out.add_argument("--json", action="store_true", help="the summary as one JSON line")
+    photo_options(parser)
+
+
+def secret_option(parser: Any) -> None:
+    """What makes two runs equal."""
+    parser.add_argument(
         "--secret", type=Path, metavar="FILE",
         help="what every row's seed is made of (HMAC); drawn where there is no such file. Without, it lies beside the "
         "output until the run is done",
     )  # fmt: skip
-    out.add_argument("--retry-failed", action="store_true", help="do blocks again in which a row failed")
-    out.add_argument("--json", action="store_true", help="the summary as one JSON line")
-    photo_options(parser)
 
 
 def input_options(parser: argparse.ArgumentParser) -> None:

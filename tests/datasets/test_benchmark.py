@@ -36,7 +36,8 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     (tmp_path / "in").mkdir()
     for k in range(3):
         images.write_png(images.to_pil(pocket.held_out_face(k, 0)), tmp_path / f"in/{k}.png")
-    call = ["benchmark", "celebahq", str(tmp_path / "in"), "--judge", "pocket"]
+    (tmp_path / "secret").write_bytes(bytes(32))  # a drawn one may draw strangers that the judge takes for the source
+    call = ["benchmark", "celebahq", str(tmp_path / "in"), "--judge", "pocket", "--secret", str(tmp_path / "secret")]
     code = main([*call, "-o", str(tmp_path / "out"), "--steps", "2", "--skip", ".7", "--guidance", "-6"])
     said = capsys.readouterr().out
     assert code == 0 and "| FALCO |" in said and "NullFace's comparison" in said
