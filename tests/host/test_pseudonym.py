@@ -86,7 +86,7 @@ def test_a_result_is_saved_with_a_way_back_for_the_chosen_alone(
     from PIL import Image
 
     node, seal = desk.nodes["RevPersSeal"], desk.core("revpers_core.media.seal")
-    monkeypatch.setattr(desk.core("nodes.seal"), "is_made", lambda hidden: True)
+    monkeypatch.setattr(desk.core("nodes.seal"), "check_made", lambda hidden: None)
     monkeypatch.setattr(desk.core("nodes.seal"), "is_pocket_on_a_photo", lambda hidden: False)
     original, key = desk.faces[3], base / "key.txt"
     key.write_text("a sentence that nobody guesses")
