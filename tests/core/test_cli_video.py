@@ -9,6 +9,7 @@ from test_clip import moments, pictures, sound_of, write_clip
 from revpers_core.cli.main import main
 from revpers_core.lab.clips import moving, scene
 from revpers_core.media import images
+from revpers_core.media.marks import SOURCE_TYPE
 from revpers_core.pocket import world
 
 pytest.importorskip("diffusers")
@@ -44,6 +45,20 @@ def test_who_is_on_a_photo_to_keep_stays(clip, tmp_path, capsys):
     for before, after in zip(pictures(clip), pictures(output), strict=False):
         left = slice(None), slice(0, 120), slice(0, 150)  # without the word at the foot
         assert float((before[left] - after[left]).abs().max()) < 0.02
+
+
+def test_a_clip_is_marked_when_asked_for(clip, tmp_path):
+    """In the file for machines and in the corner of every frame for people; not otherwise."""
+    first = [*FAST, "--end", "0.04", "--no-sound", "--lossless"]
+    assert main(["video", str(clip), "-o", str(tmp_path / "plain.mp4"), *first]) == 0
+    assert main(["video", str(clip), "-o", str(tmp_path / "marked.mp4"), *first, "--mark", "--mark-corner"]) == 0
+    assert SOURCE_TYPE.encode() in (tmp_path / "marked.mp4").read_bytes()
+    assert SOURCE_TYPE.encode() not in (tmp_path / "plain.mp4").read_bytes()
+    plain, marked = pictures(tmp_path / "plain.mp4"), pictures(tmp_path / "marked.mp4")
+    assert len(plain) == len(marked) > 0
+    for before, after in zip(plain, marked, strict=True):
+        changed = (before - after).abs().amax(0) > 0.1
+        assert changed[-30:].any() and not changed[:-40].any()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,15 @@ from revpers_core.audit.protocol import JudgeFaces
 from revpers_core.audit.published import PUBLISHED, published_table
 from revpers_core.cli.benchmark import first_of
 from revpers_core.cli.main import main
+from revpers_core.lab import onnx_files
 from revpers_core.media import images
+
+
+class Means(torch.nn.Module):
+    """In the place of the user's Inception: what is in each quarter of a picture, in hundredths."""
+
+    def forward(self, image):
+        return 100 * torch.nn.functional.avg_pool2d(image, 8).flatten(1)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclid"])
@@ -36,6 +44,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     (tmp_path / "in").mkdir()
     for k in range(3):
         images.write_png(images.to_pil(pocket.held_out_face(k, 0)), tmp_path / f"in/{k}.png")
+    onnx_files.write(Means(), torch.zeros(1, 3, 16, 16), tmp_path / "fid.onnx", "image", ["features"])
     (tmp_path / "secret").write_bytes(bytes(32))  # a drawn one may draw strangers that the judge takes for the source
     call = ["benchmark", "celebahq", str(tmp_path / "in"), "--judge", "pocket", "--secret", str(tmp_path / "secret")]
     code = main([*call, "-o", str(tmp_path / "out"), "--steps", "2", "--skip", ".7", "--guidance", "-6"])
@@ -47,3 +56,9 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert main([*call, "-o", str(tmp_path / "same"), "--results", str(tmp_path / "in"), "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out.splitlines()[-1])["reidentified"].values()
     assert one["value"] == 1
+    distances = []
+    for results in ("in", "out/results"):
+        more = ["--results", str(tmp_path / results), "--fid", str(tmp_path / "fid.onnx")]
+        main([*call, "-o", str(tmp_path / "fid"), *more, "--json"])
+        distances.append(json.loads(capsys.readouterr().out.splitlines()[-1])["FID"])
+    assert distances[0] == 0 < distances[1]

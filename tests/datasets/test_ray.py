@@ -183,3 +183,25 @@ def test_the_command_on_ray(cluster, tmp_path):
         assert done.returncode == 0, done.stderr[-3000:]
         assert json.loads(done.stdout)["ok"] == 3
     assert all((tmp_path / f"ray/{k}.png").read_bytes() == (tmp_path / f"here/{k}.png").read_bytes() for k in range(3))
+
+
+def test_an_audit_on_ray(cluster, tmp_path):
+    """Says what an audit in one process says, and leaves no embedding."""
+    import revpers_core.pocket as pocket
+    from revpers_core.media import images
+
+    for folder, other in (("originals", 0), ("results", 1)):
+        (tmp_path / folder).mkdir()
+        for k in range(3):
+            images.write_png(images.to_pil(pocket.held_out_face(k + other, 0)), tmp_path / f"{folder}/{k}.png")
+    call = [sys.executable, "-m", "revpers_core.cli", "audit", "originals", "results", "--stream", "--crops"]
+    call += ["--judge", "pocket", "--json", "--block-rows", "1"]
+    alike = {"env": ENV, "cwd": tmp_path, "capture_output": True, "text": True, "timeout": PATIENCE}
+    ray = ["-o", "ray", "--engine", "ray", "--address", cluster, "--workers", "2"]
+    reports = []
+    for more in (ray, ["-o", "here"]):
+        done = subprocess.run([*call, *more], **alike)
+        assert done.returncode in (0, 1), done.stderr[-3000:]
+        reports.append(json.loads(done.stdout))
+    assert reports[0] == reports[1] and reports[0]["faces"] == 3
+    assert not list((tmp_path / "ray").rglob("*.npz"))
