@@ -5,7 +5,6 @@ attention patches, custom CFG functions, masks, memory management, previews, pro
 """
 
 import logging
-import uuid
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -29,21 +28,22 @@ from ..method.types import Identity, Method
 from .comfy_adapter import Adapter, adapt
 from .comfy_backbone import check_backbone, has_words, unconditional
 from .comfy_control import PointedControl
+from .comfy_fingerprint import fingerprint
 from .comfy_run import Callback, Conditioning, Run
 
 
 class ComfyTrajectory(NamedTuple):
     """A photo's inversion with what the replay needs to be true to it. It restores the photo: treat it as the photo.
 
-    path: on the CPU. latent: the LATENT that was inverted. positive: encoded "". weights: of the model with its
-    patches and the adapter, under which the inversion was made. points: (B or 1, 5, 2) of the faces in shares of the
+    path: on the CPU. latent: the LATENT that was inverted. positive: encoded "". weights: fingerprint of the model with
+    its LoRAs and the adapter, under which the inversion was made. points: (B or 1, 5, 2) of the faces in shares of the
     crop's side, which InstantID's ControlNet sees; None for crops framed as FFHQ's.
     """
 
     path: core.Trajectory
     latent: dict[str, Any]
     positive: Conditioning
-    weights: uuid.UUID
+    weights: str
     points: Tensor | None = None
 
 
@@ -96,7 +96,7 @@ def invert_latent(
         return run.invert(samples[few], sigmas, noise.rows(few), told, at_once)
 
     path = core.concatenate(run.in_chunks(len(samples), run.faces_at_once(samples), part), noise)
-    return ComfyTrajectory(path, latent, positive, run.adapted.patches_uuid, points)
+    return ComfyTrajectory(path, latent, positive, fingerprint(model, adapter), points)
 
 
 def _check_mask(mask: Tensor | None) -> None:
@@ -193,7 +193,7 @@ def sample_latent(
     told = (trajectory.positive, away.who), (attribute, instead)
     conds = _pointed(adapter, trajectory.path.x0, trajectory.points, *told)
     run = Run(adapt(model, adapter), adapter, *conds)
-    if run.adapted.patches_uuid != trajectory.weights:
+    if fingerprint(model, adapter) != trajectory.weights:
         raise ValueError(
             "trajectory: it was made with another model, LoRA or adapter: "
             "connect the same model and adapter to the inversion and to the sampler"

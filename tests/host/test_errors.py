@@ -68,9 +68,12 @@ def test_an_adapter_of_another_model(lab: SimpleNamespace) -> None:
 
 def test_a_trajectory_of_another_model(lab: SimpleNamespace) -> None:
     face = lab.core("revpers_core.method.types").Identity(torch.nn.functional.normalize(torch.ones(2, 512), dim=-1))
+    other = lab.model()
+    with torch.no_grad():
+        other.model.diffusion_model.out[2].weight.mul_(1.01)
     with pytest.raises(ValueError, match=r"trajectory: it was made with another model.*connect the same model"):
         lab.nodes["NegativeIDGuidanceSampler"].execute(
-            model=lab.model(), adapter=lab.adapter, identity=face, trajectory=inverted(lab), attribute=lab.words,
+            model=other, adapter=lab.adapter, identity=face, trajectory=inverted(lab), attribute=lab.words,
             guidance=-4.0,
         )  # fmt: skip
 

@@ -25,6 +25,7 @@ def lab(comfy: SimpleNamespace) -> SimpleNamespace:
 
     return SimpleNamespace(
         host=host,
+        core=comfy.core,
         network=comfy.core("revpers_core.hosts.comfy_network"),
         zero_out=comfy.core("revpers_core.hosts.comfy_backbone").zero_out,
         types=comfy.core("revpers_core.method.types"),
@@ -175,8 +176,61 @@ def test_custom_cfg_functions_act_in_both_phases(lab: SimpleNamespace) -> None:
     assert (anonymized(lab, model, lab.latent) - anonymized(lab, lab.model(), lab.latent)).abs().max() > 1e-2
 
 
+def tuned(model: Any, name: str) -> Any:
+    """The model with one of its tensors a little larger, as a fine-tune has it."""
+    with torch.no_grad():
+        model.model.diffusion_model.get_parameter(name).mul_(1.01)
+    return model
+
+
+def with_lora(model: Any, strength: float, scale: float = 1.0) -> Any:
+    """What 'Load LoRA' gives."""
+    key = next(k for k in model.model.state_dict() if k.endswith("attn1.to_q.weight"))
+    rows, columns = model.model.state_dict()[key].shape
+    patched = model.clone()
+    patched.add_patches({key: ("diff", (scale * torch.ones(rows, columns),))}, strength)
+    return patched
+
+
+def test_a_trajectory_outlives_a_model_that_is_loaded_again(lab: SimpleNamespace) -> None:
+    """As ComfyUI's caches do that let go of what takes most memory: other objects, the same weights."""
+    from run import HERE
+
+    with torch.inference_mode():
+        for load in (lab.model, lambda: with_lora(lab.model(), 0.5)):
+            model, face = load(), lab.types.Identity(lab.face)
+            levels = lab.host.levels(model, 6, 0.7)
+            trajectory = lab.host.invert_latent(model, lab.adapter, lab.positive, lab.latent, levels, seed=3)
+            weights = lab.core("revpers_core.adapters.weights").load(HERE / "golden" / "faceid_adapter.safetensors")
+            again = load(), lab.adapter_host.Adapter.of(weights)
+            results = [
+                lab.host.sample_latent(*loaded, face, trajectory, lab.attribute, -4.0)["samples"]
+                for loaded in ((model, lab.adapter), again)
+            ]
+            assert torch.equal(*results)
+
+
+def test_what_another_model_made_is_refused(lab: SimpleNamespace) -> None:
+    """A fine-tune, a LoRA, its strength or its weights, another adapter strength."""
+    with torch.inference_mode():
+        model, face = lab.model(), lab.types.Identity(lab.face)
+        levels = lab.host.levels(model, 6, 0.7)
+        weak = lab.adapter_host.Adapter.of(lab.adapter.weights, 0.5)
+        pairs = [
+            (model, lab.adapter, tuned(lab.model(), "middle_block.1.proj_in.weight"), lab.adapter),
+            (model, lab.adapter, with_lora(model, 0.5), lab.adapter),
+            (with_lora(model, 0.5), lab.adapter, with_lora(model, 0.6), lab.adapter),
+            (with_lora(model, 0.5), lab.adapter, with_lora(model, 0.5, scale=2.0), lab.adapter),
+            (model, lab.adapter, model, weak),
+        ]
+        for before, adapter, after, other in pairs:
+            trajectory = lab.host.invert_latent(before, adapter, lab.positive, lab.latent, levels, seed=3)
+            with pytest.raises(ValueError, match="another model, LoRA or adapter"):
+                lab.host.sample_latent(after, other, face, trajectory, lab.attribute, -4.0)
+
+
 def test_mix_ups_are_refused(lab: SimpleNamespace) -> None:
-    model, other = lab.model(), lab.model()
+    model, other = lab.model(), tuned(lab.model(), "out.2.weight")
     with torch.inference_mode():
         levels = lab.host.levels(model, 6, 0.7)
         trajectory = lab.host.invert_latent(model, lab.adapter, lab.positive, lab.latent, levels, seed=3)
