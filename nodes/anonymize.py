@@ -40,12 +40,11 @@ def _inputs():
         io.Conditioning.Input("attribute", tooltip="From 'New Face Looks Like': for every face."),
         sockets.number("strength", settings.STRENGTH, low=0.05),
         sockets.number("size", settings.SIZE),
-        sockets.number("steps", settings.STEPS, lead="For the preset 'custom': "),
-        sockets.number("skip", settings.SKIP, lead="For the preset 'custom': "),
-        sockets.number("seed", settings.SEED, control_after_generate=True),
-        sockets.choice("no_face", settings.NO_FACE),
         sockets.choice("preset", settings.PRESET, optional=True),
-        sockets.Judge.Input("judge", optional=True, tooltip="From 'Load Judge'. Without one: 'unverified'."),
+        *sockets.own_steps(),
+        sockets.number("seed", settings.SEED, control_after_generate=True, optional=True),
+        sockets.choice("no_face", settings.NO_FACE, optional=True),
+        sockets.Judge.Input("judge", optional=True, tooltip="From 'Load Judge'. Without one nobody checks."),
         sockets.number("target", settings.TARGET, optional=True),
         io.Boolean.Input(
             "keep_eyes_and_mouth",
@@ -127,7 +126,7 @@ class AnonymizeFaces(io.ComfyNode):
         )
         references = [] if keep is None else list(to_core(keep, "keep"))
         wishes = photo.PhotoOptions(
-            guidance=settings.GUIDANCE.default * strength,
+            guidance=settings.guidance_from(strength),
             keep=select.keep_people(references, [tools.detect(one) for one in references], tools.embed, likeness),
             keep_parts=("eyes", "mouth") if keep_eyes_and_mouth else (),
             match=match_colour,

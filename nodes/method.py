@@ -81,10 +81,9 @@ class NullIDInvertDPMPP(io.ComfyNode):
                 sockets.Adapter.Input("adapter", tooltip="From 'Load FaceID Adapter'. Give the sampler the same."),
                 io.Conditioning.Input("positive", tooltip="From 'New Face Looks Like'."),
                 io.Latent.Input("latent", tooltip="The encoded face crops. A mask on it confines the change."),
-                sockets.number("steps", settings.STEPS, lead="For the preset 'custom': "),
-                sockets.number("skip", settings.SKIP, lead="For the preset 'custom': "),
-                sockets.number("seed", settings.SEED, control_after_generate=True),
                 sockets.choice("preset", settings.PRESET, optional=True),
+                *sockets.own_steps(),
+                sockets.number("seed", settings.SEED, control_after_generate=True, optional=True),
                 sockets.number("at_once", settings.AT_ONCE, optional=True),
                 sockets.Crops.Input(
                     "places",
@@ -102,8 +101,8 @@ class NullIDInvertDPMPP(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, adapter, positive, latent, steps: int, skip: float, seed: int, preset: str = CUSTOM,
-        at_once: int = 0, places=None,
+        cls, model, adapter, positive, latent, steps: int = settings.STEPS.default, skip: float = settings.SKIP.default,
+        seed: int = settings.SEED.default, preset: str = CUSTOM, at_once: int = 0, places=None,
     ) -> io.NodeOutput:  # fmt: skip
         steps, skip = resolve_preset(preset, steps, skip)
         levels = host.levels(model, steps, skip)
@@ -133,8 +132,13 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
                 sockets.Identity.Input("identity", tooltip="Who to lead away from, from 'Who Is It'."),
                 sockets.Trajectory.Input("trajectory", tooltip="From 'Take the Photo Apart'."),
                 io.Conditioning.Input("attribute", tooltip="From 'New Face Looks Like'."),
-                sockets.number("guidance", settings.GUIDANCE),
                 sockets.number("strength", settings.STRENGTH, optional=True),
+                sockets.number(
+                    "guidance",
+                    settings.GUIDANCE,
+                    lead="For experts; other than -10 it counts instead of strength: ",
+                    optional=True,
+                ),
                 sockets.choice("method", settings.METHOD, optional=True),
                 io.Vae.Input(
                     "vae",
@@ -154,17 +158,18 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, adapter, identity, trajectory, attribute, guidance: float, strength: float = 1.0,
-        method: str = settings.METHOD.default, vae=None, allow_unchanged: bool = False, instead=None,
-        who: str = settings.NOBODY, person: int = 0,
+        cls, model, adapter, identity, trajectory, attribute, strength: float = settings.STRENGTH.default,
+        guidance: float = settings.GUIDANCE.default, method: str = settings.METHOD.default, vae=None,
+        allow_unchanged: bool = False, instead=None, who: str = settings.NOBODY, person: int = 0,
     ) -> io.NodeOutput:  # fmt: skip
+        guidance = settings.guidance_from(strength, guidance)
         if not allow_unchanged:
-            host.check_sampling(trajectory, guidance * strength)
+            host.check_sampling(trajectory, guidance)
         chosen = wanted(instead, who, person, method).start(same_person(identity))
         stand_ins = for_crops(chosen, identity) if chosen else None
         callback = latent_preview.prepare_callback(model, trajectory.path.steps)
         latent = host.sample_latent(
-            model, adapter, identity, trajectory, attribute, guidance * strength, callback, stand_ins, Method(method)
+            model, adapter, identity, trajectory, attribute, guidance, callback, stand_ins, Method(method)
         )
         latent = {**latent, "samples": latent["samples"].to(comfy.model_management.intermediate_device())}
         if allow_unchanged:

@@ -68,6 +68,14 @@ def detector_input(name: str = "detector", **rest: Any) -> io.Input:
     return io.MultiType.Input(name, [Detector, InsightFace, FaceAnalysis, FaceDetectionModel], **rest)
 
 
+def own_steps() -> list[io.Input]:
+    """What the preset 'custom' counts. Optional, so that they can stand below it."""
+    return [
+        number(name, setting, lead="For the preset 'custom': ", optional=True)
+        for name, setting in (("steps", settings.STEPS), ("skip", settings.SKIP))
+    ]
+
+
 def instead_inputs() -> list[io.Input]:
     """Who comes instead. Optional, and last: workflows that do not know them give what they gave, nobody."""
     return [

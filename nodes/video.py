@@ -29,8 +29,8 @@ from .convert import to_core
 from .provenance import EDITED, check_made, is_a_photo
 
 SHARED = (
-    "model", "clip", "vae", "adapter", "face_model", "detector", "attribute", "strength", "size", "steps", "skip",
-    "seed", "no_face", "preset", "judge", "target", "keep_eyes_and_mouth", "keep", "likeness", "match_colour",
+    "model", "clip", "vae", "adapter", "face_model", "detector", "attribute", "strength", "size", "preset", "steps",
+    "skip", "seed", "no_face", "judge", "target", "keep_eyes_and_mouth", "keep", "likeness", "match_colour",
     "min_score", "smallest", "method",
 )  # fmt: skip
 """Inputs of *Anonymize Everyone* that mean the same for a clip."""
@@ -90,7 +90,7 @@ class AnonymizeVideo(io.ComfyNode):
         ports = VideoPorts(photo, lambda one: sure_and_faint(one, detectors, search))
         people = [] if keep is None else list(to_core(keep, "keep"))
         options = VideoOptions(
-            guidance=settings.GUIDANCE.default * strength,
+            guidance=settings.guidance_from(strength),
             keep=tuple(select.reference_identities(people, [photo.detect(one) for one in people], photo.embed)),
             likeness=likeness,
             keep_parts=("eyes", "mouth") if keep_eyes_and_mouth else (),

@@ -93,7 +93,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _sentence(record: dict[str, Any]) -> str:
-    said = [f"{record['clip']} -> {record['output']}: {summary(record)}, {record['seconds']:.0f} s"]
+    said = [f"{record['clip']} -> {record['output']}: {summary(record, 'give --judge')}, {record['seconds']:.0f} s"]
     if record["blurred"]:
         said.append("blurred, in seconds: " + ", ".join(f"{a:g}-{b:g}" for a, b in record["blurred"]))
     if record["left_out"]:

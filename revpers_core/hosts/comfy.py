@@ -116,7 +116,7 @@ def check_sampling(trajectory: ComfyTrajectory, guidance: float) -> None:
     """Raises ValueError for what cannot change a face, before anything runs."""
     if not guidance < 0:
         raise ValueError(
-            f"guidance: guidance times strength is {guidance:g}, but only below 0 it leads away from the person: set "
+            f"guidance: it is {guidance:g}, but only below 0 it leads away from the person: set "
             "guidance to -10 and strength above 0, or switch allow_unchanged on"
         )
     _check_mask(trajectory.latent.get("noise_mask"))

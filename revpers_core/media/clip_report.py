@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from ..method.settings import PRESETS
 from .clip_check import MeanLook
 from .tracks import ClipTracks
+from .verdict import who_checked
 
 
 class Cost(NamedTuple):
@@ -78,17 +79,18 @@ def spans(numbers: Sequence[int]) -> list[tuple[int, int]]:
     return found
 
 
-def summary(record: dict[str, Any]) -> str:
-    """One sentence for people: how many became somebody else, who has looked at them, what had to be blurred."""
+def summary(record: dict[str, Any], advice: str = "connect Load Judge") -> str:
+    """One sentence for people: how many became somebody else, who has looked at them, what had to be blurred. advice:
+    how to get a judge."""
     people = record["people"]
-    said = "; ".join(sorted({str(one["verdict"]) for one in people}))
-    count = f"{len(people)} {'person is' if len(people) == 1 else 'people are'} somebody else now"
+    said = who_checked((str(one["verdict"]) for one in people), advice)
+    count = f"{len(people)} {'person' if len(people) == 1 else 'people'} changed"
     kept = f", {record['kept']} left alone as asked" if record["kept"] else ""
     covered = f"; in {record['blurred_frames']} of {record['frames']} frames a place is blurred"
     if not people:
         everyone = "everyone was kept" if record["kept"] else "no face was found"
         return f"{everyone}: the clip is {'blurred whole' if record.get('no_face') == 'blur' else 'as it was'}"
-    return f"{count}{kept}: {said}{covered if record['blurred_frames'] else ''}"
+    return f"{count}{kept}; {said}{covered if record['blurred_frames'] else ''}"
 
 
 def _duration(seconds: float) -> str:

@@ -24,7 +24,7 @@ from ..method.types import Identity, NoFaceError
 from .photo_records import FaceSampler, PhotoOptions, PhotoPorts, PhotoResult, nobody_stays
 from .pseudonyms import Pseudonyms, StandIn
 from .strength import STRONGER, Judgement, StillRecognisedError, Target, judge_result, refusal, search_guidance
-from .verdict import independent, verdict
+from .verdict import independent, verdict, who_checked
 
 __all__ = [
     "FaceSampler",
@@ -273,9 +273,6 @@ def summary(result: PhotoResult) -> str:
         blurred_whole = bool(result.mask.any())
         return f"no face was found: the picture is {'blurred whole' if blurred_whole else 'as it was'}"
     kept_note = f", {len(result.kept)} left alone as asked" if result.kept else ""
-    verdicts = "; ".join(sorted({str(one["verdict"]) for one in result.faces}))
-    return f"{_count_faces(len(result.faces))} somebody else now{kept_note}{': ' if verdicts else ''}{verdicts}"
-
-
-def _count_faces(count: int) -> str:
-    return f"{count} face is" if count == 1 else f"{count} faces are"
+    count = len(result.faces)
+    checked = f"; {who_checked(str(one['verdict']) for one in result.faces)}" if count else ""
+    return f"{count} {'face' if count == 1 else 'faces'} changed{kept_note}{checked}"

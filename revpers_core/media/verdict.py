@@ -1,6 +1,6 @@
 """What may be said of faces that no judge recognises."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
@@ -37,3 +37,12 @@ def verdict(judges: Sequence[Judge], apart: Sequence[Judge] | None = None) -> st
     if apart:
         return "unverified: the judge knows rendered faces only"
     return "unverified: the judge is the recogniser that steered the run" if judges else "unverified"
+
+
+def who_checked(verdicts: Iterable[str], advice: str = "connect Load Judge") -> str:
+    """What to tell people of their faces' verdicts. advice: how to get a judge."""
+    words = {
+        f"nobody has checked ({advice})" if one == "unverified" else one.replace("unverified:", "nobody has checked:")
+        for one in verdicts
+    }
+    return "; ".join(sorted(words))

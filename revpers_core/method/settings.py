@@ -88,13 +88,13 @@ SKIP = Number(
 )  # fmt: skip
 GUIDANCE = Number(
     -10.0, -30.0, 30.0, 0.5,
-    "Where strength 1 leads, {low} to {high}. Below 0 leads away from the person (the paper: {default}); 0 ignores who "
-    "it is, above 0 makes the person more alike.",
+    "{low} to {high}. Below 0 leads away from the person (the paper: {default}); 0 ignores who it is, above 0 makes "
+    "the person more alike.",
 )  # fmt: skip
 STRENGTH = Number(
     1.0, 0.0, 3.0, 0.05,
-    "How far from the person, {low} to {high}: 1 takes guidance as it is, the paper's being -10; 0.5 goes half as far. "
-    "More is safer and costs detail.",
+    "How far from the person, {low} to {high}: 1 is the paper's (guidance -10), 0.5 half as far. More is safer and "
+    "costs detail.",
 )  # fmt: skip
 SEED = Number(
     0, 0, 0xFFFFFFFFFFFFFFFF, 1,
@@ -171,6 +171,22 @@ NO_FACE = Choice(
     "raise",
     "A picture without a face: raise stops with an error, blur blurs it whole, pass lets it through as it is.",
 )
+
+
+def guidance_from(strength: float, guidance: float = GUIDANCE.default) -> float:
+    """How far to lead away, by whichever of the two dials was turned; they are not multiplied with each other.
+
+    Raises ValueError where both were.
+    """
+    if guidance == GUIDANCE.default:
+        return guidance * strength
+    if strength == STRENGTH.default:
+        return guidance
+    raise ValueError(
+        f"strength {strength:g} and guidance {guidance:g}: one of the two says how far. Set guidance to "
+        f"{GUIDANCE.default:g} so that strength counts, or strength to 1 so that guidance does (older versions "
+        f"multiplied them: strength 1 with guidance {guidance * strength:g} gives what they gave)"
+    )
 
 
 def resolve_preset(preset: str, steps: int, skip: float) -> Preset:

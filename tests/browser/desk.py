@@ -224,6 +224,13 @@ class Desk:
           app.canvas.setDirty(true, true); }"""
         self.page.evaluate(script, kind)
 
+    def reopen(self, values: list[Any] | None) -> None:
+        """The workflow saved and opened again; with the only box's values replaced by these, unless None."""
+        script = """async values => { const saved = app.graph.serialize();
+          if (values) { saved.nodes[0].widgets_values = values; saved.nodes[0].inputs = []; }
+          await app.loadGraphData(JSON.parse(JSON.stringify(saved))); }"""
+        self.page.evaluate(script, values)
+
     def box_picture(self, kind: str) -> None:
         """A picture of the box for its help page (REVPERS_WRITE_PICTURES=1)."""
         if os.environ.get("REVPERS_WRITE_PICTURES"):

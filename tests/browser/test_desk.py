@@ -84,6 +84,49 @@ def test_a_template_can_be_read_as_it_opens(desk: Desk, name: str) -> None:
     assert zoom > 0.57 and desk.covered() == []
 
 
+OLDER = {
+    "NullIDInvertDPMPP": ([77, 0.6, 5, "fixed", "fast", 0], {"preset": "fast", "steps": 77, "skip": 0.6, "seed": 5}),
+    "NegativeIDGuidanceSampler": (
+        [-8.0, 0.5, "reverse", False, "nobody", 7, "fixed"],
+        {"strength": 1, "guidance": -4, "method": "reverse", "who": "nobody", "person": 7},
+    ),
+    "RevPersAnonymizeFaces": (
+        [0.7, 512, 44, 0.6, 5, "fixed", "blur", "custom", 0.2, True, 0.3, True, 0.6, 30, "nullface", True, "nobody", 9],
+        {
+            "strength": 0.7, "size": 512, "preset": "custom", "steps": 44, "skip": 0.6, "seed": 5, "no_face": "blur",
+            "target": 0.2, "keep_eyes_and_mouth": True, "likeness": 0.3, "min_score": 0.6, "smallest": 30,
+            "method": "nullface", "frames": True, "who": "nobody", "person": 9,
+        },
+    ),
+}  # fmt: skip
+"""Values by place, as older versions saved them, and what they mean."""
+
+
+@pytest.mark.parametrize("kind", OLDER)
+def test_an_older_workflow_means_what_it_meant(desk: Desk, kind: str) -> None:
+    saved, meant = OLDER[kind]
+    desk.add(kind)
+    for values, again in ((saved, False), (None, True)):  # as an older version saved it, and as this one does
+        desk.reopen(values)
+        found = {name: desk.value(kind, name) for name in meant}
+        assert found == meant, again
+
+
+def test_a_workflow_from_before_presets_takes_its_own_steps(desk: Desk) -> None:
+    desk.add("NullIDInvertDPMPP")
+    desk.reopen([77, 0.6, 5, "fixed"])
+    assert [desk.value("NullIDInvertDPMPP", name) for name in ("preset", "steps", "seed")] == ["custom", 77, 5]
+
+
+def test_the_dials_stand_below_the_preset_and_strength_first(desk: Desk) -> None:
+    for kind, first in (
+        ("NullIDInvertDPMPP", ["preset", "steps", "skip"]),
+        ("NegativeIDGuidanceSampler", ["strength"]),
+    ):
+        desk.add(kind)
+        assert desk.page.evaluate("app.graph._nodes[0].widgets.map(w => w.name)")[: len(first)] == first
+
+
 def test_our_sockets_have_colours_of_their_own(desk: Desk) -> None:
     desk.load(pocket())
     colours = desk.socket_colours("NegativeIDGuidanceSampler", ("adapter", "identity", "trajectory"))

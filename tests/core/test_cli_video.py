@@ -40,7 +40,7 @@ def test_who_is_on_a_photo_to_keep_stays(clip, tmp_path, capsys):
     images.write_png(images.to_pil(world.render(moving(0, 1))[0]), photo)
     asked = [*FAST, "--keep", str(photo), "--likeness", "0.8", "--end", "0.1", "--no-sound", "--lossless"]
     assert main(["video", str(clip), "-o", str(output), *asked]) == 0
-    assert "1 person is somebody else now, 1 left alone as asked" in capsys.readouterr().out
+    assert "1 person changed, 1 left alone as asked" in capsys.readouterr().out
     assert moments(output) == moments(clip)[:3] and sound_of(output) == []
     for before, after in zip(pictures(clip), pictures(output), strict=False):
         left = slice(None), slice(0, 120), slice(0, 150)  # without the word at the foot

@@ -13,8 +13,12 @@ def face(verdict):
 
 def test_it_counts_who_was_changed_and_who_was_left_and_says_who_looked():
     done = PhotoResult(BLANK, EMPTY, [face("unverified"), face("unverified")], [{}])
-    assert summary(done) == "2 faces are somebody else now, 1 left alone as asked: unverified"
-    assert summary(done._replace(faces=[face("unverified")], kept=[])) == "1 face is somebody else now: unverified"
+    assert summary(done) == "2 faces changed, 1 left alone as asked; nobody has checked (connect Load Judge)"
+    looked = [face("unverified: the judge knows rendered faces only"), face("not re-identified by 1 of 1 judges")]
+    assert summary(done._replace(faces=looked[:1], kept=[])) == (
+        "1 face changed; nobody has checked: the judge knows rendered faces only"
+    )
+    assert summary(done._replace(faces=looked[1:], kept=[])) == "1 face changed; not re-identified by 1 of 1 judges"
 
 
 def test_where_nobody_was_found_it_says_what_became_of_the_picture():

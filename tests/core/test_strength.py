@@ -17,6 +17,7 @@ from revpers_core.media.strength import (
     refusal,
     search_guidance,
 )
+from revpers_core.method import settings
 
 
 def judged(strong: float, beyond: float = math.inf):
@@ -128,3 +129,10 @@ def test_the_recogniser_that_steered_the_run_vouches_for_nothing_but_sees_the_sa
     assert judge_result([], [], [], steered=0.9).seen is Outcome.KNOWN
     assert judge_result([], [], [], steered=0.5).seen is Outcome.RIGHT
     assert judge_result([], [], [], steered=None).seen is Outcome.RIGHT
+
+
+def test_one_dial_says_how_far():
+    """They are not multiplied; whoever has turned both learns what older versions made of it."""
+    assert [settings.guidance_from(s, g) for s, g in ((1, -10), (0.5, -10), (1, -4), (0, -10))] == [-10, -5, -4, 0]
+    with pytest.raises(ValueError, match="strength 1 with guidance -4 gives what they gave"):
+        settings.guidance_from(0.5, -8)

@@ -121,14 +121,14 @@ def sampler(**inputs: Any) -> dict[str, Any]:
     return {"class_type": "NegativeIDGuidanceSampler", "inputs": inputs}
 
 
-GUIDANCE, EITHER = "guidance: guidance times strength is", ""
+GUIDANCE, EITHER = "guidance: it is", ""
 STILL = "is still the person to the recogniser|hardly changed"
 OTHER = "is somebody else than it tells"
 GRAPHS: dict[str, tuple[Callable[[], Prompt], str]] = {
-    "guidance 0": (lambda: prompt(guidance=0.0), GUIDANCE),
-    "guidance above 0": (lambda: prompt(guidance=5.0), GUIDANCE),
+    "guidance 0": (lambda: prompt(guidance=0.0, strength=1.0), GUIDANCE),
+    "guidance above 0": (lambda: prompt(guidance=5.0, strength=1.0), GUIDANCE),
     "strength 0": (lambda: prompt(strength=0.0), GUIDANCE),
-    "faint guidance": (lambda: prompt(guidance=-0.5), STILL),
+    "faint guidance": (lambda: prompt(guidance=-0.25, strength=1.0), STILL),
     "an empty noise mask": (masked, "leaves nothing to change"),
     "a mask beside the face": (lambda: masked(side=16, x=0, y=0), STILL),
     "a mask on one eye": (lambda: masked(side=16, x=40, y=48), EITHER),
@@ -280,7 +280,7 @@ def test_everyone_in_a_batch(server: Server) -> None:
 
 
 def test_who_asks_for_it_in_words_gets_the_face_as_it_was(server: Server, likeness: Any) -> None:
-    for changes in ({"guidance": 0.0}, {"strength": 0.0}):
+    for changes in ({"guidance": 0.0, "strength": 1.0}, {"strength": 0.0}):
         graph = prompt(**changes)
         graph[SAMPLE]["inputs"]["allow_unchanged"] = True
         error, (picture,) = outcome(server, graph)
@@ -288,7 +288,7 @@ def test_who_asks_for_it_in_words_gets_the_face_as_it_was(server: Server, likene
 
 
 def test_a_wired_vae_is_used_and_a_missing_one_is_told(server: Server) -> None:
-    graph = prompt(guidance=-0.5)
+    graph = prompt(guidance=-0.25, strength=1.0)
     graph[SAMPLE]["inputs"]["vae"] = ["1", 2]
     assert "still the person" in outcome(server, graph)[0]
     graph = prompt()

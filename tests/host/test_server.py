@@ -59,16 +59,18 @@ def test_every_node_is_offered_and_explained(server: Server) -> None:
 def test_the_users_signatures(server: Server) -> None:
     info = server.get("/object_info")
 
-    def signature(name: str) -> tuple[list[str], list[str]]:
-        return info[name]["input_order"]["required"], info[name]["output_name"]
+    def signature(name: str, known: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
+        """What must be connected or set, with those of the known that may be left out; what comes out."""
+        order = info[name]["input_order"]
+        return order["required"] + [key for key in order["optional"] if key in known], info[name]["output_name"]
 
     assert signature("FaceIDEmbed") == (["face_model", "image", "scale"], ["identity"])
     assert signature("AttributePrompt") == (["clip", "age", "sex", "look", "text"], ["positive", "attribute"])
-    assert signature("NullIDInvertDPMPP") == (
+    assert signature("NullIDInvertDPMPP", ("steps", "skip", "seed")) == (
         ["model", "adapter", "positive", "latent", "steps", "skip", "seed"],
         ["trajectory"],
     )
-    assert signature("NegativeIDGuidanceSampler") == (
+    assert signature("NegativeIDGuidanceSampler", ("guidance",)) == (
         ["model", "adapter", "identity", "trajectory", "attribute", "guidance"],
         ["latent"],
     )
@@ -78,7 +80,7 @@ def test_the_pocket_workflow_makes_another_face(server: Server) -> None:
     prompt = workflow("anonymize_aligned_face.pocket")
     changed = picture(server, prompt)
     assert changed.shape == (128, 128, 3)
-    prompt = workflow("anonymize_aligned_face.pocket", guidance=0.0)
+    prompt = workflow("anonymize_aligned_face.pocket", guidance=0.0, strength=1.0)
     for node in prompt.values():
         if node["class_type"] == "NegativeIDGuidanceSampler":
             node["inputs"]["allow_unchanged"] = True
@@ -91,7 +93,7 @@ def test_only_the_sampler_runs_again_for_another_guidance(server: Server) -> Non
     picture(server, prompt)
     for node in prompt.values():
         if node["class_type"] == "NegativeIDGuidanceSampler":
-            node["inputs"]["guidance"] = -3.0
+            node["inputs"] |= {"guidance": -3.0, "strength": 1.0}
     entry = server.result(server.queue(prompt))
     messages = dict(entry["status"]["messages"])
     (inversion,) = [key for key, node in prompt.items() if node["class_type"] == "NullIDInvertDPMPP"]

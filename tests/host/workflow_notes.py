@@ -17,10 +17,7 @@ SAVING = (
     "helps "
     "to undo the result."
 )
-JUDGE = (
-    "\n\nThe text box says who has looked. *unverified* is nobody: connect *Load Judge* to **judge** for a second "
-    "opinion."
-)
+JUDGE = "\n\nThe text box says who has checked. As long as nobody has, connect *Load Judge* to **judge**."
 LOOK = "\n\nA tool is as good as the face it misses: look at the result, faces in the background too."
 
 NOTES = {

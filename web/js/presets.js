@@ -1,4 +1,4 @@
-// A workflow from before 'who' knows nobody who comes instead: it gives what it gave.
+// Old workflows give what they gave. One from before 'who' knows nobody who comes instead.
 // 'steps' and 'skip' count for the preset 'custom' only, so they are on the box only then; Nodes 2.0 follows when it
 // draws the box anew.
 import { app } from "../../../scripts/app.js";
@@ -30,6 +30,37 @@ function follow(node) {
   show();
 }
 
+// A saved workflow holds its widgets' values by place. What older versions saved, in the order of today's box.
+const moved = (values, from, to) => {
+  const out = [...values];
+  out.splice(to, 0, ...out.splice(from, 1));
+  return out;
+};
+
+// 'preset' stood below the dials that it rules; a workflow from before it took its own steps and skip.
+function presetAbove(values, dial, from) {
+  if (typeof values[dial] !== "number") return values;
+  if (values.length > from) return moved(values, from, dial);
+  return [...values.slice(0, dial), "custom", ...values.slice(dial)];
+}
+
+// 'guidance' stood before 'strength', and the two were multiplied.
+function strengthFirst([guidance, strength, ...rest], saved) {
+  const slots = (saved.inputs ?? []).map(({ name }) => name);
+  const [at, then] = [slots.indexOf("guidance"), slots.indexOf("strength")];
+  const old = at >= 0 && then >= 0 ? at < then : guidance < 0 || guidance > 3 || typeof strength !== "number";
+  if (!old) return [guidance, strength, ...rest];
+  if (typeof strength !== "number") return [1, guidance, ...(strength === undefined ? [] : [strength]), ...rest];
+  return guidance === -10 || strength === 1 ? [strength, guidance, ...rest] : [1, guidance * strength, ...rest];
+}
+
+const TODAY = {
+  NullIDInvertDPMPP: (values) => presetAbove(values, 0, 4),
+  NegativeIDGuidanceSampler: strengthFirst,
+  RevPersAnonymizeFaces: (values) => presetAbove(values, 2, 7),
+  RevPersAnonymizeVideo: (values) => presetAbove(values, 2, 7),
+};
+
 function nobodyInOldWorkflows(node) {
   const configure = node.onConfigure;
   node.onConfigure = function (saved, ...rest) {
@@ -42,9 +73,17 @@ function nobodyInOldWorkflows(node) {
 
 app.registerExtension({
   name: "ReversePersonalization.presets",
+  beforeRegisterNodeDef(nodeType, { name }) {
+    const today = TODAY[name], configure = nodeType.prototype.configure;
+    if (!today) return;
+    nodeType.prototype.configure = function (saved, ...rest) {
+      const values = saved?.widgets_values;
+      return configure.call(this, Array.isArray(values) ? { ...saved, widgets_values: today(values, saved) } : saved, ...rest);
+    };
+  },
   nodeCreated(node) {
     if (["NegativeIDGuidanceSampler", "RevPersAnonymizeFaces"].includes(node.constructor.comfyClass))
       nobodyInOldWorkflows(node);
-    if (["NullIDInvertDPMPP", "RevPersAnonymizeFaces"].includes(node.constructor.comfyClass)) follow(node);
+    if (["NullIDInvertDPMPP", "RevPersAnonymizeFaces", "RevPersAnonymizeVideo"].includes(node.constructor.comfyClass)) follow(node);
   },
 });
