@@ -68,7 +68,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the inversion under somebody", "method/anonymize.py",
-        "(nobody or null_identity(1)).rows(part)", "ports.embed(image[part])", CORE + "test_fail_closed.py",
+        "(null or null_identity(1)).rows(rows)", "ports.embed(image[rows])", CORE + "test_fail_closed.py",
     ),
     Mutation(
         "latent mask inverted", "method/trajectory.py",
@@ -119,7 +119,7 @@ MUTATIONS = (
     ),
     Mutation(
         "not finite result handed back", "method/anonymize.py",
-        "if not torch.isfinite(made).all():", "if False:", CORE + "test_fail_closed.py",
+        "if not torch.isfinite(values).all():", "if False:", CORE + "test_fail_closed.py",
     ),
     Mutation(
         "EXIF turn ignored", "media/image_file.py",

@@ -25,7 +25,9 @@ class KVProjection(nn.Module):
         self.to_v = ops.Linear(context, inner, bias=False)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        keys, values = zip(*((self.to_k(one), self.to_v(one)) for one in tokens.split(1)), strict=True)
+        keys, values = zip(
+            *((self.to_k(token_rows), self.to_v(token_rows)) for token_rows in tokens.split(1)), strict=True
+        )
         return torch.cat(keys), torch.cat(values)
 
 
@@ -56,8 +58,10 @@ class AdapterModules(nn.Module):
                     f"adapter: {kind.name} also looks at the face through CLIP ViT-H: connect or name its image encoder"
                 )
             parts.append(vision.features(identity))
-        parts = [part.to(like) for part in parts]
-        return torch.cat([self.image_proj(*one) for one in zip(*(part.split(1) for part in parts), strict=True)])
+        parts = [feature.to(like) for feature in parts]
+        return torch.cat(
+            [self.image_proj(*item) for item in zip(*(feature.split(1) for feature in parts), strict=True)]
+        )
 
     @staticmethod
     def state(weights: AdapterWeights) -> dict[str, Tensor]:
@@ -93,4 +97,4 @@ def add_identity(text: Tensor, attend: Attention, q: Tensor, kv: tuple[Tensor, T
 
 def rows(parts: Sequence[Tensor], repeat: int) -> Tensor:
     """Stack one part per branch, each (B or 1, ...), to ``repeat`` rows a branch: the batch a UNet sees."""
-    return torch.cat([part.expand(repeat, *part.shape[1:]) if part.shape[0] == 1 else part for part in parts])
+    return torch.cat([branch.expand(repeat, *branch.shape[1:]) if branch.shape[0] == 1 else branch for branch in parts])

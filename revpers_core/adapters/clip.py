@@ -21,20 +21,22 @@ class FaceVision:
     encode: Callable[[Tensor], Tensor]
 
     @cached_property
-    def nobody(self) -> Tensor:
+    def null_features(self) -> Tensor:
         """(1, 257, 1280) of a picture that is zero once normalised: the null identity's, as in the authors' code."""
         return self.encode(torch.zeros(1, 3, FACE_SIDE, FACE_SIDE))
 
     def features(self, identity: Identity) -> Tensor:
         """(B, 257, 1280) of the identities' faces. Raises ValueError where somebody comes without a picture."""
         if not identity.is_somebody.any():
-            return self.nobody.expand(len(identity.embedding), -1, -1)
+            return self.null_features.expand(len(identity.embedding), -1, -1)
         if identity.face is None:
             raise ValueError(
                 "identity: this adapter also looks at the face through CLIP, but the identity came without a picture: "
                 "read it from a photo with 'Who Is It'"
             )
-        mean, std = (torch.tensor(part).view(3, 1, 1) for part in (MEAN, STD))
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
         pixels = (identity.face.float().cpu() - mean) / std
-        found = zip(pixels.split(1), identity.is_somebody.tolist(), strict=True)
-        return torch.cat([self.encode(one) if somebody else self.nobody for one, somebody in found])
+        faces = zip(pixels.split(1), identity.is_somebody.tolist(), strict=True)
+        return torch.cat(
+            [self.encode(face_pixels) if is_somebody else self.null_features for face_pixels, is_somebody in faces]
+        )

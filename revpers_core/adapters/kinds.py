@@ -82,10 +82,10 @@ def kind_of(image_proj: Mapping[str, Tensor], lora: bool, name: str = "", chosen
                 f"its tensors are those of {' or '.join(fitting)}, not of {chosen}: leave the kind at auto"
             )
         return KINDS[chosen]
-    found = fitting if len(fitting) == 1 else _by_name(fitting, name, image_proj)
-    if len(found) != 1:
+    matching = fitting if len(fitting) == 1 else _by_name(fitting, name, image_proj)
+    if len(matching) != 1:
         raise ValueError(f"it may be {' or '.join(fitting)}, and its name does not say which: choose the kind")
-    return KINDS[found[0]]
+    return KINDS[matching[0]]
 
 
 def _fitting(image_proj: Mapping[str, Tensor], lora: bool) -> list[str]:

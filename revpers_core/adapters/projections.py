@@ -41,9 +41,9 @@ class PerceiverAttention(nn.Module):
         self.to_kv = ops.Linear(width, 2 * inner, bias=False)
         self.to_out = ops.Linear(inner, width, bias=False)
 
-    def forward(self, read: Tensor, queries: Tensor) -> Tensor:
-        read, queries = self.norm1(read), self.norm2(queries)
-        k, v = self.to_kv(torch.cat([read, queries], 1)).chunk(2, -1)
+    def forward(self, features: Tensor, queries: Tensor) -> Tensor:
+        features, queries = self.norm1(features), self.norm2(queries)
+        k, v = self.to_kv(torch.cat([features, queries], 1)).chunk(2, -1)
         q, k, v = (t.unflatten(-1, (-1, HEAD)).transpose(1, 2) for t in (self.to_q(queries), k, v))
         return self.to_out(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
@@ -73,10 +73,10 @@ class Perceiver(nn.Module):
             for _ in range(depth)
         )
 
-    def read(self, read: Tensor, queries: Tensor) -> Tensor:
-        read = self.proj_in(read)
+    def resample(self, features: Tensor, queries: Tensor) -> Tensor:
+        features = self.proj_in(features)
         for attention, feed_forward in self.layers:  # pyright: ignore[reportGeneralTypeIssues]
-            queries = queries + attention(read, queries)
+            queries = queries + attention(features, queries)
             queries = queries + feed_forward(queries)
         return self.norm_out(self.proj_out(queries))
 
@@ -89,7 +89,7 @@ class Resampler(Perceiver):
         self.latents = nn.Parameter(torch.empty(1, tokens, width))
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.read(features, self.latents.to(features).expand(len(features), -1, -1))
+        return self.resample(features, self.latents.to(features).expand(len(features), -1, -1))
 
 
 class PlusProjection(ImageProjection):
@@ -105,8 +105,8 @@ class PlusProjection(ImageProjection):
 
     def forward(self, embedding: Tensor, clip: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         tokens = super().forward(embedding)
-        seen = self.perceiver_resampler.read(clip, tokens)
-        return tokens + seen if self.shortcut else seen
+        attended = self.perceiver_resampler.resample(clip, tokens)
+        return tokens + attended if self.shortcut else attended
 
 
 def projection(kind: Kind, tensors: Mapping[str, Tensor], ops: Any = nn) -> nn.Module:

@@ -32,12 +32,14 @@ class AdapterWeights:
 
     def __post_init__(self):
         with torch.device("meta"):
-            wanted = projection(self.kind, self.image_proj).state_dict()
-        _require(self.image_proj, list(wanted), self.kind)
-        for name, tensor in wanted.items():
+            expected = projection(self.kind, self.image_proj).state_dict()
+        _require(self.image_proj, list(expected), self.kind)
+        for name, tensor in expected.items():
             if self.image_proj[name].shape != tensor.shape:
-                got, want = tuple(self.image_proj[name].shape), tuple(tensor.shape)
-                raise ValueError(f"this is no {self.kind.name} adapter ({name} is {got}, not {want}): load {WANTED}")
+                actual, needed = tuple(self.image_proj[name].shape), tuple(tensor.shape)
+                raise ValueError(
+                    f"this is no {self.kind.name} adapter ({name} is {actual}, not {needed}): load {WANTED}"
+                )
         for slot in range(self.slots):
             _require(self.ip_adapter, [f"{2 * slot + 1}.to_{x}_ip.weight" for x in "kv"], self.kind)
             if self.kind.lora:
@@ -72,9 +74,9 @@ class AdapterWeights:
     def check_fits(self, slots: int, context: int) -> None:
         """Raise ValueError unless the adapter is made for a UNet of that many slots and that context width."""
         if (self.slots, self.context) != (slots, context):
-            made, there = _family(self.slots, self.context), _family(slots, context)
+            own, model = _family(self.slots, self.context), _family(slots, context)
             raise ValueError(
-                f"adapter: it is made for {made}, but the model is {there}: load the file for this model, such as "
+                f"adapter: it is made for {own}, but the model is {model}: load the file for this model, such as "
                 f"{SUCH_AS.get(context, WANTED)}"
             )
 
@@ -84,8 +86,8 @@ SUCH_AS = {2048: WANTED, 768: "ip-adapter-faceid_sd15.bin (h94/IP-Adapter-FaceID
 
 
 def _family(slots: int, context: int) -> str:
-    known = FAMILIES.get((slots, context), "another model")
-    return f"{known} ({slots} attention blocks of width {context})"
+    family = FAMILIES.get((slots, context), "another model")
+    return f"{family} ({slots} attention blocks of width {context})"
 
 
 def load(path: str | Path, kind: str = AUTO) -> AdapterWeights:
@@ -106,7 +108,7 @@ def _read(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             flat = load_file(path)
-            return {part: _strip(flat, part + ".") for part in ("image_proj", "ip_adapter")}
+            return {section: _strip(flat, section + ".") for section in ("image_proj", "ip_adapter")}
         return torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, UnpicklingError, EOFError, RuntimeError) as error:
         raise ValueError(f"this is not a file of plain tensors, or it is damaged: load {WANTED}") from error

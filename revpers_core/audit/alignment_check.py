@@ -47,15 +47,15 @@ def around(name: str, original: Tensor, result: Tensor, faces: Sequence[Face]) -
 def mixed_up(thumbs: Mapping[str, tuple[Tensor, Tensor | None]]) -> list[tuple[str, str]]:
     """(picture, other picture) where the first one's result shows the second one: far from its own original, and
     nearer than ``NEARER`` of that to another's. thumbs: by name, of original and result."""
-    found: list[tuple[str, str]] = []
+    confused: list[tuple[str, str]] = []
     for name, (original, result) in thumbs.items():
         if result is None or (own := float((result - original).abs().mean())) < FAR_OFF:
             continue
         gaps = {other: float((result - before).abs().mean()) for other, (before, _) in thumbs.items() if other != name}
         nearest = min(gaps, key=lambda other: gaps[other], default=None)
         if nearest is not None and gaps[nearest] < NEARER * own:
-            found.append((name, nearest))
-    return found
+            confused.append((name, nearest))
+    return confused
 
 
 def thumb(image: Tensor) -> Tensor:

@@ -92,8 +92,8 @@ class Comparison(NamedTuple):
     faces: every face of every original. embedded: by judge, (sources, results) in their order; it recognises
     people and leaves no report. strangers: by judge, faces of people who are in no original. missing: originals without
     a result of their shape. unseen: originals in which no face was found. mixed: (picture, other picture) where the
-    result of the one is the other's. drawn: features (D,) of faces before and after, and perceptual distances, by the
-    user's own networks. unread: what is said of files that cannot be read."""
+    result of the one is the other's. network_outputs: features (D,) of faces before and after,
+    and perceptual distances, by the user's own networks. unread: what is said of files that cannot be read."""
 
     faces: list[FaceComparison]
     embedded: list[tuple[list[Tensor], list[Tensor]]]
@@ -102,7 +102,7 @@ class Comparison(NamedTuple):
     missing: list[str]
     unseen: list[str]
     mixed: list[tuple[str, str]]
-    drawn: NetworkOutputs
+    network_outputs: NetworkOutputs
     unread: list[str]
 
 
@@ -138,7 +138,11 @@ def compare(
         for number, face in enumerate(faces, 1):
             entry = _compared(pair.name, (original, result), number, face, result_faces)
             out.faces.append(_judged(entry, judges, out.embedded, (original, result), result_faces or []))
-            _draw(out.drawn, networks, [crop_face(one, face, SIDE).pixels[None] for one in (original, result)])
+            _draw(
+                out.network_outputs,
+                networks,
+                [crop_face(image, face, SIDE).pixels[None] for image in (original, result)],
+            )
         out.surrounds.append(around(pair.name, original, result, faces))
     for image in strangers:
         for face in [face_in_aligned(image)] if detect is None else detect(image):
@@ -158,7 +162,7 @@ def _judged(
     blind: list[bool] = []
     for judge, (sources, results) in zip(judges, embedded, strict=True):
         source = judge.embed(original, entry.face)
-        candidates = [judge.embed(result, one) for one in [entry.face, *result_faces]]
+        candidates = [judge.embed(result, candidate) for candidate in [entry.face, *result_faces]]
         best = max(candidates, key=partial(_likeness, judge, source))
         sources.append(source)
         results.append(best)
@@ -184,7 +188,7 @@ def _compared(
 ) -> FaceComparison:
     """What needs no judge. result_faces: those found in the result, None where nobody looked for any."""
     original, result = images
-    after_face = next((one for one in result_faces or [] if same_face(one, face)), None)
+    after_face = next((candidate for candidate in result_faces or [] if same_face(candidate, face)), None)
     pose = expression = gaze = None
     if after_face is not None:
         before, after = face.points[None], after_face.points[None]
@@ -201,13 +205,13 @@ def _blank(result: Tensor, original: Tensor, face: Face) -> bool:
     return flat == [True, False]
 
 
-def _draw(drawn: NetworkOutputs, networks: Networks, crops: Sequence[Tensor]) -> None:
+def _draw(outputs: NetworkOutputs, networks: Networks, crops: Sequence[Tensor]) -> None:
     before, after = crops
     if networks.features:
-        drawn.before.append(networks.features(before)[0])
-        drawn.after.append(networks.features(after)[0])
+        outputs.before.append(networks.features(before)[0])
+        outputs.after.append(networks.features(after)[0])
     if networks.distance:
-        drawn.distance.append(float(networks.distance(before, after)[0]))
+        outputs.distance.append(float(networks.distance(before, after)[0]))
 
 
 def _likeness(judge: Judge, source: Tensor, other: Tensor) -> float:

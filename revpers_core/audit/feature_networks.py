@@ -23,7 +23,9 @@ def feature_network(path: str | Path) -> Callable[[Tensor], Tensor]:
     inputs = network.get_inputs()
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         raise ValueError(f"{Path(path).name} is no feature network: expected one input (N, 3, S, S)")
-    return lambda images: torch.cat([_run(network, [_sized(one[None], inputs[0].shape)]).flatten(1) for one in images])
+    return lambda images: torch.cat(
+        [_run(network, [_sized(image[None], inputs[0].shape)]).flatten(1) for image in images]
+    )
 
 
 def perceptual_network(path: str | Path) -> Callable[[Tensor, Tensor], Tensor]:
@@ -31,15 +33,15 @@ def perceptual_network(path: str | Path) -> Callable[[Tensor, Tensor], Tensor]:
     LPIPS has (Zhang et al. 2018). Raises ValueError for another form."""
     network = open_network(path)
     inputs = network.get_inputs()
-    if len(inputs) != 2 or any(len(one.shape) != 4 for one in inputs):
+    if len(inputs) != 2 or any(len(feed.shape) != 4 for feed in inputs):
         raise ValueError(f"{Path(path).name} is no perceptual distance: expected two inputs (N, 3, S, S)")
 
     def distance(a: Tensor, b: Tensor) -> Tensor:
-        made = [
+        outputs = [
             _run(network, [_sized(x[None], f.shape) * 2 - 1 for x, f in zip(pair, inputs, strict=True)])
             for pair in zip(a, b, strict=True)
         ]
-        return torch.cat([one.flatten() for one in made])
+        return torch.cat([output.flatten() for output in outputs])
 
     return distance
 

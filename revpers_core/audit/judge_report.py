@@ -60,19 +60,19 @@ def judge_report(k: int, name: str, judge: Judge, comparison: Comparison, likene
     if count and (strangers or bool((~own & ~same_person).any())):
         others_only = likeness.masked_fill(same_person, torch.nan)
         lost = torch.tensor([entry.lost for entry in faces])
-        found = others_only.masked_fill(lost[:, None] & own, torch.nan)
+        comparable = others_only.masked_fill(lost[:, None] & own, torch.nan)
         own_columns = torch.cat([own, torch.zeros(count, len(strangers), dtype=torch.bool)], 1)
         others = likeness_table(judge, results, strangers)
-        rank1, rank5 = (at_rank(ranks_among(torch.cat([found, others], 1), own_columns), n) for n in (1, 5))
+        rank1, rank5 = (at_rank(ranks_among(torch.cat([comparable, others], 1), own_columns), n) for n in (1, 5))
         anti = at_rank(ranks_among(-torch.cat([others_only, others], 1), own_columns), 1)
         chance = float((1 / (count + len(strangers) - same_person.sum(1))).mean())
         if count >= ENOUGH and bool((~own & ~same_person).any()):
-            verified = verification(found, own, unit=_pictures(faces))
+            verified = verification(comparable, own, unit=_pictures(faces))
         between = likeness_table(judge, strangers, sources)
         far = _least(FARS, between.numel())
         fpir = _least(FPIRS, len(strangers))
-        tar = tar_at_far(found.diag(), between, far) if far else None
-        fnir = fnir_at_fpir(found, own, between, fpir) if fpir else None
+        tar = tar_at_far(comparable.diag(), between, far) if far else None
+        fnir = fnir_at_fpir(comparable, own, between, fpir) if fpir else None
     rule = judge.rule
     return JudgeReport(
         name, rule.threshold, rule.source, known, rank1, rank5, anti, chance, count + len(strangers), verified, tar,

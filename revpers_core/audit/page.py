@@ -17,38 +17,44 @@ VERIFIED = ("va", "auc", "eer", "tar_at_far_0.01", "tar_at_far_0.001", "tar_at_f
 HEADS = ("VA", "AUC", "EER", "TAR at FAR 1%", "TAR at FAR .1%", "TAR at FAR .01%")
 
 
-def page(told: Mapping[str, Any]) -> str:
+def page(figures: Mapping[str, Any]) -> str:
     """The page of what ``protocol`` found, with the run's words in "about"."""
-    judges: Mapping[str, Any] = told["judges"]
-    parts = [f"<h1>Audit</h1><p class=note>{escape(str(told.get('about', '')))}</p>", _summary(told)]
-    for name, one in judges.items():
-        parts.append(f"<h2>{escape(name)}</h2>{_verification(one)}{_plots(one.get('shapes'))}")
-    parts.append("<h2>What stayed</h2>" + table(("measure", "mean"), list(told["utility"].items())))
-    if told["groups"]:
-        parts.append("<h2>By group</h2>" + _groups(told["groups"], list(judges)))
+    judges: Mapping[str, Any] = figures["judges"]
+    parts = [f"<h1>Audit</h1><p class=note>{escape(str(figures.get('about', '')))}</p>", _summary(figures)]
+    for name, judge_figures in judges.items():
+        parts.append(f"<h2>{escape(name)}</h2>{_verification(judge_figures)}{_plots(judge_figures.get('shapes'))}")
+    parts.append("<h2>What stayed</h2>" + table(("measure", "mean"), list(figures["utility"].items())))
+    if figures["groups"]:
+        parts.append("<h2>By group</h2>" + _groups(figures["groups"], list(judges)))
     head = f'<meta charset="utf-8"><title>Audit</title><style>{STYLE}</style>'
     return f"<!doctype html><html lang=en><head>{head}</head><body>{''.join(parts)}</body></html>\n"
 
 
-def _summary(told: Mapping[str, Any]) -> str:
+def _summary(figures: Mapping[str, Any]) -> str:
     rows = [
-        (name, _interval(one["known"]), _interval(one.get("share_above_0.9")), one["own_mean"], one["threshold"])
-        for name, one in told["judges"].items()
+        (
+            name,
+            _interval(judge["known"]),
+            _interval(judge.get("share_above_0.9")),
+            judge["own_mean"],
+            judge["threshold"],
+        )
+        for name, judge in figures["judges"].items()
     ]
-    problems = [(reason, count) for reason, count in told.get("problems", {}).items()]
+    problems = [(reason, count) for reason, count in figures.get("problems", {}).items()]
     unseen = "<h3>Rows without a comparison</h3>" + table(("why", "rows"), problems) if problems else ""
     heads = ("judge", "still known [95%]", "similarity above .9", "mean similarity", "threshold")
-    return f"<p>{told['faces']:,} faces, {told['pairs']:,} pairs.</p>{table(heads, rows)}{unseen}"
+    return f"<p>{figures['faces']:,} faces, {figures['pairs']:,} pairs.</p>{table(heads, rows)}{unseen}"
 
 
-def _verification(one: Mapping[str, Any]) -> str:
+def _verification(judge: Mapping[str, Any]) -> str:
     rows: list[tuple[Any, ...]] = []
-    toolbox = one.get("toolbox")
+    toolbox = judge.get("toolbox")
     if toolbox:
         rows.append(("pairs of originals", *(toolbox["original"][key] for key in VERIFIED), ""))
         rows.append(("the same pairs anonymized", *(toolbox["deidentified"][key] for key in VERIFIED), toolbox["psr"]))
-    if "attack" in one:
-        attack = one["attack"]
+    if "attack" in judge:
+        attack = judge["attack"]
         rows.append(("results against originals", *(attack[key] for key in VERIFIED), attack["psr_own"]))
     if not rows:
         return "<p class=note>Too few pairs for verification.</p>"
@@ -59,11 +65,19 @@ def _groups(groups: Mapping[str, Any], judges: Sequence[str]) -> str:
     rows: list[tuple[Any, ...]] = []
     for name, group in groups.items():
         for judge in judges:
-            one = group["judges"][judge]
-            attack = one.get("attack", {})
-            psr = one.get("toolbox", {}).get("psr")
+            judge_figures = group["judges"][judge]
+            attack = judge_figures.get("attack", {})
+            psr = judge_figures.get("toolbox", {}).get("psr")
             rows.append(
-                (name, judge, group["faces"], _interval(one["known"]), attack.get("auc"), attack.get("eer"), psr)
+                (
+                    name,
+                    judge,
+                    group["faces"],
+                    _interval(judge_figures["known"]),
+                    attack.get("auc"),
+                    attack.get("eer"),
+                    psr,
+                )
             )
     return table(("group", "judge", "faces", "still known [95%]", "AUC", "EER", "PSR"), rows)
 
@@ -92,7 +106,7 @@ def plot(
         return f"{left:.1f},{HEIGHT - PAD - (point[1] - up[0]) / (up[1] - up[0]) * (HEIGHT - 2 * PAD):.1f}"
 
     colours = dict(zip(lines, COLOURS * len(lines), strict=False))
-    drawn = "".join(
+    polylines = "".join(
         f'<polyline fill="none" stroke="{colours[name]}" stroke-width="1.6" points="{" ".join(map(at, line))}"/>'
         for name, line in lines.items()
     )
@@ -107,7 +121,7 @@ def plot(
         )
     )  # fmt: skip
     legend = " ".join(f'<span style="color:{colour}">&#9632;</span> {escape(name)}' for name, colour in colours.items())
-    picture = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">{frame}{drawn}{words}</svg>'
+    picture = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">{frame}{polylines}{words}</svg>'
     return f"<figure>{picture}<figcaption>{legend}</figcaption></figure>"
 
 
@@ -118,8 +132,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def _interval(one: Mapping[str, float] | None) -> str | None:
-    return None if one is None else f"{one['value']:.3f} [{one['low']:.3f}, {one['high']:.3f}]"
+def _interval(estimate: Mapping[str, float] | None) -> str | None:
+    return None if estimate is None else f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
 
 
 def _cell(value: Any) -> str:

@@ -27,8 +27,8 @@ def audit_picture(report: Report) -> Image.Image:
         for k, crop in enumerate((entry.before, entry.after)):
             sheet.paste(to_pil(crop), (MARGIN + k * (PANEL + MARGIN), top))
         left = 2 * (PANEL + MARGIN) + MARGIN
-        lost = ", not found any more" if entry.lost else ""
-        draw.text((left, top), f"{entry}{lost}"[-60:], font=font, fill="black")
+        note = ", not found any more" if entry.lost else ""
+        draw.text((left, top), f"{entry}{note}"[-60:], font=font, fill="black")
         _bars(draw, font, report, entry, (left, top + LINE))
     return sheet
 
@@ -57,7 +57,7 @@ def _worst(report: Report, entry: FaceComparison) -> float:
     """How far above its threshold the judge is who is surest; without end where one could not look."""
     if entry.lost or any(entry.blind):
         return float("inf")
-    above = [v - one.threshold for v, one in zip(entry.likeness, report.judge_reports, strict=True)]
+    above = [v - judged.threshold for v, judged in zip(entry.likeness, report.judge_reports, strict=True)]
     return max((float("inf") if v != v else v for v in above), default=0.0)
 
 

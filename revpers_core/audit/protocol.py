@@ -77,46 +77,46 @@ def draw_pairs(persons: Sequence[str], count: int = PAIRS, seed: int = 42) -> Pa
         if person:
             homes.setdefault(person, []).append(k)
     rich = [home for home in homes.values() if len(home) > 1]
-    drawn: list[tuple[int, int, bool]] = []
-    seen: set[tuple[int, int]] = set()
+    pairs: list[tuple[int, int, bool]] = []
+    used: set[tuple[int, int]] = set()
     for _ in range(count // 2 * 4 if rich else 0):
-        if len(drawn) == count // 2:
+        if len(pairs) == count // 2:
             break
         home = rich[int(torch.randint(len(rich), (1,), generator=generator))]
         a, b = (home[k] for k in torch.randperm(len(home), generator=generator)[:2].tolist())
-        if (pair := (min(a, b), max(a, b))) not in seen:
-            seen.add(pair)
-            drawn.append((*pair, True))
+        if (pair := (min(a, b), max(a, b))) not in used:
+            used.add(pair)
+            pairs.append((*pair, True))
     many = len(persons)
     for _ in range(count * 2 if many > 1 else 0):
-        if len(drawn) >= count:
+        if len(pairs) >= count:
             break
         a, b = torch.randint(many, (2,), generator=generator).tolist()
-        if a != b and (not persons[a] or persons[a] != persons[b]) and (pair := (min(a, b), max(a, b))) not in seen:
-            seen.add(pair)
-            drawn.append((*pair, False))
-    table = torch.tensor(drawn, dtype=torch.long).reshape(-1, 3)
+        if a != b and (not persons[a] or persons[a] != persons[b]) and (pair := (min(a, b), max(a, b))) not in used:
+            used.add(pair)
+            pairs.append((*pair, False))
+    table = torch.tensor(pairs, dtype=torch.long).reshape(-1, 3)
     return Pairs(table[:, 0], table[:, 1], table[:, 2].bool())
 
 
 def protocol(faces: FacesSeen, pairs: Pairs) -> dict[str, Any]:
     """Everything in plain numbers: a record a judge, utility, and the same by group."""
-    told: dict[str, Any] = {"faces": len(faces.persons), "pairs": len(pairs.same)}
-    told["judges"] = {judge.name: _judged(judge, pairs) for judge in faces.judges}
-    told["utility"] = _utility(faces)
+    figures: dict[str, Any] = {"faces": len(faces.persons), "pairs": len(pairs.same)}
+    figures["judges"] = {judge.name: _judged(judge, pairs) for judge in faces.judges}
+    figures["utility"] = _utility(faces)
     names = sorted({group for group in faces.groups if group})
-    told["groups"] = {name: _group(faces, pairs, name) for name in names}
-    return told
+    figures["groups"] = {name: _group(faces, pairs, name) for name in names}
+    return figures
 
 
 def _group(faces: FacesSeen, pairs: Pairs, name: str) -> dict[str, Any]:
     inside = torch.tensor([group == name for group in faces.groups])
-    both = inside[pairs.i] & inside[pairs.j]
-    some = Pairs(pairs.i[both], pairs.j[both], pairs.same[both])
-    told: dict[str, Any] = {"faces": int(inside.sum()), "pairs": int(both.sum())}
-    told["judges"] = {judge.name: _judged(judge, some, inside, shapes=False) for judge in faces.judges}
-    told["utility"] = {key: _mean(value[inside]) for key, value in faces.utility.items()}
-    return told
+    members = inside[pairs.i] & inside[pairs.j]
+    some = Pairs(pairs.i[members], pairs.j[members], pairs.same[members])
+    figures: dict[str, Any] = {"faces": int(inside.sum()), "pairs": int(members.sum())}
+    figures["judges"] = {judge.name: _judged(judge, some, inside, shapes=False) for judge in faces.judges}
+    figures["utility"] = {key: _mean(value[inside]) for key, value in faces.utility.items()}
+    return figures
 
 
 def _judged(judge: JudgeFaces, pairs: Pairs, inside: Tensor | None = None, shapes: bool = True) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _judged(judge: JudgeFaces, pairs: Pairs, inside: Tensor | None = None, shape
     own = similarity(judge.before[inside], judge.after[inside], judge.metric)
     # NaN is an embedding that cannot be compared: it counts as known.
     known = int((~(own < judge.threshold)).sum())
-    told: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "metric": judge.metric,
         "threshold": judge.threshold,
         "known": _estimate(wilson(known, len(own))),
@@ -134,13 +134,13 @@ def _judged(judge: JudgeFaces, pairs: Pairs, inside: Tensor | None = None, shape
         "own_median": rounded(float(own.nanmedian())) if len(own) else None,
     }
     if judge.metric == "cosine":
-        told["share_above_0.9"] = _estimate(wilson(int((own > NEARLY_SAME).sum()), len(own)))
+        figures["share_above_0.9"] = _estimate(wilson(int((own > NEARLY_SAME).sum()), len(own)))
     before = similarity(judge.before[pairs.i], judge.before[pairs.j], judge.metric)
     after = similarity(judge.after[pairs.i], judge.after[pairs.j], judge.metric)
     positives, negatives = int(pairs.same.sum()), int((~pairs.same).sum())
     if min(positives, negatives) >= FEW:
         original = verify(before, pairs.same, judge.span)
-        told["toolbox"] = {
+        figures["toolbox"] = {
             "original": _verification(original),
             "deidentified": _verification(verify(after, pairs.same, judge.span)),
             "psr": rounded(protection(before[pairs.same], after[pairs.same], original.threshold)),
@@ -149,10 +149,13 @@ def _judged(judge: JudgeFaces, pairs: Pairs, inside: Tensor | None = None, shape
     if min(len(own), negatives) >= FEW:
         values = torch.cat([own.nan_to_num(nan=judge.span[1]), strangers.nan_to_num(nan=judge.span[0])])
         same = torch.arange(len(values)) < len(own)
-        told["attack"] = {**_verification(verify(values, same, judge.span)), "psr_own": rounded(1 - known / len(own))}
+        figures["attack"] = {
+            **_verification(verify(values, same, judge.span)),
+            "psr_own": rounded(1 - known / len(own)),
+        }
         if shapes:
-            told["shapes"] = _shapes(judge, own, strangers, (values, same), (before, after, pairs.same))
-    return told
+            figures["shapes"] = _shapes(judge, own, strangers, (values, same), (before, after, pairs.same))
+    return figures
 
 
 def _shapes(
@@ -176,13 +179,13 @@ def _shapes(
         curves |= {"pairs before": roc(before, same), "pairs after": roc(after, same)}
     return {
         "span": [low, high],
-        "histograms": {name: _shares(one, low, high) for name, one in bars.items() if len(one)},
+        "histograms": {name: _shares(counts, low, high) for name, counts in bars.items() if len(counts)},
         "roc": {name: _thinned(*curve) for name, curve in curves.items()},
     }
 
 
 def _shares(values: Tensor, low: float, high: float) -> list[float]:
-    return [round(one, 5) for one in (torch.histc(values.float(), BINS, low, high) / len(values)).tolist()]
+    return [round(share, 5) for share in (torch.histc(values.float(), BINS, low, high) / len(values)).tolist()]
 
 
 def _thinned(fpr: Tensor, tpr: Tensor) -> list[list[float]]:
@@ -191,30 +194,32 @@ def _thinned(fpr: Tensor, tpr: Tensor) -> list[list[float]]:
 
 
 def _utility(faces: FacesSeen) -> dict[str, float | None]:
-    told = {name: _mean(value) for name, value in faces.utility.items()}
+    figures = {name: _mean(value) for name, value in faces.utility.items()}
     if faces.detections and faces.persons:
         scores, hits = zip(*faces.detections, strict=True)
-        found = average_precision(torch.tensor(scores).double(), torch.tensor(hits), len(faces.persons))
-        told["detection AP at IoU 0.5"] = rounded(found)
+        precision = average_precision(torch.tensor(scores).double(), torch.tensor(hits), len(faces.persons))
+        figures["detection AP at IoU 0.5"] = rounded(precision)
     elif faces.persons and faces.utility:
-        told["detection AP at IoU 0.5"] = 0.0
-    return told
+        figures["detection AP at IoU 0.5"] = 0.0
+    return figures
 
 
-def _verification(found: Verification) -> dict[str, Any]:
+def _verification(verification: Verification) -> dict[str, Any]:
     rates = {
-        f"tar_at_far_{far:g}": None if one is None else rounded(one) for far, one in zip(FARS, found.tar, strict=True)
+        f"tar_at_far_{far:g}": None if rate is None else rounded(rate)
+        for far, rate in zip(FARS, verification.tar, strict=True)
     }
     return {
-        "va": rounded(found.accuracy), "at_threshold": rounded(found.threshold), "auc": rounded(found.auc),
-        "eer": rounded(found.eer), **rates, "pairs": found.pairs, "same": found.same,
+        "va": rounded(verification.accuracy), "at_threshold": rounded(verification.threshold),
+        "auc": rounded(verification.auc),
+        "eer": rounded(verification.eer), **rates, "pairs": verification.pairs, "same": verification.same,
     }  # fmt: skip
 
 
-def _estimate(one: Estimate) -> dict[str, float | None]:
-    return {name: rounded(value) for name, value in one._asdict().items()}
+def _estimate(estimate: Estimate) -> dict[str, float | None]:
+    return {name: rounded(value) for name, value in estimate._asdict().items()}
 
 
 def _mean(values: Tensor) -> float | None:
-    there = values[~values.isnan()]
-    return rounded(float(there.double().mean())) if len(there) else None
+    measured = values[~values.isnan()]
+    return rounded(float(measured.double().mean())) if len(measured) else None

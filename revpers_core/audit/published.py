@@ -31,5 +31,5 @@ PUBLISHED = (
 
 def published_table(dataset: str) -> tuple[list[str], Sequence[tuple[str | float | None, ...]]]:
     """Heads and rows of the methods that report on "celebahq" or "ffhq"."""
-    rows = [(one.method, *getattr(one, dataset)) for one in PUBLISHED if getattr(one, dataset) != NONE]
+    rows = [(method.method, *getattr(method, dataset)) for method in PUBLISHED if getattr(method, dataset) != NONE]
     return ["method", *NAMES], rows

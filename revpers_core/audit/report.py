@@ -44,7 +44,7 @@ class Report:
     @property
     def passed(self) -> bool:
         """Whether every judge looked at every picture's every face and knows nobody."""
-        looked = bool(self.faces) and any(one.measured for one in self.judge_reports)
+        looked = bool(self.faces) and any(judged.measured for judged in self.judge_reports)
         wrong = self.missing or self.unseen or self.mixed or self.elsewhere or self.extra or self.unread
         return looked and not wrong and not any(entry.failed for entry in self.faces)
 
@@ -54,21 +54,21 @@ class Report:
         sentences = [f"re-identified by {judge}: {', '.join(faces)}" for judge, faces in self.known_by().items()]
         sentences += [f"{face} turns up in the result of {picture}" for face, picture in self.elsewhere]
         sentences += [f"the result of {name} shows {other}: were files mixed up?" for name, other in self.mixed]
-        lost = [str(entry) for entry in self.faces if entry.lost and not any(entry.known)]
+        lost_faces = [str(entry) for entry in self.faces if entry.lost and not any(entry.known)]
         if not self.judge_reports:
             sentences.append("unverified: no judge was given")
-        elif len(lost) == len(self.faces):
-            sentences.append("unknown: no judge could see a face" + (" in the results" if lost else ""))
-        elif lost:
-            sentences.append(f"unknown for {', '.join(lost)}: no face is found there any more")
+        elif len(lost_faces) == len(self.faces):
+            sentences.append("unknown: no judge could see a face" + (" in the results" if lost_faces else ""))
+        elif lost_faces:
+            sentences.append(f"unknown for {', '.join(lost_faces)}: no face is found there any more")
         sentences += [
             f"unknown for {', '.join(faces)}: {judge} is blind there" for judge, faces in self.blind_to().items()
         ]
         if not sentences:
             sentences.append(f"not re-identified by {len(self.judge_reports)} of {len(self.judge_reports)} judges")
-        if self.faces and self.judge_reports and all(one.rendered for one in self.judge_reports):
+        if self.faces and self.judge_reports and all(judged.rendered for judged in self.judge_reports):
             sentences.append("judged as rendered faces only: this vouches for no photo")
-        guessed = [one.judge for one in self.judge_reports if not one.measured]
+        guessed = [judged.judge for judged in self.judge_reports if not judged.measured]
         if self.faces and guessed:
             sentences.append(f"the threshold of {', '.join(guessed)} was not measured: it vouches for nobody")
         if self.missing:
@@ -90,60 +90,63 @@ class Report:
         return self._by_judge([entry.blind for entry in self.faces])
 
     def _by_judge(self, sentences: Sequence[Sequence[bool]]) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
+        by_judge: dict[str, list[str]] = {}
         for entry, answers in zip(self.faces, sentences, strict=True):
             for judged, yes in zip(self.judge_reports, answers, strict=True):
                 if yes:
-                    found.setdefault(judged.judge, []).append(str(entry))
-        return found
+                    by_judge.setdefault(judged.judge, []).append(str(entry))
+        return by_judge
 
     @property
     def table(self) -> str:
         """A line a judge, then what stayed."""
         heads = ("known, or not judged", "found first", "found last", "AUC")
         lines = [f"{'judge':<20} " + " ".join(f"{head:<22}" for head in heads).rstrip()]
-        for one in self.judge_reports:
-            cells = [f"{v}" if v else "-" for v in (one.known, one.rank1, one.anti, one.auc)]
-            lines.append(f"{one.judge:<20} " + " ".join(f"{cell:<22}" for cell in cells).rstrip())
-        for one in self.judge_reports:
-            lines += [f"{one.judge}: {name} {value}" for name, value in self._searches(one)]
+        for judged in self.judge_reports:
+            cells = [f"{v}" if v else "-" for v in (judged.known, judged.rank1, judged.anti, judged.auc)]
+            lines.append(f"{judged.judge:<20} " + " ".join(f"{cell:<22}" for cell in cells).rstrip())
+        for judged in self.judge_reports:
+            lines += [f"{judged.judge}: {name} {value}" for name, value in self._searches(judged)]
         lines += [f"{name}: {value:.3f}" for name, value in self.distances.items()]
         for name, value in self.stayed().items():
             lines.append(f"{name}: {'-' if value is None else f'{value:.3f}'}")
         return "\n".join(lines)
 
     @staticmethod
-    def _searches(one: JudgeReport) -> Iterator[tuple[str, str]]:
+    def _searches(judged: JudgeReport) -> Iterator[tuple[str, str]]:
         """Of one judge, with the level of chance."""
-        if one.rank5 and one.gallery > 5:
-            yield f"among the first 5 of {one.gallery}", str(one.rank5)
-        if one.chance1 is not None:
-            yield "by chance", f"found first or last {one.chance1:.3f}, AUC 0.500"
-        if one.tar and one.far is not None:
-            yield f"TAR at FAR {one.far:g}", f"{one.tar} (chance {one.far:g})"
-        if one.fnir and one.fpir is not None:
-            yield f"FNIR at FPIR {one.fpir:g}", f"{one.fnir} (nobody can be found: {1 - one.fpir / one.gallery:.3f})"
+        if judged.rank5 and judged.gallery > 5:
+            yield f"among the first 5 of {judged.gallery}", str(judged.rank5)
+        if judged.chance1 is not None:
+            yield "by chance", f"found first or last {judged.chance1:.3f}, AUC 0.500"
+        if judged.tar and judged.far is not None:
+            yield f"TAR at FAR {judged.far:g}", f"{judged.tar} (chance {judged.far:g})"
+        if judged.fnir and judged.fpir is not None:
+            yield (
+                f"FNIR at FPIR {judged.fpir:g}",
+                f"{judged.fnir} (nobody can be found: {1 - judged.fpir / judged.gallery:.3f})",
+            )
 
     def stayed(self) -> dict[str, float | None]:
         """Means over faces and pictures; None where none could be measured."""
         values = {
-            "pose change from 5 points (degrees)": [one.pose for one in self.faces],
-            "mouth change from 5 points (eye distances)": [one.expression for one in self.faces],
-            "gaze change from the dark of the eyes (eye distances)": [one.gaze for one in self.faces],
-            "SSIM outside the faces": [one.ssim for one in self.surrounds],
-            "change outside the faces (0-1)": [one.change for one in self.surrounds],
-            "seam (1 is none)": [one.seam for one in self.surrounds],
+            "pose change from 5 points (degrees)": [face.pose for face in self.faces],
+            "mouth change from 5 points (eye distances)": [face.expression for face in self.faces],
+            "gaze change from the dark of the eyes (eye distances)": [face.gaze for face in self.faces],
+            "SSIM outside the faces": [surround.ssim for surround in self.surrounds],
+            "change outside the faces (0-1)": [surround.change for surround in self.surrounds],
+            "seam (1 is none)": [surround.seam for surround in self.surrounds],
         }
-        seen = {name: [v for v in found if v is not None] for name, found in values.items()}
-        return {name: mean(found) if found else None for name, found in seen.items()}
+        measured = {name: [v for v in measurements if v is not None] for name, measurements in values.items()}
+        return {name: mean(measurements) if measurements else None for name, measurements in measured.items()}
 
     def record(self) -> dict[str, Any]:
         """Plain numbers and names: no embedding, no picture."""
-        judges = [one.judge for one in self.judge_reports]
+        judges = [judged.judge for judged in self.judge_reports]
         return {
             "verdict": self.verdict,
             "passed": self.passed,
-            "judges": [_plain(one) for one in self.judge_reports],
+            "judges": [_plain(judged) for judged in self.judge_reports],
             "faces": [
                 {
                     "image": entry.image,
@@ -191,20 +194,20 @@ def _apart(names: Sequence[str]) -> list[str]:
 
 def _elsewhere(comparison: Comparison, judges: Sequence[Judge], tables: Sequence[Tensor]) -> list[tuple[str, str]]:
     """Faces of which a judge is sure in another picture's result, unless that one shows the same person before."""
-    found: dict[tuple[str, str], None] = {}
+    elsewhere: dict[tuple[str, str], None] = {}
     for judge, table, (sources, _) in zip(judges, tables, comparison.embedded, strict=True):
         for j, source in enumerate(sources):
             sure = judge.rule.threshold + SURE * (judge.similarity(source, source) - judge.rule.threshold)
             for i in torch.where(table[:, j] >= sure)[0].tolist():
-                one, other = comparison.faces[j], comparison.faces[i]
-                if one.image != other.image and not judge.same_person(source, sources[i]):
-                    found[str(one), other.image] = None
-    return list(found)
+                source_face, result_face = comparison.faces[j], comparison.faces[i]
+                if source_face.image != result_face.image and not judge.same_person(source, sources[i]):
+                    elsewhere[str(source_face), result_face.image] = None
+    return list(elsewhere)
 
 
 def _distances(comparison: Comparison, names: Sequence[str]) -> dict[str, float]:
     """Of the faces as sets and pair by pair: by the user's networks, else by the first judge's."""
-    outputs, distances = comparison.drawn, dict[str, float]()
+    outputs, distances = comparison.network_outputs, dict[str, float]()
     if len(outputs.before) > 1:
         distances["FID of the faces' crops, if the network is FID's"] = frechet(
             torch.stack(outputs.before), torch.stack(outputs.after)

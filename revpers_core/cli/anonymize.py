@@ -18,8 +18,8 @@ from ..media.strength import Target
 from ..method.schedule import timesteps
 from ..method.settings import LIKENESS, METHOD, NO_FACE
 from ..method.types import Attribute, Method, Plan
-from . import instead
-from .instead import instead_options
+from . import identity_options
+from .identity_options import instead_options
 from .marks import mark_of, mark_options
 from .options import (
     JUDGES,
@@ -88,7 +88,7 @@ def photo_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    instead.check(args)
+    identity_options.check(args)
     settle_preset(args)
     timesteps(args.steps, args.skip)  # refuses impossible runs before the model is loaded
     if args.output.exists() and not args.output.is_dir():
@@ -98,31 +98,31 @@ def _run(args: argparse.Namespace) -> int:
     job = replace(job, seal=seal_asked(args, job.detect, embedder(job.pipeline)))
     args.output.mkdir(parents=True, exist_ok=True)
     settings = job.settings | other_settings(args)
-    there = finished(args.output, settings)
-    taken: set[Path] = {task.source.resolve() for task in todo}
+    finished_tasks = finished(args.output, settings)
+    sources: set[Path] = {task.source.resolve() for task in todo}
     code = 0
     for task in _counted(todo):
         source = digest(task.source)
         try:
-            if task.output.resolve() in taken:
+            if task.output.resolve() in sources:
                 raise ValueError(f"its output {task.output} would overwrite another picture of this call: run it apart")
-            taken.add(task.output.resolve())
-            if is_finished(task, there):
+            sources.add(task.output.resolve())
+            if is_finished(task, finished_tasks):
                 continue
             task.output.parent.mkdir(parents=True, exist_ok=True)
             with progress(2 * job.plan.steps, task.name) as on_step:
-                told = anonymize_file(job, task.source, task.output, on_step)
-            instead.keep_roster(args, job.instead)
+                record = anonymize_file(job, task.source, task.output, on_step)
+            identity_options.keep_roster(args, job.instead)
         except Exception as error:  # nothing about one picture may keep the others from being made
             code = complain(error, task.source)
             if task.in_folder:
                 append_record(args.output, task, settings, source, {"error": reason(error)})
             continue
         if task.in_folder:
-            seen = {k: told[k] for k in ("seconds", "similarity_after", "verdict")}
-            append_record(args.output, task, settings, source, seen)
-        print(json.dumps(told) if args.json else _sentence(told), flush=True)
-    for line in instead.doubtful(job.instead):
+            summary = {k: record[k] for k in ("seconds", "similarity_after", "verdict")}
+            append_record(args.output, task, settings, source, summary)
+        print(json.dumps(record) if args.json else _sentence(record), flush=True)
+    for line in identity_options.doubtful(job.instead):
         print(f"revpers: who is who is doubtful: {line}", file=sys.stderr)
     return code
 
@@ -136,7 +136,7 @@ def _counted(todo: Sequence[Task]) -> Iterable[Task]:
 
 def other_settings(args: argparse.Namespace) -> dict[str, Any]:
     """What else decides a result, by files' names."""
-    files = {name: [Path(one).name for one in getattr(args, name) or []] for name in ("detector", "judge", "keep")}
+    files = {name: [Path(path).name for path in getattr(args, name) or []] for name in ("detector", "judge", "keep")}
     rest = {name: getattr(args, name) for name in ("no_face", "min_score", "smallest", "likeness")}
     if (mark := mark_of(args)) != NO_MARK:
         rest["mark"] = mark.told()
@@ -145,10 +145,10 @@ def other_settings(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_settings(args: argparse.Namespace) -> dict[str, Any]:
     """What decides a result, as far as the run goes; a seed only where it was given."""
-    said = {name: getattr(args, name) for name in ("age", "sex", "look", "text")}
+    words = {name: getattr(args, name) for name in ("age", "sex", "look", "text")}
     settings = {"model": args.model.name if args.model else "pocket", "steps": args.steps, "skip": args.skip}
-    settings |= {"guidance": args.guidance, "dtype": args.dtype, **{k: v for k, v in said.items() if v}}
-    settings |= instead.settings(args)
+    settings |= {"guidance": args.guidance, "dtype": args.dtype, **{k: v for k, v in words.items() if v}}
+    settings |= identity_options.settings(args)
     optional = {"target": args.target, "size": args.size}
     settings |= {name: value for name, value in optional.items() if value is not None}
     if args.method != METHOD.default:
@@ -201,7 +201,7 @@ def load_job(args: argparse.Namespace) -> JobConfig:
         keep,
         parts,
         args.match_colour,
-        instead.pseudonyms(args, model.face_model, search, embedder(model)),
+        identity_options.pseudonyms(args, model.face_model, search, embedder(model)),
         mark_of(args),
     )
 

@@ -47,15 +47,17 @@ def _run(args: argparse.Namespace) -> int:
         return audit_dataset(args)
     pairs = matched(args.originals, args.results)
     args.detector = [] if args.crops else args.detector or [registry.CENTERFACE]
-    asked, strangers = load_judges(args.judge or ["dlib"]), pictures(args.others) if args.others else []
+    judges, strangers = load_judges(args.judge or ["dlib"]), pictures(args.others) if args.others else []
     networks = Networks(
         feature_network(args.fid) if args.fid else None, perceptual_network(args.lpips) if args.lpips else None
     )
-    seen = compare(opened(pairs), asked, load_search(args), (image for _, image in readable(strangers)), networks)
-    found = report(seen, asked, without_original(args.results, pairs))
+    comparison = compare(
+        opened(pairs), judges, load_search(args), (image for _, image in readable(strangers)), networks
+    )
+    audit = report(comparison, judges, without_original(args.results, pairs))
     if args.output:
         args.output.mkdir(parents=True, exist_ok=True)
-        (args.output / "audit.json").write_text(found.json() + "\n")
-        images.write_png(audit_picture(found), args.output / AUDIT_PICTURE)
-    print(found.json() if args.json else f"{found.verdict}\n{found.table}")
-    return 0 if found.passed else 1
+        (args.output / "audit.json").write_text(audit.json() + "\n")
+        images.write_png(audit_picture(audit), args.output / AUDIT_PICTURE)
+    print(audit.json() if args.json else f"{audit.verdict}\n{audit.table}")
+    return 0 if audit.passed else 1

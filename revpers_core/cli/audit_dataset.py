@@ -10,7 +10,7 @@ from typing import Any
 from ..audit.page import page
 from ..audit.protocol import Pairs, draw_pairs, protocol
 from ..datasets.audit_faces import gather, read_labels, read_pairs
-from ..datasets.audit_task import AuditSink, AuditTask, Eyes, PairedSource
+from ..datasets.audit_task import AuditNetworks, AuditSink, AuditTask, PairedSource
 from ..datasets.checkpoints import Checkpoints
 from ..datasets.pictures import FolderSource
 from ..datasets.records import Columns, blocks_of
@@ -62,25 +62,28 @@ def audit_dataset(args: argparse.Namespace) -> int:
                   "person": args.person_column, "group": args.group_column, "block_rows": args.block_rows})  # fmt: skip
     labels = read_labels(args.labels) if args.labels else None
     task = AuditTask(
-        source, args.output, partial(open_eyes, args), args.person_column, args.group_column, labels,
+        source, args.output, partial(open_audit_networks, args), args.person_column, args.group_column, labels,
         folder and not args.person_column and _in_folders(blocks), args.threads,
     )  # fmt: skip
     done = run_blocks(engine_of(args), task, sink, blocks, points, say)
     numbers = [block.number for block in blocks]
     faces, ids = gather(args.output, numbers, load_judges(args.judge or ["dlib"]))
     pairs: Pairs = read_pairs(args.pairs, ids) if args.pairs else draw_pairs(faces.persons)
-    told: dict[str, Any] = protocol(faces, pairs) | {"rows": done.rows, "problems": dict(done.reasons.most_common(20))}
-    told["about"] = (
-        f"{done.rows:,} rows, {done.failed:,} of them without a comparison; judges: {', '.join(told['judges'])}"
+    report: dict[str, Any] = protocol(faces, pairs) | {
+        "rows": done.rows,
+        "problems": dict(done.reasons.most_common(20)),
+    }
+    report["about"] = (
+        f"{done.rows:,} rows, {done.failed:,} of them without a comparison; judges: {', '.join(report['judges'])}"
     )
-    (args.output / "audit.json").write_text(json.dumps(told, indent=1) + "\n")
-    (args.output / "audit.html").write_text(page(told), encoding="utf-8")
+    (args.output / "audit.json").write_text(json.dumps(report, indent=1) + "\n")
+    (args.output / "audit.html").write_text(page(report), encoding="utf-8")
     for number in numbers:
         sink.remove(number)  # embeddings recognise people
         points.forget(number)
-    print(json.dumps(told) if args.json else _words(told))
-    known = any(one["known"]["value"] for one in told["judges"].values())
-    return 0 if faces.persons and not done.failed and not known else 1
+    print(json.dumps(report) if args.json else _words(report))
+    known_to_any = any(judge["known"]["value"] for judge in report["judges"].values())
+    return 0 if faces.persons and not done.failed and not known_to_any else 1
 
 
 def toolbox_data(results: Path) -> Path:
@@ -104,10 +107,10 @@ def _in_folders(blocks: Any) -> bool:
     return all("/" in ref.id for block in blocks for ref in block.rows)
 
 
-def open_eyes(args: argparse.Namespace) -> Eyes:
+def open_audit_networks(args: argparse.Namespace) -> AuditNetworks:
     """Judges and search, loaded quietly: what a worker does."""
     quiet()
-    return Eyes(load_judges(args.judge or ["dlib"]), load_search(args))
+    return AuditNetworks(load_judges(args.judge or ["dlib"]), load_search(args))
 
 
 def say(progress: Progress) -> None:
@@ -115,20 +118,20 @@ def say(progress: Progress) -> None:
     print(f"revpers: audited {progress}", file=sys.stderr, flush=True)
 
 
-def _words(told: dict[str, Any]) -> str:
-    lines = [told["about"]]
-    for name, one in told["judges"].items():
-        known = one["known"]
-        lines.append(f"{name}: still known {known['value']:.3f} [{known['low']:.3f}, {known['high']:.3f}]")
-        for what, figures in (
-            ("pairs anonymized", one.get("toolbox", {}).get("deidentified")),
-            ("attack", one.get("attack")),
+def _words(report: dict[str, Any]) -> str:
+    lines = [report["about"]]
+    for name, judge in report["judges"].items():
+        rate = judge["known"]
+        lines.append(f"{name}: still known {rate['value']:.3f} [{rate['low']:.3f}, {rate['high']:.3f}]")
+        for test, figures in (
+            ("pairs anonymized", judge.get("toolbox", {}).get("deidentified")),
+            ("attack", judge.get("attack")),
         ):
             if figures:
                 rates = ", ".join(f"{key} {figures[key]}" for key in ("va", "auc", "eer", "tar_at_far_0.001"))
-                lines.append(f"  {what}: {rates}")
-        if "toolbox" in one:
-            lines.append(f"  PSR {one['toolbox']['psr']}")
-    lines += [f"{name}: {'-' if value is None else value}" for name, value in told["utility"].items()]
-    lines += [f"{count:,} rows: {reason}" for reason, count in told["problems"].items()]
+                lines.append(f"  {test}: {rates}")
+        if "toolbox" in judge:
+            lines.append(f"  PSR {judge['toolbox']['psr']}")
+    lines += [f"{name}: {'-' if value is None else value}" for name, value in report["utility"].items()]
+    lines += [f"{count:,} rows: {reason}" for reason, count in report["problems"].items()]
     return "\n".join(lines)

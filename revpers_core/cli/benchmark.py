@@ -25,7 +25,7 @@ from ..metrics.frechet import frechet
 from ..metrics.interval import Estimate, wilson
 from . import dataset
 from .anonymize import photo_options
-from .audit_dataset import open_eyes, say
+from .audit_dataset import open_audit_networks, say
 from .options import load_judges
 
 CHUNK = 1024
@@ -58,15 +58,19 @@ def _run(args: argparse.Namespace) -> int:
     code, detectors, judges = 0, args.detector, args.judge or ["dlib"]
     if not args.results:
         code = dataset.anonymize_dataset(_dataset_args(args, results))
-    told = measure(args, results, detectors, judges)
+    figures = measure(args, results, detectors, judges)
     heads, rows = published_table(args.dataset)
-    lines = [f"# {SETS[args.dataset]}: {told['faces']} pictures\n", _own(told), f"\n## As others report\n\n{SOURCE}.\n"]
-    lines.append(table(heads, [tuple("" if one is None else one for one in row) for row in rows]))
+    lines = [
+        f"# {SETS[args.dataset]}: {figures['faces']} pictures\n",
+        _own(figures),
+        f"\n## As others report\n\n{SOURCE}.\n",
+    ]
+    lines.append(table(heads, [tuple("" if cell is None else cell for cell in row) for row in rows]))
     lines.append("\n" + COMPARE)
-    (args.output / "benchmark.json").write_text(json.dumps(told, indent=1) + "\n")
+    (args.output / "benchmark.json").write_text(json.dumps(figures, indent=1) + "\n")
     (args.output / "benchmark.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(json.dumps(told) if args.json else "\n".join(lines))
-    return 1 if code or told["failed"] else 0
+    print(json.dumps(figures) if args.json else "\n".join(lines))
+    return 1 if code or figures["failed"] else 0
 
 
 COMPARE = (
@@ -83,26 +87,26 @@ def measure(args: argparse.Namespace, results: Path, detectors: list[str] | None
     source = PairedSource(FolderSource(args.folder, args.output), FolderSource(results))
     blocks, state = blocks_of(source, args.block_rows), args.output / "audit"
     points, sink = Checkpoints(state), AuditSink(state)
-    names = [Path(one).name for one in judges]
-    points.begin({"judges": names, "detector": [Path(one).name for one in detectors or []]})
-    task = AuditTask(source, state, partial(open_eyes, search), threads=args.threads)
-    done = run_blocks(dataset.engine_of(args), task, sink, blocks, points, say)
+    names = [Path(judge_name).name for judge_name in judges]
+    points.begin({"judges": names, "detector": [Path(detector_name).name for detector_name in detectors or []]})
+    task = AuditTask(source, state, partial(open_audit_networks, search), threads=args.threads)
+    progress = run_blocks(dataset.engine_of(args), task, sink, blocks, points, say)
     faces, _ = gather(state, [block.number for block in blocks], load_judges(judges))
     for block in blocks:
         sink.remove(block.number)  # embeddings recognise people
         points.forget(block.number)
-    told: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "dataset": args.dataset,
         "faces": len(faces.persons),
-        "failed": done.failed,
-        "problems": dict(done.reasons.most_common(10)),
+        "failed": progress.failed,
+        "problems": dict(progress.reasons.most_common(10)),
         "reidentified": {judge.name: first_of(judge)._asdict() for judge in faces.judges if len(judge.before)},
     }
     for name, values in faces.utility.items():
-        there = values[~values.isnan()]
-        told[name] = round(float(there.mean()), 4) if len(there) else None
-    told["FID"] = round(_fid(args, results), 2) if args.fid else None
-    return told
+        measured = values[~values.isnan()]
+        figures[name] = round(float(measured.mean()), 4) if len(measured) else None
+    figures["FID"] = round(_fid(args, results), 2) if args.fid else None
+    return figures
 
 
 def first_of(judge: JudgeFaces) -> Estimate:
@@ -110,13 +114,13 @@ def first_of(judge: JudgeFaces) -> Estimate:
     before, after = judge.before.float(), judge.after.float()
     if judge.metric == "cosine":
         before, after = normalize(before, dim=1), normalize(after, dim=1)
-    found = 0
+    nearest = 0
     for start in range(0, len(before), CHUNK):
         rows = after[start : start + CHUNK]
         likeness = rows @ before.T if judge.metric == "cosine" else -torch.cdist(rows, before)
         own = likeness[torch.arange(len(rows)), torch.arange(start, start + len(rows))]
-        found += int((~(own < likeness.amax(1))).sum())  # NaN counts as found
-    return wilson(found, len(before))
+        nearest += int((~(own < likeness.amax(1))).sum())  # NaN counts as found
+    return wilson(nearest, len(before))
 
 
 def _fid(args: argparse.Namespace, results: Path) -> float:
@@ -130,14 +134,17 @@ def _fid(args: argparse.Namespace, results: Path) -> float:
     return frechet(torch.stack(before), torch.stack(after))
 
 
-def _own(told: dict[str, Any]) -> str:
+def _own(figures: dict[str, Any]) -> str:
     rows = [
-        (f"re-identified by {name}, %", f"{100 * one['value']:.2f} [{100 * one['low']:.2f}, {100 * one['high']:.2f}]")
-        for name, one in told["reidentified"].items()
+        (
+            f"re-identified by {name}, %",
+            f"{100 * rate['value']:.2f} [{100 * rate['low']:.2f}, {100 * rate['high']:.2f}]",
+        )
+        for name, rate in figures["reidentified"].items()
     ]
     skip = ("dataset", "faces", "failed", "problems", "reidentified")
-    rows += [(name, "-" if value is None else f"{value:g}") for name, value in told.items() if name not in skip]
-    rows += [(f"left out: {reason}", str(count)) for reason, count in told["problems"].items()]
+    rows += [(name, "-" if value is None else f"{value:g}") for name, value in figures.items() if name not in skip]
+    rows += [(f"left out: {reason}", str(count)) for reason, count in figures["problems"].items()]
     return table(("ours", "value"), rows)
 
 
@@ -145,7 +152,7 @@ def _dataset_args(args: argparse.Namespace, results: Path) -> argparse.Namespace
     """What ``revpers dataset`` would have been asked for this folder."""
     usual = {f"{role}_column": "" for role in ("image", "id", "boxes", "keep", "words")}
     rest = {"kind": "folder", "format": "png", "layout": "same", "carry": [], "retry_failed": False}
-    asked = {**vars(args), **usual, **rest, "input": args.folder, "output": results, "json": False, "crops": True}
+    options = {**vars(args), **usual, **rest, "input": args.folder, "output": results, "json": False, "crops": True}
     if args.steps is not None or args.skip is not None:
-        asked["preset"] = None
-    return argparse.Namespace(**{**asked, "detector": []})
+        options["preset"] = None
+    return argparse.Namespace(**{**options, "detector": []})

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..faces import registry
-from ..lab.clips_compared import compare_clips
+from ..lab.compare_clips import compare_clips
 from ..lab.tables import table, write
 from ..method.types import Plan
 from .model import pipeline
@@ -44,12 +44,12 @@ def _run(args: argparse.Namespace) -> int:
         f"revpers clips --people {args.people} --frames {args.frames} --steps {args.steps} --skip {args.skip:g} "
         f"--guidance {args.guidance:g} --judge {args.judge}"
     )
-    shown = [[_shown(key, value) for key, value in row.items()] for row in rows]
-    text = f"# Clips\n\n`{command}`\n\n{ABOUT}\n{table(list(rows[0]), shown)}"
+    cells = [[_cell(key, value) for key, value in row.items()] for row in rows]
+    text = f"# Clips\n\n`{command}`\n\n{ABOUT}\n{table(list(rows[0]), cells)}"
     write(args.output, "clips", command, rows, text)
     print(f"{args.output / 'clips.md'} and .json")
     return 0
 
 
-def _shown(key: str, value: Any) -> Any:
+def _cell(key: str, value: Any) -> Any:
     return f"{value:.4f}" if key in ("flicker", "warp error") else value

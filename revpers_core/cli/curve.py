@@ -35,11 +35,11 @@ def add(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     check_model_files(args)
     args.detector = [] if args.crops else args.detector or [registry.CENTERFACE]
-    search, asked = load_search(args), load_judges(args.judge or ["dlib"])
+    search, judges = load_search(args), load_judges(args.judge or ["dlib"])
     model = load_model(args)
     people = read_people(args.photos, model.size, search)
     plan, rows = Plan(args.steps, args.skip), list[dict[str, Any]]()
-    for row in curve(people, model, asked, plan, search):
+    for row in curve(people, model, judges, plan, search):
         rows.append(row)
         at = "" if row["guidance"] is None else f" {row['guidance']:+g}"
         print(f"{row['judge']}: {row['method']}{at}: AUC {row['auc']}, rank 1 {row['rank1']}", flush=True)

@@ -20,7 +20,7 @@ from ..datasets.run import KINDS, Progress, open_sink, open_source, run_blocks, 
 from ..datasets.task import AnonymizeTask
 from ..faces import registry
 from ..method.schedule import timesteps
-from . import instead
+from . import identity_options
 from .anonymize import load_job, other_settings, photo_options, run_settings, settle_detector
 from .marks import mark_of
 from .options import check_model_files, settle_preset
@@ -70,14 +70,14 @@ def input_options(parser: argparse.ArgumentParser) -> None:
     """What a data set's parts are called."""
     columns = parser.add_argument_group("input")
     columns.add_argument("--kind", choices=KINDS, default="auto", help="of the input (default: by what lies there)")
-    for role, what in (
+    for role, content in (
         ("image", "the files' bytes"),
         ("id", "of a row, unlike any other's"),
         ("boxes", "known faces, [x0, y0, x1, y1] each, in pixels or in shares of the sides"),
         ("keep", "boxes of faces that stay as they are"),
         ("words", "who the new faces may look like"),
     ):
-        columns.add_argument(f"--{role}-column", default="", metavar="NAME", help=what)
+        columns.add_argument(f"--{role}-column", default="", metavar="NAME", help=content)
 
 
 def engine_options(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +124,7 @@ def _absolute(args: argparse.Namespace) -> None:
     args.keep = [path.resolve() for path in args.keep]
     for name in ("detector", "judge", "instead"):
         named: list[str] = getattr(args, name) or []
-        setattr(args, name, [_whole_path(one) for one in named])
+        setattr(args, name, [_whole_path(name_or_path) for name_or_path in named])
 
 
 def _whole_path(name: str) -> str:
@@ -148,7 +148,7 @@ def anonymize_dataset(args: argparse.Namespace) -> int:
             "--person and --pseudonyms are not for data sets, whose rows depend on no other: each row's strangers are "
             "made from --secret and its id; for the same stranger in every picture take revpers anonymize"
         )
-    instead.check(args)
+    identity_options.check(args)
     check_model_files(args)
     settle_detector(args)
     _absolute(args)
@@ -166,16 +166,16 @@ def anonymize_dataset(args: argparse.Namespace) -> int:
         source, sink, args.output, partial(load_quietly, args), encode, read_secret(secret), args.threads
     )
     try:
-        done = run_blocks(engine, task, sink, blocks, points, _say, args.retry_failed)
+        progress = run_blocks(engine, task, sink, blocks, points, _say, args.retry_failed)
     finally:
         if args.layout == "fdeid":
             _fdeid_config(args, blocks)
     if not args.secret:
         secret.unlink(missing_ok=True)  # nobody can draw the same seeds again
-    print(json.dumps(summary(done)) if args.json else f"{done}: {args.output}")
-    for reason, count in [] if args.json else done.reasons.most_common(5):
+    print(json.dumps(summary(progress)) if args.json else f"{progress}: {args.output}")
+    for reason, count in [] if args.json else progress.reasons.most_common(5):
         print(f"  {count:,} failed: {reason}", file=sys.stderr)
-    return 1 if done.failed else 0
+    return 1 if progress.failed else 0
 
 
 def _say(progress: Progress) -> None:

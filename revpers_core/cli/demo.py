@@ -51,10 +51,10 @@ def _run(args: argparse.Namespace) -> int:
     plan = Plan(args.steps, args.skip, args.guidance, seed, at_once=args.at_once or 1)  # a null replay is exact then
     model = pipeline((None, None, None), torch.float32, "cpu")
     with progress(3 * plan.steps, "demo") as on_step:
-        shown = demonstrate(model, plan, args.image, on_step)
+        demo = demonstrate(model, plan, args.image, on_step)
     args.output.mkdir(parents=True, exist_ok=True)
-    images.write_png(shown.picture, args.output / "demo.png")
-    print(*shown.lines, f"picture: {args.output / 'demo.png'}", sep="\n")
+    images.write_png(demo.picture, args.output / "demo.png")
+    print(*demo.lines, f"picture: {args.output / 'demo.png'}", sep="\n")
     return 0
 
 

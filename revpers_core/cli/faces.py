@@ -29,18 +29,21 @@ def _run(args: argparse.Namespace) -> int:
     search = load_search(args)
     assert search is not None
     code = 0
-    for path in (one for given in args.images for one in (pictures(given) if given.is_dir() else [given])):
+    for path in (
+        path_in for argument in args.images for path_in in (pictures(argument) if argument.is_dir() else [argument])
+    ):
         try:
             image = images.read(path)
-            found = search(image)
+            detections = search(image)
         except Exception as error:  # nothing about one picture may hide the others
             code = complain(error, path)
             continue
         height, width = image.shape[-2:]
-        record = {"image": str(path), "width": width, "height": height, "faces": faces_as_numbers(found)}
+        record = {"image": str(path), "width": width, "height": height, "faces": faces_as_numbers(detections)}
         print(
-            json.dumps(record) if args.json else f"{path}: {len(found)} faces in {width} x {height} pixels", flush=True
+            json.dumps(record) if args.json else f"{path}: {len(detections)} faces in {width} x {height} pixels",
+            flush=True,
         )
-        if not found:
+        if not detections:
             code = complain(NoFaceError("no face was found"), path)
     return code

@@ -56,19 +56,21 @@ def _run(args: argparse.Namespace) -> int:
     trial = replace(plain, threshold=0.5, floor=1.0 if args.metric == "euclid" else 0.0, source="a trial")
     judge = build_judge(trial, args.file.parent)
     if rendered:
-        found = measure_threshold(replace(plain, rendered=True), _of_gallery(judge))
+        spec = measure_threshold(replace(plain, rendered=True), _of_gallery(judge))
     else:
-        embedded = [[_embedding(judge, *one, detect) for one in readable(home)] for home in _homes(args.people)]
-        found = measure_threshold(plain, embedded)
+        embedded = [[_embedding(judge, *photo, detect) for photo in readable(home)] for home in _homes(args.people)]
+        spec = measure_threshold(plain, embedded)
     path = args.file.with_suffix(".rendered.json" if rendered else ".json")
-    write(found, path)
-    print(f"{path}: threshold {found.threshold:g}, floor {found.floor:g} ({found.source})")
+    write(spec, path)
+    print(f"{path}: threshold {spec.threshold:g}, floor {spec.floor:g} ({spec.source})")
     return 0
 
 
 def _of_gallery(judge: Judge) -> list[list[Tensor]]:
-    shown = [[gallery.photo(who, k) for k in range(gallery.photos(who))] for who in range(gallery.people())]
-    return [[judge.embed(one.pixels, one.face) for one in photos] for photos in shown]
+    photos_by_person = [
+        [gallery.photo(person, k) for k in range(gallery.photos(person))] for person in range(gallery.people())
+    ]
+    return [[judge.embed(photo.pixels, photo.face) for photo in photos] for photos in photos_by_person]
 
 
 def _homes(folder: Path) -> Sequence[Sequence[Path]]:

@@ -12,9 +12,9 @@ from ..lab.attacks import (
     FAR,
     FPIR,
     STRANGERS,
-    Eyes,
     Group,
     Outputs,
+    Recognisers,
     Search,
     attacks,
     confirmed,
@@ -23,7 +23,7 @@ from ..lab.attacks import (
     telling_files,
 )
 from ..lab.check import WORDS
-from ..lab.methods_compared import compare_methods
+from ..lab.compare_methods import compare_methods
 from ..lab.people import FIRST
 from ..lab.real_nets import find_detector
 from ..lab.tables import table, write
@@ -82,20 +82,21 @@ def _options(parser: argparse.ArgumentParser, people: int, steps: int = 10) -> N
 def _attacks(args: argparse.Namespace) -> int:
     judges, ports = lab_options.judges(args), pipeline((None, None, None), torch.float32, "cpu")
     outputs = Outputs(lab_options.albums(args), ports, _plan(args))
-    crowd, made = outputs.crowd, outputs.of(0, 1)
+    crowd, results = outputs.crowd, outputs.of(0, 1)
     command = _command("attacks", args)
     text = f"# Attacks on the pocket world\n\n`{command}`\n\n{_about(args)}"
     everything: list[dict[str, Any]] = []
     for name, judge in judges.items():
         rows: list[dict[str, Any]] = []
-        for row in attacks(outputs, Eyes(judge, recognise.load(FACE_MODEL))):
-            rows.append({"judge": name, "attack": row.attack, "knows": row.knows, **vars(row.found)})
+        for row in attacks(outputs, Recognisers(judge, recognise.load(FACE_MODEL))):
+            rows.append({"judge": name, "attack": row.attack, "knows": row.knows, **vars(row.matching)})
             print(
-                f"{name}: {row.attack}: AUC {row.found.auc}, rank 1 {row.found.rank1} of {row.found.people}", flush=True
+                f"{name}: {row.attack}: AUC {row.matching.auc}, rank 1 {row.matching.rank1} of {row.matching.people}",
+                flush=True,
             )
-        found, searched = groups(crowd, made, judge, WORDS), searches(crowd, made, judge)
-        text += f"\n## To the judge {name}\n\n{_attack_tables(rows, found, searched)}"
-        everything += [*rows, *({"judge": name, **one._asdict()} for one in (*searched, *found))]
+        group_rows, searched = groups(crowd, results, judge, WORDS), searches(crowd, results, judge)
+        text += f"\n## To the judge {name}\n\n{_attack_tables(rows, group_rows, searched)}"
+        everything += [*rows, *({"judge": name, **row._asdict()} for row in (*searched, *group_rows))]
     rates = {
         "confirmation": ("photo, settings and seed", confirmed(outputs)),
         "metadata": ("the file", telling_files(crowd.photo(0)[:20])),
@@ -106,10 +107,10 @@ def _attacks(args: argparse.Namespace) -> int:
     )
     everything += [{"attack": name, "knows": knows, "rate": rate} for name, (knows, rate) in rates.items()]
     write(args.output, "attacks", command, everything, text)
-    return _told(args, "attacks")
+    return _print_files(args, "attacks")
 
 
-def _attack_tables(rows: list[dict[str, Any]], found: list[Group], searched: list[Search]) -> str:
+def _attack_tables(rows: list[dict[str, Any]], group_rows: list[Group], searched: list[Search]) -> str:
     """One judge's part of attacks.md."""
     text = table(
         ("attack", "the attacker has", "AUC (chance 0.50)", "rank 1", "rank 5", "rank 1 by chance"),
@@ -126,14 +127,14 @@ def _attack_tables(rows: list[dict[str, Any]], found: list[Group], searched: lis
         "\n### By attribute group\n\nAUC among people of one attribute value only, so that it cannot help; photos and "
         "results. Few people a group make wide intervals.\n\n"
     )
-    return text + table(("group", "people", "photo", "result"), found)
+    return text + table(("group", "people", "photo", "result"), group_rows)
 
 
 def _baselines(args: argparse.Namespace) -> int:
     people, plan = lab_options.crowd(args, FIRST), _plan(args)
     ports, rows = pipeline((None, None, None), torch.float32, "cpu"), list[dict[str, Any]]()
-    drawn = args.world == lab_options.POCKET
-    finder = detect.load(DETECTOR, "cpu") if drawn else find_detector()
+    pocket_world = args.world == lab_options.POCKET
+    finder = detect.load(DETECTOR, "cpu") if pocket_world else find_detector()
     if finder is None:
         raise ValueError("rendered people are looked for by CenterFace, which is not there: `make judges` fetches it")
     for name, row in compare_methods(people, ports, lab_options.judges(args), plan, detect=finder):
@@ -142,8 +143,8 @@ def _baselines(args: argparse.Namespace) -> int:
     command = _command("baselines", args)
     text = f"# Methods side by side on the pocket world\n\n`{command}`\n\n{_about(args)}\n"
     heads = ["method", "judge", *(LABELS.get(name, name.replace("_", " ")) for name in SHOWN)]
-    text += table(heads, [[row["method"], row["judge"], *(_shown(row[name]) for name in SHOWN)] for row in rows])
-    seen_by = "the pocket detector" if drawn else "CenterFace"
+    text += table(heads, [[row["method"], row["judge"], *(_cell(row[name]) for name in SHOWN)] for row in rows])
+    seen_by = "the pocket detector" if pocket_world else "CenterFace"
     text += (
         "\nAUC: the person's other photo against everyone else's (chance .50; lower is overshoot). Rank 1, found last: "
         f"the person's photo is the most, the least alike of {args.people} (chance {1 / args.people:.2f}). Face "
@@ -152,7 +153,7 @@ def _baselines(args: argparse.Namespace) -> int:
         "VAE. Frechet: of the judge's features against other photos', no FID.\n"
     )
     write(args.output, "baselines", command, rows, text)
-    return _told(args, "baselines")
+    return _print_files(args, "baselines")
 
 
 def _steps(args: argparse.Namespace) -> int:
@@ -160,27 +161,27 @@ def _steps(args: argparse.Namespace) -> int:
     judges, rows = lab_options.judges(args), list[dict[str, Any]]()
     for row in steps.table(people, ports, judges, _plan(args), lambda: ports.unet_evaluations):
         rows.append(row)
-        said = f"AUC {row['auc']}, kept {row['kept']}"
-        print(f"{row['evaluations']} evaluations, {row['way']}, {row['judge']}: {said}", flush=True)
+        summary = f"AUC {row['auc']}, kept {row['kept']}"
+        print(f"{row['evaluations']} evaluations, {row['way']}, {row['judge']}: {summary}", flush=True)
     command = _command("steps", args)
     text = f"# How many evaluations of the network?\n\n`{command}`\n\n{_about(args)}\n{steps.ABOUT}\n"
-    shown = ("auc", "rank1", "kept", "r_yaw", "r_smile", "apart")
+    columns = ("auc", "rank1", "kept", "r_yaw", "r_smile", "apart")
     heads = ("way", "steps", "evaluations", "judge", "AUC (chance 0.50)", "rank 1", "factors kept", "yaw", "smile")
     cells = [
-        [row["way"], row["steps"], row["evaluations"], row["judge"], *(row[name] for name in shown)] for row in rows
+        [row["way"], row["steps"], row["evaluations"], row["judge"], *(row[name] for name in columns)] for row in rows
     ]
     text += table((*heads, "distance"), cells) + "\n![Privacy, factors and distance over evaluations](steps.png)\n"
     write(args.output, "steps", command, rows, text)
     first = next(iter(judges))
     steps.plot([row for row in rows if row["judge"] == first]).savefig(args.output / "steps.png", dpi=120)
-    return _told(args, "steps")
+    return _print_files(args, "steps")
 
 
 def _about(args: argparse.Namespace) -> str:
     return f"{lab_options.ABOUT[args.world]}{ABOUT}"
 
 
-def _shown(value: Any) -> Any:
+def _cell(value: Any) -> Any:
     return value if isinstance(value, Estimate) else float(value)
 
 
@@ -190,11 +191,11 @@ def _plan(args: argparse.Namespace) -> Plan:
 
 def _command(name: str, args: argparse.Namespace) -> str:
     return (
-        f"revpers {name} {lab_options.said(args)} --people {args.people} --steps {args.steps} --skip {args.skip:g} "
+        f"revpers {name} {lab_options.flags(args)} --people {args.people} --steps {args.steps} --skip {args.skip:g} "
         f"--guidance {args.guidance:g} -o docs"
     )
 
 
-def _told(args: argparse.Namespace, name: str) -> int:
+def _print_files(args: argparse.Namespace, name: str) -> int:
     print(f"{args.output / name}.json and .md")
     return 0

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from ..lab.check import Album
-from ..lab.laboratory import Crowd, Judges, People
+from ..lab.evaluation import Crowd, Judges, People
 from ..lab.people import FIRST, Albums, DrawnAlbum, HeldOutPeople
 from ..lab.real_nets import USUAL, find_judges
 from ..lab.rendered import GalleryAlbum, GalleryPeople, RenderedAlbum, RenderedPeople
@@ -29,10 +29,10 @@ def add_world(parser: argparse.ArgumentParser, judge: bool = True) -> None:
 
 def judges(args: argparse.Namespace) -> Judges:
     """Those that are asked for. Says loudly which of the usual ones are missing."""
-    found = find_judges(args.judge)
-    for line in found.missing:
+    real_judges = find_judges(args.judge)
+    for line in real_judges.missing:
         print(line, flush=True)
-    return found.judges
+    return real_judges.judges
 
 
 def crowd(args: argparse.Namespace, first: int = 0) -> Crowd:
@@ -52,10 +52,10 @@ def album(args: argparse.Namespace) -> Album:
     return {GALLERY: GalleryAlbum, RENDERED: RenderedAlbum, POCKET: DrawnAlbum}[args.world]()
 
 
-def said(args: argparse.Namespace) -> str:
+def flags(args: argparse.Namespace) -> str:
     """The options as they stand on the command line."""
-    asked: Any = getattr(args, "judge", None)
-    return f"--world {args.world}" + "".join(f" --judge {name}" for name in asked or ())
+    judge_names: Any = getattr(args, "judge", None)
+    return f"--world {args.world}" + "".join(f" --judge {name}" for name in judge_names or ())
 
 
 ABOUT = {

@@ -79,9 +79,9 @@ def number(group: Any, setting: settings.Number[Any], name: str, default: Any = 
     """
     default = setting.default if default is USUAL else default
 
-    said = setting.help if default is None else f"{setting.help} (default %(default)s)"
+    text = setting.help if default is None else f"{setting.help} (default %(default)s)"
     group.add_argument(
-        f"--{name.replace('_', '-')}", type=type(setting.default), default=default, metavar="NUMBER", help=said
+        f"--{name.replace('_', '-')}", type=type(setting.default), default=default, metavar="NUMBER", help=text
     )
 
 
@@ -97,7 +97,7 @@ def settle_preset(args: argparse.Namespace) -> None:
 
 def check_model_files(args: argparse.Namespace) -> None:
     files = (args.model, args.adapter, args.face_model)
-    if args.face_model and args.face_model.name in [Path(one).name for one in args.judge or []]:
+    if args.face_model and args.face_model.name in [Path(path).name for path in args.judge or []]:
         raise ValueError(f"{args.face_model.name} steers the run: a judge must be another recogniser")
     if any(files) and not all(files):
         raise ValueError("--model, --adapter and --face-model belong together: give all three, or none for the pocket")

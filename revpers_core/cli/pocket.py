@@ -9,7 +9,7 @@ import torch
 
 from ..faces import recognise
 from ..lab import tables, train
-from ..lab.laboratory import OBEYED, PRESERVED
+from ..lab.evaluation import OBEYED, PRESERVED
 from ..lab.tables import table
 from ..method.types import Plan
 from ..metrics.interval import Estimate
@@ -32,10 +32,14 @@ def add(commands: Any) -> None:
     sheet = pocket.add_parser("sheet", help="a contact sheet of the pocket model's own world")
     sheet.set_defaults(run=_sheet)
     sheet.add_argument("-o", "--output", type=Path, default=Path("pocket_faces.jpg"), metavar="FILE")
-    shown = pocket.add_parser("gallery", help="the rendered people that ship: a contact sheet, and their photos")
-    shown.set_defaults(run=_gallery)
-    shown.add_argument("-o", "--output", type=Path, default=Path("gallery.jpg"), metavar="FILE")
-    shown.add_argument("--photos", type=Path, metavar="DIR", help="also copy all photos, group photos and clips there")
+    gallery_parser = pocket.add_parser(
+        "gallery", help="the rendered people that ship: a contact sheet, and their photos"
+    )
+    gallery_parser.set_defaults(run=_gallery)
+    gallery_parser.add_argument("-o", "--output", type=Path, default=Path("gallery.jpg"), metavar="FILE")
+    gallery_parser.add_argument(
+        "--photos", type=Path, metavar="DIR", help="also copy all photos, group photos and clips there"
+    )
     curve = commands.add_parser("curve", help="privacy and preservation over guidance, as table and plot")
     curve.set_defaults(run=_curve)
     lab_options.add_world(curve, judge=False)  # which `cli.curve` adds, with the option of photos
@@ -57,20 +61,20 @@ def _check(args: argparse.Namespace) -> int:
     by = Examiners(lab_options.judges(args), find_detector(), recognise.load(FACE_MODEL))
     if by.detector is None:
         print("CENTERFACE IS NOT THERE, AND WAS NOT ASKED: `make judges` fetches it", flush=True)
-    found: list[Gate] = []
+    measured: list[Gate] = []
     model = pipeline((None, None, None), torch.float32, "cpu")
     for gate in gates(model, lab_options.album(args), lab_options.crowd(args), by):
         print(gate, flush=True)
-        found.append(gate)
-    failed = sum(not gate.passed for gate in found)
-    verdict = f"{failed} of {len(found)} gates failed" if failed else "every gate passed"
+        measured.append(gate)
+    failed = sum(not gate.passed for gate in measured)
+    verdict = f"{failed} of {len(measured)} gates failed" if failed else "every gate passed"
     print(verdict)
     if args.output:
-        command = f"revpers pocket check --people {args.people} {lab_options.said(args)} -o docs"
-        rows = [(gate.name, f"{gate.value:.4g}", gate.wanted, "ok" if gate.passed else "FAIL") for gate in found]
+        command = f"revpers pocket check --people {args.people} {lab_options.flags(args)} -o docs"
+        rows = [(gate.name, f"{gate.value:.4g}", gate.wanted, "ok" if gate.passed else "FAIL") for gate in measured]
         text = f"# Gates of the pocket model\n\n`{command}`\n\nOn held-out people: {verdict}.\n\n"
         text += table(("gate", "measured", "wanted", ""), rows)
-        tables.write(args.output, "gates", command, [gate._asdict() for gate in found], text)
+        tables.write(args.output, "gates", command, [gate._asdict() for gate in measured], text)
     return bool(failed)
 
 
@@ -97,15 +101,19 @@ def _gallery(args: argparse.Namespace) -> int:
 
 
 def _curve(args: argparse.Namespace) -> int:
-    from ..lab.laboratory import curve
+    from ..lab.evaluation import curve
 
     args.output.mkdir(parents=True, exist_ok=True)
     model, plan = pipeline((None, None, None), torch.float32, "cpu"), Plan(args.steps, args.skip)
     rows: list[dict[str, Any]] = []
     for row in curve(lab_options.crowd(args), model, lab_options.judges(args), plan):
         rows.append(row)
-        said = ", ".join(f"{key} {value}" for key, value in row.items() if key in ("auc", "rank1", "r_yaw", "r_smile"))
-        print(row["judge"], row["method"], "" if row["guidance"] is None else f"{row['guidance']:+g}", said, flush=True)
+        summary = ", ".join(
+            f"{key} {value}" for key, value in row.items() if key in ("auc", "rank1", "r_yaw", "r_smile")
+        )
+        print(
+            row["judge"], row["method"], "" if row["guidance"] is None else f"{row['guidance']:+g}", summary, flush=True
+        )
     write(rows, args.output, args)
     print(f"tables and plot: {args.output}")
     return 0
@@ -117,7 +125,7 @@ SHOWN = ("auc", "rank1", *(f"r_{name}" for name in PRESERVED), "distance")
 def write(rows: list[dict[str, Any]], folder: Path, args: argparse.Namespace) -> None:
     """curve.json and curve.csv (all figures), curve.md (most of them) and curve.png."""
     command = (
-        f"revpers curve {lab_options.said(args)} --people {args.people} --steps {args.steps} --skip {args.skip:g} "
+        f"revpers curve {lab_options.flags(args)} --people {args.people} --steps {args.steps} --skip {args.skip:g} "
         "-o docs/curve"
     )
     text = (
@@ -170,8 +178,8 @@ def plot(rows: list[dict[str, Any]], people: int) -> Any:
     for k, (axes, judge, name) in enumerate(lines):
         label = f"{name}, {judge}" if axes is privacy else name
         for method, style in (("ours", "-"), ("wrong identity", "--")):
-            found = [row for row in rows if (row["method"], row["judge"]) == (method, judge)]
-            points = sorted(found, key=lambda row: row["guidance"])
+            curve_rows = [row for row in rows if (row["method"], row["judge"]) == (method, judge)]
+            points = sorted(curve_rows, key=lambda row: row["guidance"])
             x = [row["guidance"] for row in points]
             axes.plot(x, [row[name].value for row in points], style, color=f"C{k}", label=f"{label} ({method})")
             if method == "ours":

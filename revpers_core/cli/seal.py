@@ -12,7 +12,7 @@ from ..faces.face import Face
 from ..faces.select import Embed
 from ..media import images, seal
 from ..media.anonymize_file import SealOptions, keeping
-from .instead import read_key
+from .identity_options import read_key
 from .terminal import FAILURES, complain
 
 KEY = "a file with the key, or - for a passphrase"

@@ -48,14 +48,16 @@ def _run(args: argparse.Namespace) -> int:
             print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
     rates = clashes(steering)
     command = (
-        f"revpers stand-ins {lab_options.said(args)} --people {args.people} --steps {args.steps} --skip {args.skip:g} "
+        f"revpers stand-ins {lab_options.flags(args)} --people {args.people} --steps {args.steps} --skip {args.skip:g} "
         f"--guidance {args.guidance:g} -o docs"
     )
     text = f"{TITLE}\n`{command}`\n\n{lab_options.ABOUT[args.world]}, {args.people} of them.\n\n"
     text += _text(parts, args.guidance) + table(
         (f"among {CROWD} people under one key", "share"), [(name, rate) for name, rate in rates.items()]
     )
-    rows = [row for part in parts.values() for row in part] + [{"clash": k, "rate": v} for k, v in rates.items()]
+    rows = [row for table_rows in parts.values() for row in table_rows] + [
+        {"clash": k, "rate": v} for k, v in rates.items()
+    ]
     write(args.output, "stand_ins", command, rows, text.lstrip())
     (args.output / "stand_ins.md").unlink()  # the words belong to attacks.md
     page = args.output / "attacks.md"
@@ -71,8 +73,8 @@ def _text(parts: dict[str, list[dict[str, Any]]], guidance: float) -> str:
         "pose and light with the truth.\n\n"
     )
     heads = ("who comes instead", "guidance", "judge", "AUC", "rank 1", "kept", "smile", "mouth", "gaze", "pitch")
-    shown = ("instead", "guidance", "judge", "auc", "rank1", "kept", "r_smile", "r_open", "r_gaze_x", "r_pitch")
-    text += table(heads, [[_plain(row[key]) for key in shown] for row in parts["privacy"]])
+    columns = ("instead", "guidance", "judge", "auc", "rank1", "kept", "r_smile", "r_open", "r_gaze_x", "r_pitch")
+    text += table(heads, [[_plain(row[key]) for key in columns] for row in parts["privacy"]])
     text += f"\nTwo results of one person against results of two people, guidance {guidance:g}:\n\n"
     text += table(
         ("results", "judge", "AUC", "rank 1", "cosine of one person's"), [list(r.values()) for r in parts["links"]]

@@ -21,10 +21,10 @@ FAILURES = (ValueError, OSError, RuntimeError, MemoryError, ImportError)
 def reason(error: BaseException) -> str:
     """Why, on one line and without the path of a picture that cannot be read: the caller names it. A bug says that it
     is one."""
-    said = error.reason if isinstance(error, ImageFileError) else str(error)
-    what = " ".join(said.split()) or type(error).__name__
+    message = error.reason if isinstance(error, ImageFileError) else str(error)
+    line = " ".join(message.split()) or type(error).__name__
     bug = "" if isinstance(error, FAILURES) else f"a fault in revpers, please report it: {type(error).__name__}: "
-    return bug + what
+    return bug + line
 
 
 def complain(error: BaseException, path: Path | str | None = None) -> int:

@@ -30,7 +30,7 @@ from ..media.strength import Target
 from ..media.video_ports import VideoOptions, VideoPorts
 from ..method.schedule import timesteps
 from ..method.types import Attribute, Method, Plan
-from . import instead
+from . import identity_options
 from .anonymize import other_settings, photo_options, run_settings
 from .marks import mark_of
 from .options import check_model_files, load_judges, load_model, settle_preset
@@ -51,10 +51,10 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--cost", action="store_true", help="tell what it would take, and make nothing")
     parser.add_argument("--json", action="store_true", help="the record as one JSON line")
-    part = parser.add_argument_group("which part of the clip")
-    part.add_argument("--start", type=float, metavar="SECONDS")
-    part.add_argument("--end", type=float, metavar="SECONDS")
-    part.add_argument(
+    range_options = parser.add_argument_group("which part of the clip")
+    range_options.add_argument("--start", type=float, metavar="SECONDS")
+    range_options.add_argument("--end", type=float, metavar="SECONDS")
+    range_options.add_argument(
         "--fps-limit", type=float, metavar="RATE", help="frames a second at most; the others are left out"
     )
     kind = parser.add_argument_group("how it is written")
@@ -67,7 +67,7 @@ def add(commands: Any) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    instead.check(args)
+    identity_options.check(args)
     settle_preset(args)
     timesteps(args.steps, args.skip)  # refuses impossible runs before the model is loaded
     if args.crops:
@@ -93,12 +93,14 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _sentence(record: dict[str, Any]) -> str:
-    said = [f"{record['clip']} -> {record['output']}: {summary(record, 'give --judge')}, {record['seconds']:.0f} s"]
+    sentences = [
+        f"{record['clip']} -> {record['output']}: {summary(record, 'give --judge')}, {record['seconds']:.0f} s"
+    ]
     if record["blurred"]:
-        said.append("blurred, in seconds: " + ", ".join(f"{a:g}-{b:g}" for a, b in record["blurred"]))
+        sentences.append("blurred, in seconds: " + ", ".join(f"{a:g}-{b:g}" for a, b in record["blurred"]))
     if record["left_out"]:
-        said.append(f"left out of the new clip: {', '.join(record['left_out'])} tracks of the source")
-    return "\n".join(said)
+        sentences.append(f"left out of the new clip: {', '.join(record['left_out'])} tracks of the source")
+    return "\n".join(sentences)
 
 
 def _job(args: argparse.Namespace) -> ClipJob:
@@ -115,35 +117,35 @@ def _job(args: argparse.Namespace) -> ClipJob:
     attribute = Attribute(args.age, args.sex, args.look, args.text)
     plan = Plan(args.steps, args.skip, args.guidance, 0, attribute, args.at_once, method=Method(args.method))
     photos = [images.read(path) for path in args.keep]
-    keep = reference_identities(photos, [detect.find_faces(one, detectors, search) for one in photos], embed)
+    keep = reference_identities(photos, [detect.find_faces(photo, detectors, search) for photo in photos], embed)
 
     def look(image: Tensor) -> list[Face]:
         return detect.find_faces(image, detectors, search)
 
     def ports(seed: int) -> VideoPorts:
         invert_face = model.face_inverter(replace(plan, seed=seed))
-        if chosen := instead.pseudonyms(args, model.face_model, look, embed, seed):
-            invert_face = as_stand_ins(invert_face, chosen, model.face_model.population)
+        if pseudonyms := identity_options.pseudonyms(args, model.face_model, look, embed, seed):
+            invert_face = as_stand_ins(invert_face, pseudonyms, model.face_model.population)
         photo = PhotoPorts(look, embed, invert_face, model.size, judges)
         return VideoPorts(photo, lambda image: sure_and_faint(image, detectors, search))
 
     parts = tuple(dict.fromkeys(args.keep_parts))
     written = {"codec": args.codec, "quality": args.quality, "bit_rate": args.bit_rate, "lossless": args.lossless}
-    which = {"start": args.start, "end": args.end, "fps_limit": args.fps_limit}
+    range_settings = {"start": args.start, "end": args.end, "fps_limit": args.fps_limit}
     return ClipJob(
         args.clip, args.output or args.clip.with_suffix(".mp4"), ports,
         VideoOptions(args.guidance, tuple(keep), args.likeness, parts, args.match_colour, aim),
-        run_settings(args) | other_settings(args) | written | which, 4 * args.steps, args.seed, span, encoding,
-        args.no_face, _drawn(args), mark_of(args), on_cost=_tell,
+        run_settings(args) | other_settings(args) | written | range_settings, 4 * args.steps, args.seed, span, encoding,
+        args.no_face, _overlay(args), mark_of(args), on_cost=_tell,
     )  # fmt: skip
 
 
-def _drawn(args: argparse.Namespace) -> Callable[[Tensor], Tensor] | None:
+def _overlay(args: argparse.Namespace) -> Callable[[Tensor], Tensor] | None:
     """What is drawn over every frame; None for nothing."""
     drawings = [images.with_demo] if args.model is None else []
     if args.mark_corner:
         drawings.append(lambda image: images.from_pil(cornered(images.to_pil(image))))
-    return (lambda image: reduce(lambda drawn, draw: draw(drawn), drawings, image)) if drawings else None
+    return (lambda image: reduce(lambda frame, draw: draw(frame), drawings, image)) if drawings else None
 
 
 def _detectors(args: argparse.Namespace) -> list[Any]:
@@ -165,14 +167,14 @@ def _progress() -> Generator[Any]:
     from tqdm import tqdm
 
     with tqdm(unit="frame", leave=False, disable=not sys.stderr.isatty()) as bar:
-        now = ["", 0]
+        state = ["", 0]
 
-        def on_frame(phase: str, done: int, total: int) -> None:
-            if phase != now[0]:
+        def on_frame(phase: str, finished: int, total: int) -> None:
+            if phase != state[0]:
                 bar.reset(total or None)
                 bar.set_description(PHASES[phase])
-                now[:] = [phase, 0]
-            bar.update(done - int(now[1]))
-            now[1] = done
+                state[:] = [phase, 0]
+            bar.update(finished - int(state[1]))
+            state[1] = finished
 
         yield on_frame

@@ -30,39 +30,39 @@ def gather(output: Path, numbers: Sequence[int], judges: Sequence[Judge]) -> tup
     records: list[dict[str, Any]] = []
     sides: dict[str, list[Tensor]] = {f"{side}{k}": [] for k in range(len(judges)) for side in ("before", "after")}
     for number in numbers:
-        with np.load(faces_file(output, number), allow_pickle=False) as told:
-            mine = json.loads(told["records"].tobytes())
-            records += mine
+        with np.load(faces_file(output, number), allow_pickle=False) as arrays:
+            block_records = json.loads(arrays["records"].tobytes())
+            records += block_records
             for name, parts in sides.items():
-                if mine:
-                    parts.append(torch.from_numpy(told[name]).half())
+                if block_records:
+                    parts.append(torch.from_numpy(arrays[name]).half())
     empty = torch.zeros(0, 1)
-    whole = {name: torch.cat(parts) if parts else empty for name, parts in sides.items()}
+    embeddings = {name: torch.cat(parts) if parts else empty for name, parts in sides.items()}
     nan = float("nan")
     utility = {
-        name: torch.tensor([nan if one["utility"] is None else one["utility"][k] for one in records])
+        name: torch.tensor([nan if record["utility"] is None else record["utility"][k] for record in records])
         for k, name in enumerate(UTILITY)
     }
     faces = FacesSeen(
-        [one["person"] for one in records],
-        [one["group"] for one in records],
-        utility if any(one["utility"] is not None for one in records) else {},
+        [record["person"] for record in records],
+        [record["group"] for record in records],
+        utility if any(record["utility"] is not None for record in records) else {},
         [
             JudgeFaces(judge.name, "cosine" if judge.rule.likeness is cosine else "euclid", judge.rule.threshold,
-                       whole[f"before{k}"], whole[f"after{k}"])
+                       embeddings[f"before{k}"], embeddings[f"after{k}"])
             for k, judge in enumerate(judges)
         ],
-        [(float(score), bool(hit)) for one in records for score, hit in one.get("detections", [])],
+        [(float(score), bool(hit)) for record in records for score, hit in record.get("detections", [])],
     )  # fmt: skip
-    return faces, [one["id"] if one["face"] == 0 else "" for one in records]
+    return faces, [record["id"] if record["face"] == 0 else "" for record in records]
 
 
 def read_pairs(path: Path, ids: Sequence[str]) -> Pairs:
     """LFW's pairs from a CSV file with a header: ``name, n, m`` is one person's n-th and m-th photo, ``name, n, name,
     m`` two people's; a photo's file is NAME_0001. Pairs of which a photo is not among the ``ids`` are left out; raises
     ValueError where none is left."""
-    place = {PurePosixPath(one).stem: k for k, one in enumerate(ids) if one}
-    found: list[tuple[int, int, bool]] = []
+    place = {PurePosixPath(row_id).stem: k for k, row_id in enumerate(ids) if row_id}
+    pairs: list[tuple[int, int, bool]] = []
     with path.open(newline="", encoding="utf-8") as file:
         for row in list(csv.reader(file))[1:]:
             cells = [cell.strip() for cell in row if cell.strip()]
@@ -71,11 +71,11 @@ def read_pairs(path: Path, ids: Sequence[str]) -> Pairs:
             first, second = (cells[0], cells[1]), (cells[0] if len(cells) == 3 else cells[2], cells[-1])
             i, j = (place.get(f"{name}_{int(number):04}") for name, number in (first, second))
             if i is not None and j is not None:
-                found.append((i, j, len(cells) == 3))
-    if not found:
+                pairs.append((i, j, len(cells) == 3))
+    if not pairs:
         raise ValueError(f"{path}: none of its pairs is among the pictures")
-    told = torch.tensor(found)
-    return Pairs(told[:, 0], told[:, 1], told[:, 2].bool())
+    table = torch.tensor(pairs)
+    return Pairs(table[:, 0], table[:, 1], table[:, 2].bool())
 
 
 def read_labels(path: Path) -> dict[str, dict[str, str]]:

@@ -33,7 +33,7 @@ IOU = 0.5
 """Of boxes from which on a face that is found is the one that was there."""
 
 
-class Eyes(NamedTuple):
+class AuditNetworks(NamedTuple):
     """Who looks. detect: None where pictures are aligned crops."""
 
     judges: Sequence[Judge]
@@ -52,8 +52,8 @@ def paired(originals: Source, results: Source) -> Iterator[tuple[str, Sequence[R
             if not ref.problem:
                 places.setdefault(_key(ref.id) if folders else ref.id, [name, list(ref)])
     for name, refs, stamp in originals.refs():
-        both = [ref._replace(at=[ref.at, places.get(_key(ref.id) if folders else ref.id)]) for ref in refs]
-        yield name, both, stamp + stamps
+        paired_rows = [ref._replace(at=[ref.at, places.get(_key(ref.id) if folders else ref.id)]) for ref in refs]
+        yield name, paired_rows, stamp + stamps
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class AuditTask:
 
     source: PairedSource
     output: Path
-    load: Callable[[], Eyes]
+    load: Callable[[], AuditNetworks]
     person: str = ""
     group: str = ""
     labels: Mapping[str, Mapping[str, str]] | None = None
@@ -109,26 +109,28 @@ class AuditTask:
         eyes, points = self.load(), Checkpoints(self.output)
         return lambda block: self._run(block, eyes, points)
 
-    def _run(self, block: Block, eyes: Eyes, points: Checkpoints) -> BlockReport:
-        begun = time.perf_counter()
+    def _run(self, block: Block, eyes: AuditNetworks, points: Checkpoints) -> BlockReport:
+        start = time.perf_counter()
         records: list[dict[str, Any]] = []
-        seen: list[list[list[Tensor]]] = [[[], []] for _ in eyes.judges]
+        embeddings: list[list[list[Tensor]]] = [[[], []] for _ in eyes.judges]
         reasons: Counter[str] = Counter()
         try:
             for row, result in zip(self.source.read(block), self.source.read_results(block), strict=True):
                 try:
-                    records += self._faces(row, result, eyes, seen)
+                    records += self._faces(row, result, eyes, embeddings)
                 except (ValueError, RuntimeError, OSError) as error:
                     reasons[" ".join(str(error).split())] += 1
-            write_faces(self.output, block.number, records, seen)
-            count, seconds = len(block.rows), round(time.perf_counter() - begun, 3)
+            write_faces(self.output, block.number, records, embeddings)
+            count, seconds = len(block.rows), round(time.perf_counter() - start, 3)
             report = BlockReport(block.number, count, reasons.total(), dict(reasons), seconds)
             points.finish(block, report)
         except Exception as error:
             return BlockReport(block.number, len(block.rows), 0, {}, stop=f"the audit cannot go on: {error!r}")
         return report
 
-    def _faces(self, row: Row, result: Row | None, eyes: Eyes, seen: list[list[list[Tensor]]]) -> list[dict[str, Any]]:
+    def _faces(
+        self, row: Row, result: Row | None, eyes: AuditNetworks, embeddings: list[list[list[Tensor]]]
+    ) -> list[dict[str, Any]]:
         """A record a face of an original. Raises ValueError, saying why, where the pair cannot be compared."""
         if row.problem:
             raise ValueError(f"original: {row.problem}")
@@ -141,22 +143,22 @@ class AuditTask:
         faces = [face_in_aligned(before)] if eyes.detect is None else eyes.detect(before)
         if not faces:
             raise ValueError("no face was found in the original")
-        there = [] if eyes.detect is None else eyes.detect(after)
-        matches = _matches(faces, there)
+        result_faces = [] if eyes.detect is None else eyes.detect(after)
+        matches = _matches(faces, result_faces)
         person = str(PurePosixPath(row.id).parent) if self.folder_is_person else self._label(row, self.person)
-        told = {"id": row.id, "person": person, "group": self._label(row, self.group)}
-        found: list[dict[str, Any]] = []
+        labels = {"id": row.id, "person": person, "group": self._label(row, self.group)}
+        records: list[dict[str, Any]] = []
         for number, face in enumerate(faces):
-            for judge, (sources, results) in zip(eyes.judges, seen, strict=True):
+            for judge, (sources, results) in zip(eyes.judges, embeddings, strict=True):
                 sources.append(judge.embed(before, face))
                 results.append(judge.embed(after, face))
-            hit = next((there[k] for k, n in matches.items() if n == number), None)
-            told = {**told, "person": told["person"] if number == 0 else ""}  # a folder names whom it is about
-            found.append(
-                {**told, "face": number, "utility": None if hit is None else _utility(before, face, after, hit)}
+            hit = next((result_faces[k] for k, n in matches.items() if n == number), None)
+            labels = {**labels, "person": labels["person"] if number == 0 else ""}  # a folder names whom it is about
+            records.append(
+                {**labels, "face": number, "utility": None if hit is None else _utility(before, face, after, hit)}
             )
-        found[0]["detections"] = [[face.score, k in matches] for k, face in enumerate(there)]
-        return found
+        records[0]["detections"] = [[face.score, k in matches] for k, face in enumerate(result_faces)]
+        return records
 
     def _label(self, row: Row, name: str) -> str:
         if not name:
@@ -184,22 +186,22 @@ class AuditSink:
         """There is nothing over the blocks."""
 
 
-def write_faces(output: Path, number: int, records: list[dict[str, Any]], seen: list[list[list[Tensor]]]) -> None:
+def write_faces(output: Path, number: int, records: list[dict[str, Any]], embeddings: list[list[list[Tensor]]]) -> None:
     """A block's faces in one file, which only its owner may reach: records as JSON and an array of embeddings a judge
     and side."""
     arrays = {
         f"{side}{k}": torch.stack(rows).float().numpy() if rows else np.zeros((0, 1), np.float32)
-        for k, both in enumerate(seen) for side, rows in zip(("before", "after"), both, strict=True)
+        for k, sides in enumerate(embeddings) for side, rows in zip(("before", "after"), sides, strict=True)
     }  # fmt: skip
-    whole = io.BytesIO()
-    np.savez(whole, allow_pickle=False, records=np.frombuffer(json.dumps(records).encode(), np.uint8), **arrays)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, records=np.frombuffer(json.dumps(records).encode(), np.uint8), **arrays)
     place = faces_file(output, number)
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_whole(place, whole.getvalue())
+    write_whole(place, buffer.getvalue())
 
 
-def _utility(before: Tensor, face: Face, after: Tensor, now: Face) -> list[float]:
-    a, b = face.points[None], now.points[None]
+def _utility(before: Tensor, face: Face, after: Tensor, result_face: Face) -> list[float]:
+    a, b = face.points[None], result_face.points[None]
     return [
         round(float(value), 5)
         for value in (
@@ -209,20 +211,20 @@ def _utility(before: Tensor, face: Face, after: Tensor, now: Face) -> list[float
     ]  # fmt: skip
 
 
-def _matches(faces: Sequence[Face], there: Sequence[Face]) -> dict[int, int]:
+def _matches(faces: Sequence[Face], result_faces: Sequence[Face]) -> dict[int, int]:
     """Number of a face that is found -> of the one that was there; surest first, each once."""
     if not faces:
         return {}
     boxes = torch.tensor([face.box for face in faces], dtype=torch.float64)
-    taken: dict[int, int] = {}
-    for k in sorted(range(len(there)), key=lambda k: -there[k].score):
-        overlap = iou(torch.tensor(there[k].box, dtype=torch.float64), boxes)
-        for number in taken.values():
+    matched: dict[int, int] = {}
+    for k in sorted(range(len(result_faces)), key=lambda k: -result_faces[k].score):
+        overlap = iou(torch.tensor(result_faces[k].box, dtype=torch.float64), boxes)
+        for number in matched.values():
             overlap[number] = 0
         best = int(overlap.argmax())
         if float(overlap[best]) >= IOU:
-            taken[k] = best
-    return taken
+            matched[k] = best
+    return matched
 
 
 def _key(name: str) -> str:
@@ -230,7 +232,7 @@ def _key(name: str) -> str:
     return str(PurePosixPath(name).with_suffix("")).removesuffix(MARK)
 
 
-def _follows(one: Any, other: Any) -> bool:
+def _follows(place: Any, next_place: Any) -> bool:
     """Whether two places are neighbours in one file, so that they can be read together."""
-    (file, ref), (next_file, next_ref) = one, other
+    (file, ref), (next_file, next_ref) = place, next_place
     return file == next_file and (not isinstance(ref[1], int) or next_ref[1] == ref[1] + 1)

@@ -48,36 +48,36 @@ class Checkpoints:
         for old in self._attempts().glob("*"):
             old.unlink()  # of another call: who stopped that one is no row's fault
 
-    def begun(self) -> bool:
+    def is_begun(self) -> bool:
         return self._settings().is_file()
 
-    def done(self) -> dict[int, tuple[str, BlockReport]]:
+    def finished_blocks(self) -> dict[int, tuple[str, BlockReport]]:
         """Number -> (fingerprint, report) of the blocks that are written. A line cut off by a crash counts for
         nothing."""
-        found: dict[int, tuple[str, BlockReport]] = {}
-        for path in self._done().glob("*.json"):
+        finished: dict[int, tuple[str, BlockReport]] = {}
+        for path in self._finished().glob("*.json"):
             try:
-                told = json.loads(path.read_text(encoding="utf-8"))
-                found[int(path.stem)] = told["fingerprint"], BlockReport(**told["report"])
+                record = json.loads(path.read_text(encoding="utf-8"))
+                finished[int(path.stem)] = record["fingerprint"], BlockReport(**record["report"])
             except (json.JSONDecodeError, KeyError, TypeError, ValueError):
                 continue
-        return found
+        return finished
 
     def finish(self, block: Block, report: BlockReport) -> None:
         """The block is written."""
-        told = {"fingerprint": block.fingerprint, "report": report._asdict()}
-        write_whole(self._done() / f"{block.number:06}.json", json.dumps(told).encode())
+        record = {"fingerprint": block.fingerprint, "report": report._asdict()}
+        write_whole(self._finished() / f"{block.number:06}.json", json.dumps(record).encode())
         (self._attempts() / f"{block.number:06}").unlink(missing_ok=True)
 
     def forget(self, number: int) -> None:
-        (self._done() / f"{number:06}.json").unlink(missing_ok=True)
+        (self._finished() / f"{number:06}.json").unlink(missing_ok=True)
 
     def deaths(self, block: Block) -> dict[int, int]:
         """Row -> how often a worker began it in this call and never finished the block."""
         path = self._attempts() / f"{block.number:06}"
-        begun = [int(line) for line in path.read_text().split()] if path.is_file() else []
+        rows_begun = [int(line) for line in path.read_text().split()] if path.is_file() else []
         # Rows that were followed by another one were finished.
-        last = [row for k, row in enumerate(begun) if k + 1 == len(begun) or begun[k + 1] <= row]
+        last = [row for k, row in enumerate(rows_begun) if k + 1 == len(rows_begun) or rows_begun[k + 1] <= row]
         return {row: last.count(row) for row in set(last)}
 
     def begin_row(self, block: Block, row: int) -> None:
@@ -89,7 +89,7 @@ class Checkpoints:
     def _settings(self) -> Path:
         return self.output / STATE / "settings.json"
 
-    def _done(self) -> Path:
+    def _finished(self) -> Path:
         return self.output / STATE / "done"
 
     def _attempts(self) -> Path:

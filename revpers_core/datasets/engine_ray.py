@@ -41,9 +41,9 @@ class OnRay:
         if not blocks:
             return
         ray, data = ray_modules()
-        ours = not ray.is_initialized()
+        started_here = not ray.is_initialized()
         try:
-            if ours:
+            if started_here:
                 ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
         except Exception as error:
             raise RuntimeError(f"Ray cannot be reached at {self.address or 'this machine'}: {error}") from error
@@ -51,7 +51,7 @@ class OnRay:
             self._quieten(data)
             yield from self._reports(data, task, blocks)
         finally:
-            if ours:
+            if started_here:
                 ray.shutdown()
 
     def _reports(self, data: Any, task: BlockTask, blocks: Sequence[Block]) -> Iterator[BlockReport]:
@@ -59,13 +59,13 @@ class OnRay:
         size = {"size": self.workers} if self.workers else {"min_size": 1}
         pool = data.ActorPoolStrategy(**size, max_tasks_in_flight_per_actor=IN_FLIGHT)
         todo = data.from_items(rows, override_num_blocks=min(len(rows), MOST))
-        done = todo.map_batches(
+        reports = todo.map_batches(
             Anonymizer, fn_constructor_args=(task,), compute=pool, batch_size=1, num_cpus=self.cpus,
             num_gpus=self.gpus or None, max_restarts=-1, max_task_retries=-1,
         )  # fmt: skip
         gauges = _Gauges(sum(len(block.rows) for block in blocks))
         try:
-            for row in done.iter_rows():
+            for row in reports.iter_rows():
                 report = BlockReport(**json.loads(row["report"]))
                 gauges.add(report)
                 yield report

@@ -52,7 +52,7 @@ class Processes:
                     assert isinstance(pipe, Connection)
                     worker, block = busy[pipe]
                     try:
-                        told: BlockReport | str = pipe.recv()
+                        message: BlockReport | str = pipe.recv()
                     except (EOFError, OSError):
                         del busy[pipe]
                         if block is None:
@@ -60,10 +60,10 @@ class Processes:
                         todo.appendleft(block)
                         self._start(task, busy, worker.place)
                         continue
-                    if isinstance(told, str) and told:
-                        raise RuntimeError(told)
-                    if isinstance(told, BlockReport):
-                        yield told
+                    if isinstance(message, str) and message:
+                        raise RuntimeError(message)
+                    if isinstance(message, BlockReport):
+                        yield message
                     busy[pipe] = worker, (todo.popleft() if todo else None)
                     _hand_on(busy, pipe)
         finally:
@@ -73,12 +73,12 @@ class Processes:
 
     def _start(self, task: BlockTask, busy: dict[Connection, tuple[_Worker, Block | None]], place: int) -> None:
         context = multiprocessing.get_context("spawn")
-        here, there = context.Pipe()
+        parent_end, child_end = context.Pipe()
         gpu = str(place % self.gpus) if self.gpus else None
-        process = context.Process(target=_serve, args=(task, there, gpu), daemon=True)
+        process = context.Process(target=_serve, args=(task, child_end, gpu), daemon=True)
         process.start()
-        there.close()
-        busy[here] = _Worker(process, place), None
+        child_end.close()
+        busy[parent_end] = _Worker(process, place), None
 
 
 def _hand_on(busy: dict[Connection, tuple[_Worker, Block | None]], pipe: Connection) -> None:

@@ -23,7 +23,7 @@ class Task(NamedTuple):
     in_folder: bool
 
 
-class Made(NamedTuple):
+class ManifestLine(NamedTuple):
     """A line of the manifest: digests of a picture and of its result, and whether its settings are those asked for."""
 
     source: str | None
@@ -34,8 +34,10 @@ class Made(NamedTuple):
 def tasks(inputs: Sequence[Path], output: Path) -> list[Task]:
     """A task a picture; a folder's keep their places in it, and results of earlier runs are none. Raises ValueError for
     a folder without pictures."""
-    found = [task for path in inputs for task in (_within(path, output) if path.is_dir() else [_alone(path, output)])]
-    return list(dict.fromkeys(found))
+    found_tasks = [
+        task for path in inputs for task in (_within(path, output) if path.is_dir() else [_alone(path, output)])
+    ]
+    return list(dict.fromkeys(found_tasks))
 
 
 def _alone(path: Path, output: Path) -> Task:
@@ -43,21 +45,21 @@ def _alone(path: Path, output: Path) -> Task:
 
 
 def _within(folder: Path, output: Path) -> Iterator[Task]:
-    out, here = output.resolve(), folder.resolve()
-    found = [path for path in pictures(folder) if here not in out.parents or out not in path.resolve().parents]
-    results = _results({output, *(home for path in found for home in path.parents if folder in (home, *home.parents))})
-    found = [path for path in found if not _is_result(path, results)]
-    if not found:
+    out, root = output.resolve(), folder.resolve()
+    paths = [path for path in pictures(folder) if root not in out.parents or out not in path.resolve().parents]
+    results = _results({output, *(home for path in paths for home in path.parents if folder in (home, *home.parents))})
+    paths = [path for path in paths if not _is_result(path, results)]
+    if not paths:
         raise ValueError(f"{folder}: there are no pictures in this folder")
-    for path in found:
+    for path in paths:
         name = path.relative_to(folder)
         yield Task(path, name.as_posix(), output / name.parent / f"{path.stem}{MARK}.png", True)
 
 
 def _results(homes: set[Path]) -> dict[Path, str | None]:
     """What the manifests in these folders say was made: file -> digest."""
-    told = ((home, line) for home in homes for line in _lines(home) if "error" not in line)
-    return {(home / str(line.get("output"))).resolve(): line.get("result") for home, line in told}
+    lines = ((home, line) for home in homes for line in _lines(home) if "error" not in line)
+    return {(home / str(line.get("output"))).resolve(): line.get("result") for home, line in lines}
 
 
 def _is_result(path: Path, results: dict[Path, str | None]) -> bool:
@@ -68,13 +70,13 @@ def _is_result(path: Path, results: dict[Path, str | None]) -> bool:
 
 def versions() -> dict[str, str]:
     """Of what made the pictures, as far as it is installed."""
-    found: dict[str, str] = {}
+    installed: dict[str, str] = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def _lines(output: Path) -> Iterator[dict[str, Any]]:
@@ -82,44 +84,46 @@ def _lines(output: Path) -> Iterator[dict[str, Any]]:
     path = output / MANIFEST
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
-            told = json.loads(line)
+            line_fields = json.loads(line)
         except json.JSONDecodeError:
             continue
-        if isinstance(told, dict):
-            yield told
+        if isinstance(line_fields, dict):
+            yield line_fields
 
 
-def finished(output: Path, settings: dict[str, Any]) -> dict[str, Made]:
+def finished(output: Path, settings: dict[str, Any]) -> dict[str, ManifestLine]:
     """What the last line of each name in the manifest says, but of those that failed."""
-    made: dict[str, Made] = {}
-    for told in _lines(output):
-        name = str(told.get("image"))
-        made.pop(name, None)
-        if "error" not in told:
-            made[name] = Made(told.get("source"), told.get("result"), told.get("settings") == settings)
-    return made
+    lines: dict[str, ManifestLine] = {}
+    for line in _lines(output):
+        name = str(line.get("image"))
+        lines.pop(name, None)
+        if "error" not in line:
+            lines[name] = ManifestLine(line.get("source"), line.get("result"), line.get("settings") == settings)
+    return lines
 
 
-def is_finished(task: Task, made: dict[str, Made]) -> bool:
+def is_finished(task: Task, lines: dict[str, ManifestLine]) -> bool:
     """Whether the picture's result is there, made of these very bytes: one of the same name and size may show somebody
     else. Raises ValueError where another file has come in the result's place."""
-    told = made.get(task.name)
-    if not task.in_folder or told is None or not told.same_settings or not task.output.is_file():
+    line = lines.get(task.name)
+    if not task.in_folder or line is None or not line.same_settings or not task.output.is_file():
         return False
-    if told.source is None or told.source != digest(task.source):
+    if line.source is None or line.source != digest(task.source):
         return False
-    if told.result != digest(task.output):
+    if line.result != digest(task.output):
         raise ValueError(
             f"{task.output} is not what was made of it: move that file away, or delete it to have it made again"
         )
     return True
 
 
-def append_record(output: Path, task: Task, settings: dict[str, Any], source: str | None, told: dict[str, Any]) -> None:
+def append_record(
+    output: Path, task: Task, settings: dict[str, Any], source: str | None, record: dict[str, Any]
+) -> None:
     """Add a picture's line to the manifest: what was seen of it or its error, settings, versions, digests of the
     picture (``source``, taken before it was read) and of its result; no seed that was drawn, no absolute path."""
-    line = {"image": task.name, "output": task.output.relative_to(output).as_posix(), **told}
-    line |= {"source": source, "result": None if "error" in told else digest(task.output)}
+    line = {"image": task.name, "output": task.output.relative_to(output).as_posix(), **record}
+    line |= {"source": source, "result": None if "error" in record else digest(task.output)}
     manifest = output / MANIFEST
     cut_off = manifest.is_file() and manifest.stat().st_size and not manifest.read_bytes().endswith(b"\n")
     with manifest.open("a", encoding="utf-8") as file:

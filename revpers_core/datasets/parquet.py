@@ -30,14 +30,14 @@ class ParquetSource:
                 file = arrow("pyarrow.parquet").ParquetFile(path)
                 if not file.metadata.num_rows:
                     continue  # it may lack columns too
-                roles = self.columns.found(file.schema_arrow.names, name)
+                roles = self.columns.roles_in(file.schema_arrow.names, name)
                 ids = file.read([roles["id"]]).column(0).to_pylist()
             except (OSError, arrow("pyarrow").ArrowException) as error:
                 yield name, [RowRef(name, 0, f"the file cannot be read as parquet: {error}")], digest(path) or ""
                 continue
             rows = [
-                RowRef(f"{name}#{k}", k, "this row has no id") if one is None else RowRef(str(one), k)
-                for k, one in enumerate(ids)
+                RowRef(f"{name}#{k}", k, "this row has no id") if row_id is None else RowRef(str(row_id), k)
+                for k, row_id in enumerate(ids)
             ]
             yield name, rows, digest(path) or ""
 
@@ -49,10 +49,10 @@ class ParquetSource:
         path = self.root / block.source if self.root.is_dir() else self.root
         try:
             with arrow("pyarrow.parquet").ParquetFile(path, pre_buffer=False) as file:
-                roles = self.columns.found(file.schema_arrow.names, path.name)
-                wanted = list(dict.fromkeys([*roles.values(), *self.columns.carry]))
-                for told in _rows(file, wanted, left[0].at, left[-1].at + 1):
-                    yield row_of(left.pop(0), told, roles, self.columns.carry)
+                roles = self.columns.roles_in(file.schema_arrow.names, path.name)
+                names = list(dict.fromkeys([*roles.values(), *self.columns.carry]))
+                for fields in _rows(file, names, left[0].at, left[-1].at + 1):
+                    yield row_of(left.pop(0), fields, roles, self.columns.carry)
         except (OSError, arrow("pyarrow").ArrowException) as error:
             yield from (Row(ref.id, problem=f"the file cannot be read: {error}") for ref in left)
 
@@ -63,7 +63,7 @@ class ParquetSource:
                 schema = arrow("pyarrow.parquet").read_schema(path)
             except (OSError, arrow("pyarrow").ArrowException):
                 continue
-            self.columns.found(schema.names, path.name)
+            self.columns.roles_in(schema.names, path.name)
             return [schema.field(name) for name in self.columns.carry]
         return []
 
@@ -99,12 +99,14 @@ class ParquetSink(FileABlock):
     carried: tuple[Any, ...] = ()
 
     def write(self, block: Block, results: Sequence[RowResult]) -> None:
-        told = [{self.id if k == "id" else k: v for k, v in record_of(one, self.labels).items()} for one in results]
-        rows = [{**row, self.image: one.image} for row, one in zip(told, results, strict=True)]
+        records = [
+            {self.id if k == "id" else k: v for k, v in record_of(result, self.labels).items()} for result in results
+        ]
+        rows = [{**row, self.image: result.image} for row, result in zip(records, results, strict=True)]
         table = arrow("pyarrow").Table.from_pylist(rows, schema=self._schema())
-        whole = io.BytesIO()
-        arrow("pyarrow.parquet").write_table(table, whole)
-        write_whole(self.place(block.number), whole.getvalue())
+        buffer = io.BytesIO()
+        arrow("pyarrow.parquet").write_table(table, buffer)
+        write_whole(self.place(block.number), buffer.getvalue())
 
     def _schema(self) -> Any:
         """The same for every block, so that files of failed rows alone fit the others."""
@@ -112,7 +114,7 @@ class ParquetSink(FileABlock):
         face = [("box", pa.list_(pa.float64())), *((name, pa.float64()) for name in NUMBERS), ("verdict", pa.string())]
         words = ((name, pa.string()) for name in ("status", "reason", "verdict", *self.labels))
         fields = [(self.id, pa.string()), (self.image, pa.binary()), *words, ("faces", pa.list_(pa.struct(face)))]
-        return pa.schema([*(pa.field(*one) for one in fields), *self.carried])
+        return pa.schema([*(pa.field(*field) for field in fields), *self.carried])
 
 
 NUMBERS = ("score", "guidance", "similarity_after")

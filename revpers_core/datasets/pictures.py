@@ -24,12 +24,12 @@ class FolderSource:
 
     def refs(self) -> Iterator[tuple[str, Sequence[RowRef], str]]:
         without = self.without.resolve() if self.without else None
-        found = [path for path in pictures(self.root) if without is None or without not in path.resolve().parents]
+        paths = [path for path in pictures(self.root) if without is None or without not in path.resolve().parents]
         rows: list[RowRef] = []
-        taken: dict[Path, str] = {}
-        for path in found:
+        owners: dict[Path, str] = {}
+        for path in paths:
             name = path.relative_to(self.root)
-            other = taken.setdefault(name.with_suffix(""), text_id(name.name))
+            other = owners.setdefault(name.with_suffix(""), text_id(name.name))
             problem = "" if other == text_id(name.name) else f"its result would be in the place of {other}'s: rename it"
             rows.append(RowRef(text_id(name.as_posix()), (name.as_posix(), digest(path) or ""), problem))
         yield self.root.name, rows, ""

@@ -32,19 +32,19 @@ class Columns:
     words: str = ""
     carry: tuple[str, ...] = ()
 
-    def found(self, names: Sequence[str], where: str) -> dict[str, str]:
+    def roles_in(self, names: Sequence[str], where: str) -> dict[str, str]:
         """Role -> the column that plays it, among a table's ``names``. Raises ValueError where one is missing that was
         asked for or that no table can do without."""
         roles: dict[str, str] = {}
         for role, usual in USUAL.items():
-            asked = getattr(self, role)
-            there = next((name for name in ((asked,) if asked else usual) if name in names), None)
-            if there is not None:
-                roles[role] = there
-            elif asked or role in ("image", "id"):
+            named = getattr(self, role)
+            column = next((name for name in ((named,) if named else usual) if name in names), None)
+            if column is not None:
+                roles[role] = column
+            elif named or role in ("image", "id"):
                 raise ValueError(
-                    f"{where} has no column {asked!r}"
-                    if asked
+                    f"{where} has no column {named!r}"
+                    if named
                     else f"{where} has no column for the {role}: name it with --{role}-column (columns there: "
                     f"{', '.join(names)})"
                 )
@@ -93,8 +93,8 @@ def failed(row: Row, reason: str) -> RowResult:
 
 def record_of(result: RowResult, labels: Mapping[str, str]) -> dict[str, Any]:
     """A row's result as plain numbers and words, without its picture. labels: the same for every row of a run."""
-    told = {"id": result.id, "status": result.status, "reason": result.reason, "verdict": result.verdict}
-    return {**result.carried, **told, "faces": [dict(face) for face in result.faces], **labels}
+    record = {"id": result.id, "status": result.status, "reason": result.reason, "verdict": result.verdict}
+    return {**result.carried, **record, "faces": [dict(face) for face in result.faces], **labels}
 
 
 class RowRef(NamedTuple):
@@ -176,27 +176,27 @@ def blocks_of(source: Source, size: int) -> list[Block]:
             checked.append(ref._replace(problem=f"an earlier row, in {where}, has the same id") if twice else ref)
         for start in range(0, len(checked), size):
             rows = tuple(checked[start : start + size])
-            told = json.dumps([name, stamp, rows]).encode()
-            blocks.append(Block(len(blocks), name, rows, blake2b(told, digest_size=8).hexdigest()))
+            content = json.dumps([name, stamp, rows]).encode()
+            blocks.append(Block(len(blocks), name, rows, blake2b(content, digest_size=8).hexdigest()))
     if not blocks:
         raise ValueError("there is no row in this data set: nothing to do")
     return blocks
 
 
-def boxes_of(told: Any, what: str) -> tuple[Box, ...]:
+def boxes_of(value: Any, what: str) -> tuple[Box, ...]:
     """Boxes as tables hold them, a list of four numbers each. Raises ValueError for anything else."""
-    if told is None:
+    if value is None:
         return ()
     try:
-        boxes = [tuple(float(value) for value in box) for box in told]
+        boxes = [tuple(float(value) for value in box) for box in value]
     except (TypeError, ValueError):
-        raise ValueError(f"{what} must be a list of boxes [x0, y0, x1, y1], got {str(told)[:60]!r}") from None
-    found: list[Box] = []
+        raise ValueError(f"{what} must be a list of boxes [x0, y0, x1, y1], got {str(value)[:60]!r}") from None
+    checked: list[Box] = []
     for box in boxes:
         if len(box) != 4 or not all(map(isfinite, box)) or box[0] >= box[2] or box[1] >= box[3]:
             raise ValueError(f"{what} must be boxes [x0, y0, x1, y1] with x0 < x1 and y0 < y1, got {list(box)}")
-        found.append((box[0], box[1], box[2], box[3]))
-    return tuple(found)
+        checked.append((box[0], box[1], box[2], box[3]))
+    return tuple(checked)
 
 
 def text_id(name: str) -> str:
@@ -204,22 +204,22 @@ def text_id(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def row_of(ref: RowRef, told: Mapping[str, Any], roles: Mapping[str, str], carry: Sequence[str]) -> Row:
+def row_of(ref: RowRef, fields: Mapping[str, Any], roles: Mapping[str, str], carry: Sequence[str]) -> Row:
     """A row from a table's or a shard's fields; with a problem where they cannot be used."""
-    carried = {name: told.get(name) for name in carry}
+    carried = {name: fields.get(name) for name in carry}
     if ref.problem:
         return Row(ref.id, carried=carried, problem=ref.problem)
-    image = told.get(roles["image"])
+    image = fields.get(roles["image"])
     if isinstance(image, Mapping):  # as Hugging Face's datasets have it: {"bytes", "path"}
         image = image.get("bytes")
     if not isinstance(image, bytes) or not image:
         return Row(ref.id, carried=carried, problem="there is no image in this row")
     try:
-        boxes = told.get(roles.get("boxes", ""))
-        words = told.get(roles.get("words", "")) or ""
+        boxes = fields.get(roles.get("boxes", ""))
+        words = fields.get(roles.get("words", "")) or ""
         if not isinstance(words, str):
             raise ValueError(f"words must be text, got {type(words).__name__}")
-        known = None if boxes is None else boxes_of(boxes, "boxes")
-        return Row(ref.id, image, known, boxes_of(told.get(roles.get("keep", "")), "keep"), words, carried)
+        known_boxes = None if boxes is None else boxes_of(boxes, "boxes")
+        return Row(ref.id, image, known_boxes, boxes_of(fields.get(roles.get("keep", "")), "keep"), words, carried)
     except ValueError as error:
         return Row(ref.id, carried=carried, problem=str(error))

@@ -58,9 +58,11 @@ def open_sink(source: Source, output: Path, suffix: str, labels: Mapping[str, st
     if isinstance(source, ShardSource):
         return ShardSink(output, suffix, labels)
     assert isinstance(source, ParquetSource)
-    ours = ("status", "reason", "verdict", "faces", *labels)
-    if taken := [name for name in source.columns.carry if name in ours]:
-        raise ValueError(f"the column {taken[0]!r} cannot be carried over: the output has one of its own of that name")
+    reserved = ("status", "reason", "verdict", "faces", *labels)
+    if clashing := [name for name in source.columns.carry if name in reserved]:
+        raise ValueError(
+            f"the column {clashing[0]!r} cannot be carried over: the output has one of its own of that name"
+        )
     image, name = source.columns.image or "image", source.columns.id or "id"
     return ParquetSink(output, image, name, labels, tuple(source.carried_fields()))
 
@@ -91,11 +93,11 @@ class Progress:
 
     def __str__(self) -> str:
         """The share that is done, failed rows, speed and what is left, in a line."""
-        done, now = self.rows / self.total, self.rows - self.resumed
-        line = f"{self.rows:,} of {self.total:,} rows ({done:.1%}), {self.failed:,} failed"
-        if not now:
+        share, worked = self.rows / self.total, self.rows - self.resumed
+        line = f"{self.rows:,} of {self.total:,} rows ({share:.1%}), {self.failed:,} failed"
+        if not worked:
             return line
-        speed = now / max(self.elapsed, 1e-9)
+        speed = worked / max(self.elapsed, 1e-9)
         left = (self.total - self.rows) / speed
         return f"{line}, {speed:.2f} rows/s" + (f", about {_duration(left)} left" if left else "")
 
@@ -114,13 +116,13 @@ def run_blocks(
     Raises RuntimeError where results cannot be written any more; what was written stays, and the next call goes on.
     """
     progress = Progress(sum(len(block.rows) for block in blocks))
-    there, numbers = points.done(), {block.number for block in blocks}
-    for number in there.keys() - numbers:  # of a data set that had more
+    finished, numbers = points.finished_blocks(), {block.number for block in blocks}
+    for number in finished.keys() - numbers:  # of a data set that had more
         sink.remove(number)
         points.forget(number)
     todo: list[Block] = []
     for block in blocks:
-        fingerprint, report = there.get(block.number, ("", None))
+        fingerprint, report = finished.get(block.number, ("", None))
         if report and fingerprint == block.fingerprint and not (retry and report.failed) and sink.is_there(block):
             progress.add(report)
             continue

@@ -36,16 +36,16 @@ class ShardSource:
                 yield Row(ref.id, problem=ref.problem)
                 continue
             try:
-                told = _sample(path, ref.at)
+                sample = _sample(path, ref.at)
             except (OSError, ValueError) as error:
                 yield Row(ref.id, problem=f"the sample cannot be read: {error}")
                 continue
-            roles = {role: name for role in ("boxes", "keep", "words") if (name := self._column(role, told))}
-            yield row_of(ref, told, {"image": "image", **roles}, self.columns.carry)
+            roles = {role: name for role in ("boxes", "keep", "words") if (name := self._column(role, sample))}
+            yield row_of(ref, sample, {"image": "image", **roles}, self.columns.carry)
 
-    def _column(self, role: str, told: Mapping[str, Any]) -> str:
-        asked = getattr(self.columns, role)
-        return next((name for name in ((asked,) if asked else USUAL[role]) if name in told), "")
+    def _column(self, role: str, sample: Mapping[str, Any]) -> str:
+        named = getattr(self.columns, role)
+        return next((name for name in ((named,) if named else USUAL[role]) if name in sample), "")
 
 
 def _samples(path: Path) -> Iterator[RowRef]:
@@ -77,7 +77,7 @@ def _samples(path: Path) -> Iterator[RowRef]:
 
 def _sample(path: Path, members: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     """Columns of a sample: its json's, "image" and "txt". Raises ValueError where the json is none."""
-    told: dict[str, Any] = {}
+    sample: dict[str, Any] = {}
     with path.open("rb") as file:
 
         def member(kind: str) -> bytes:
@@ -89,12 +89,12 @@ def _sample(path: Path, members: Mapping[str, Sequence[int]]) -> dict[str, Any]:
             fields: Any = json.loads(member("json"))
             if not isinstance(fields, dict):
                 raise ValueError("its json holds no fields")
-            told |= fields
+            sample |= fields
         if "txt" in members:
-            told["txt"] = member("txt").decode("utf-8", "replace")
+            sample["txt"] = member("txt").decode("utf-8", "replace")
         picture = next((kind for kind in members if f".{kind.rpartition('.')[2]}" in suffixes()), None)
-        told["image"] = member(picture) if picture else None
-    return told
+        sample["image"] = member(picture) if picture else None
+    return sample
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,13 @@ class ShardSink(FileABlock):
     labels: Mapping[str, str]
 
     def write(self, block: Block, results: Sequence[RowResult]) -> None:
-        whole = io.BytesIO()
-        with tarfile.open(fileobj=whole, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for result in results:
-                told = json.dumps({"key": result.id, **record_of(result, self.labels)}).encode()
-                for suffix, data in ((self.suffix, result.image), (".json", told)):
+                record = json.dumps({"key": result.id, **record_of(result, self.labels)}).encode()
+                for suffix, data in ((self.suffix, result.image), (".json", record)):
                     if data is not None:
                         member = tarfile.TarInfo(result.id + suffix)  # no time, no owner
                         member.size = len(data)
                         tar.addfile(member, io.BytesIO(data))
-        write_whole(self.place(block.number), whole.getvalue())
+        write_whole(self.place(block.number), buffer.getvalue())

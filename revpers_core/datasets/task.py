@@ -43,7 +43,7 @@ class AnonymizeTask:
     def open(self) -> BlockWorker:
         """Raises ValueError where this machine does not see the output: a cluster's nodes must share it."""
         points = Checkpoints(self.output)
-        if not points.begun():
+        if not points.is_begun():
             raise ValueError(f"{self.output} is not seen on {node()}: it must lie where every node sees it")
         torch.set_num_threads(self.threads)
         job = self.load()
@@ -52,19 +52,19 @@ class AnonymizeTask:
         return lambda block: self._run(block, worker, points, network)
 
     def _run(self, block: Block, worker: RowWorker, points: Checkpoints, network: "_Clock") -> BlockReport:
-        begun, before = time.perf_counter(), network.seconds
+        start, before = time.perf_counter(), network.seconds
         try:
             results = list(self._results(block, worker, points))
-            reasons = Counter(one.reason for one in results if one.status == FAILED)
+            reasons = Counter(result.reason for result in results if result.status == FAILED)
             self.sink.write(block, results)
             report = BlockReport(
                 block.number, len(results), reasons.total(), dict(reasons),
-                round(time.perf_counter() - begun, 3), round(network.seconds - before, 3),
+                round(time.perf_counter() - start, 3), round(network.seconds - before, 3),
             )  # fmt: skip
             points.finish(block, report)
         except Exception as error:  # rows catch their own: this is the output's
-            why = f"{error.strerror}: {error.filename or self.output}" if isinstance(error, OSError) else repr(error)
-            return BlockReport(block.number, len(block.rows), 0, {}, stop=f"results cannot be written: {why}")
+            reason = f"{error.strerror}: {error.filename or self.output}" if isinstance(error, OSError) else repr(error)
+            return BlockReport(block.number, len(block.rows), 0, {}, stop=f"results cannot be written: {reason}")
         return report
 
     def _results(self, block: Block, worker: RowWorker, points: Checkpoints) -> Iterator[RowResult]:
@@ -83,14 +83,14 @@ class _Clock:
     """Seconds in a job's UNet, by hooks on its forward pass; less than these on a GPU, where calls return early."""
 
     def __init__(self, job: JobConfig):
-        self.seconds = self.begun = 0.0
+        self.seconds = self.start = 0.0
         network = getattr(getattr(job.pipeline, "sdxl", None), "unet", None)
         if network is not None:
             network.register_forward_pre_hook(self._begin)
             network.register_forward_hook(self._end)
 
     def _begin(self, *_: object) -> None:
-        self.begun = time.perf_counter()
+        self.start = time.perf_counter()
 
     def _end(self, *_: object) -> None:
-        self.seconds += time.perf_counter() - self.begun
+        self.seconds += time.perf_counter() - self.start

@@ -42,57 +42,59 @@ class RowWorker:
         if row.problem:
             return failed(row, row.problem)
         try:
-            return self._made(row)
+            return self._anonymize(row)
         except Exception as error:  # whatever a row does, the others go on
             if isinstance(error, ImageFileError):
                 return failed(row, error.reason)
-            known = isinstance(error, (ValueError, OSError, RuntimeError, MemoryError, ImportError))
-            return failed(row, (str(error) if known else "") or f"{type(error).__name__}: {error}")
+            expected = isinstance(error, (ValueError, OSError, RuntimeError, MemoryError, ImportError))
+            return failed(row, (str(error) if expected else "") or f"{type(error).__name__}: {error}")
 
-    def _made(self, row: Row) -> RowResult:
+    def _anonymize(self, row: Row) -> RowResult:
         image = images.read(io.BytesIO(row.image), row.id)
         job = self._job(row, image)
         if job.detect is None:
-            made, told, _ = anonymize_crop(job, image, None, row.id)
-            faces = [{"box": None, "score": None, "verdict": told["verdict"], **_measured(told)}]
+            result, record, _ = anonymize_crop(job, image, None, row.id)
+            faces = [{"box": None, "score": None, "verdict": record["verdict"], **_measured(record)}]
         else:
-            made, told, _ = anonymize_whole(job, job.detect, image, None, row.id)
-            faces = [{"box": _rounded(one["box"]), **_measured(one), "score": one["score"], "verdict": one["verdict"]}
-                     for one in told["faces"]]  # fmt: skip
-        picture = images.to_pil(made)
+            result, record, _ = anonymize_whole(job, job.detect, image, None, row.id)
+            faces = [
+                {"box": _rounded(face["box"]), **_measured(face), **{name: face[name] for name in ("score", "verdict")}}
+                for face in record["faces"]
+            ]
+        picture = images.to_pil(result)
         data = self.encode(images.watermarked(picture) if job.is_pocket else picture)
-        return RowResult(row.id, data, OK, "", tuple(faces), told["verdict"], row.carried)
+        return RowResult(row.id, data, OK, "", tuple(faces), record["verdict"], row.carried)
 
     def _job(self, row: Row, image: Tensor) -> JobConfig:
         """The run's settings with what the row says."""
         job = self.job
         plan = replace(job.plan, seed=row_seed(self.secret, row.id))
-        job = replace(job, instead=self._instead(job.instead, row))
+        job = replace(job, instead=self._pseudonyms_of(job.instead, row))
         if row.words:
             plan = replace(plan, attribute=Attribute(text=row.words))
         if job.detect is None and (row.boxes is not None or row.keep):
             raise ValueError("boxes and keep are for photos, in which faces are found: give a --detector")
         if job.detect is None:
             return replace(job, plan=plan)
-        known = [face_of_box(box) for box in in_pixels(row.boxes or (), image)]
-        kept = in_pixels(row.keep, image)
+        known_faces = [face_of_box(box) for box in in_pixels(row.boxes or (), image)]
+        kept_boxes = in_pixels(row.keep, image)
         keep = job.keep
 
-        def keep_told(photo: Tensor, faces: list[Face]) -> list[Face]:
+        def keep_also(photo: Tensor, faces: list[Face]) -> list[Face]:
             named = keep(photo, faces)
-            there = [face for face in faces if any(_overlap(face, box) >= COVERED for box in kept)]
-            return [*named, *(face for face in there if not any(face is one for one in named))]
+            covered = [face for face in faces if any(_overlap(face, box) >= COVERED for box in kept_boxes)]
+            return [*named, *(face for face in covered if not any(face is named_face for named_face in named))]
 
-        return replace(job, plan=plan, detect=with_known(job.detect, known), keep=keep_told)
+        return replace(job, plan=plan, detect=with_known(job.detect, known_faces), keep=keep_also)
 
-    def _instead(self, chosen: Pseudonyms | None, row: Row) -> Pseudonyms | None:
+    def _pseudonyms_of(self, pseudonyms: Pseudonyms | None, row: Row) -> Pseudonyms | None:
         """Who comes instead in this row, whoever came in others: strangers of the row's own, or the pictured people."""
-        if chosen is None:
+        if pseudonyms is None:
             return None
-        if isinstance(chosen.drawing, Strangers):
-            return replace(chosen, drawing=Strangers(row_seed(self.secret, f"person:{row.id}")))
-        if isinstance(chosen.drawing, Pictured):
-            return replace(chosen, drawing=Pictured(chosen.drawing.identities))
+        if isinstance(pseudonyms.drawing, Strangers):
+            return replace(pseudonyms, drawing=Strangers(row_seed(self.secret, f"person:{row.id}")))
+        if isinstance(pseudonyms.drawing, Pictured):
+            return replace(pseudonyms, drawing=Pictured(pseudonyms.drawing.identities))
         raise ValueError("the same stranger in every row would depend on which row comes first: take revpers anonymize")
 
 
@@ -100,8 +102,11 @@ def with_known(detect: Detect, known: Sequence[Face]) -> Detect:
     """The search, and faces that are known beforehand where it finds none at their place."""
 
     def search(image: Tensor) -> list[Face]:
-        found = detect(image)
-        return [*found, *(face for face in known if not any(_overlap(one, face.box) >= COVERED for one in found))]
+        faces = detect(image)
+        return [
+            *faces,
+            *(face for face in known if not any(_overlap(found_face, face.box) >= COVERED for found_face in faces)),
+        ]
 
     return search if known else detect
 
@@ -118,22 +123,22 @@ def face_of_box(box: Box) -> Face:
 def in_pixels(boxes: Sequence[Box], image: Tensor) -> list[Box]:
     """Boxes in pixels of the image (3, H, W). Raises ValueError for one that lies outside."""
     height, width = image.shape[-2:]
-    found: list[Box] = []
+    pixel_boxes: list[Box] = []
     for x0, y0, x1, y1 in boxes:
         share = max(x1, y1) <= 1 and min(x0, y0) >= 0
         box = (x0 * width, y0 * height, x1 * width, y1 * height) if share else (x0, y0, x1, y1)
         if box[2] <= 0 or box[3] <= 0 or box[0] >= width or box[1] >= height:
             raise ValueError(f"the box {[x0, y0, x1, y1]} lies outside the picture of {width} x {height} pixels")
-        found.append(box)
-    return found
+        pixel_boxes.append(box)
+    return pixel_boxes
 
 
 def _overlap(face: Face, box: Box) -> float:
     return float(iou(torch.tensor(face.box, dtype=torch.float64), torch.tensor([box], dtype=torch.float64))[0])
 
 
-def _measured(told: dict[str, Any]) -> dict[str, Any]:
-    return {name: told[name] for name in ("guidance", "similarity_after")}
+def _measured(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: record[name] for name in ("guidance", "similarity_after")}
 
 
 def _rounded(box: Sequence[float]) -> list[float]:

@@ -24,7 +24,7 @@ class CenterFace:
         pixels = padded(image.float().cpu() * 255, MULTIPLE)
         (feed,) = self.network.get_inputs()
         heat, scale, offset, points = self.network.run(None, {feed.name: pixels[None].numpy()})
-        maps = [torch.from_numpy(one)[0].float() for one in (heat, scale, offset, points)]
+        maps = [torch.from_numpy(output)[0].float() for output in (heat, scale, offset, points)]
         return decode(maps, self.floor)
 
 

@@ -70,18 +70,22 @@ def find_faces(image: Tensor, detectors: Sequence[Detector], search: Search | No
     if not detectors:
         raise ValueError("no face detector was given: load det_10g.onnx (buffalo_l) or centerface.onnx")
     # A small image is looked at enlarged, though no larger than its smallest faces call for.
-    wanted = round(max(image.shape[-2:]) * max(1.0, SEES / search.smallest))
-    all_of_it = full_view(image, min(search.side, max(64, wanted)))
-    found = _united(image, detectors, search, _first(image, all_of_it, search))
-    if not found:
-        found = _united(image, detectors, search, _tight(all_of_it))
-    if search.turn == "always" or (search.turn == "when none" and not found):
+    side = round(max(image.shape[-2:]) * max(1.0, SEES / search.smallest))
+    all_of_it = full_view(image, min(search.side, max(64, side)))
+    faces = _united(image, detectors, search, _first(image, all_of_it, search))
+    if not faces:
+        faces = _united(image, detectors, search, _tight(all_of_it))
+    if search.turn == "always" or (search.turn == "when none" and not faces):
         others = _united(image, detectors, search, _turned(all_of_it))
-        least = SURE if found else search.min_score
-        others = [face for face in others if face.score > least and not any(overlapping(face, one) for one in found)]
-        found = merge_faces([*found, *others])
-    found = merge_faces([_righted(image, face, detectors, search) for face in found])
-    return [face for face in found if not _is_a_part(image, face, found, detectors, search)]
+        least = SURE if faces else search.min_score
+        others = [
+            face
+            for face in others
+            if face.score > least and not any(overlapping(face, face_found) for face_found in faces)
+        ]
+        faces = merge_faces([*faces, *others])
+    faces = merge_faces([_righted(image, face, detectors, search) for face in faces])
+    return [face for face in faces if not _is_a_part(image, face, faces, detectors, search)]
 
 
 def load(path: str | Path, provider: str | Place = "auto", floor: float = FLOOR) -> Detector:
@@ -94,9 +98,9 @@ def load(path: str | Path, provider: str | Place = "auto", floor: float = FLOOR)
     network = open_network(path, provider)
     if _is_scrfd(network):
         return Scrfd(network, path.stem, _fixed_size(network), floor)
-    if [len(one.shape) for one in network.get_outputs()] == [4] * 4:
+    if [len(output.shape) for output in network.get_outputs()] == [4] * 4:
         return CenterFace(open_network(path, provider, free_sizes(path.read_bytes())), path.stem, floor)
-    shapes = ", ".join(str(one.shape) for one in network.get_outputs()[:4])
+    shapes = ", ".join(str(output.shape) for output in network.get_outputs()[:4])
     raise ValueError(
         f"{path.name} is no face detector with 5 points (its {len(network.get_outputs())} outputs: {shapes}): "
         "load det_10g.onnx (buffalo_l), scrfd_10g_bnkps.onnx (antelopev2) or centerface.onnx"
@@ -106,11 +110,11 @@ def load(path: str | Path, provider: str | Place = "auto", floor: float = FLOOR)
 def load_first(paths: Sequence[Path], provider: str | Place = "auto") -> Detector:
     """The detector among a model pack's files. Raises ValueError when none of them is one."""
     ordered = sorted(paths, key=lambda path: not path.name.startswith(DETECTORS))
-    found = first_of(ordered, lambda path: load(path, provider))
-    if found is None:
+    detector = first_of(ordered, lambda path: load(path, provider))
+    if detector is None:
         names = ", ".join(path.name for path in paths) or "no files"
         raise ValueError(f"no face detector among {names}: load the buffalo_l or antelopev2 pack, or centerface.onnx")
-    return found
+    return detector
 
 
 def _united(image: Tensor, detectors: Sequence[Detector], search: Search, looks: Iterable[View]) -> list[Face]:
@@ -139,16 +143,22 @@ def _righted(image: Tensor, face: Face, detectors: Sequence[Detector], search: S
     """The face as an upright close look has it: the nets' points drift where a head leans."""
     if abs(roll(face)) < LEANING:
         return face
-    again = [one for one in _united(image, detectors, search, [upright_view(image, face)]) if same_face(one, face)]
-    return max(again, key=lambda one: one.score, default=face)
+    upright = [
+        candidate
+        for candidate in _united(image, detectors, search, [upright_view(image, face)])
+        if same_face(candidate, face)
+    ]
+    return max(upright, key=lambda candidate: candidate.score, default=face)
 
 
-def _is_a_part(image: Tensor, face: Face, found: Sequence[Face], detectors: Sequence[Detector], search: Search) -> bool:
+def _is_a_part(image: Tensor, face: Face, faces: Sequence[Face], detectors: Sequence[Detector], search: Search) -> bool:
     """Whether a face is a piece of one of the others: no close look sees it for itself."""
-    if not any(looks_like_a_part(face, one) for one in found):
+    if not any(looks_like_a_part(face, other) for other in faces):
         return False
     closer = ([upright_view(image, face, share)] for share in NEARER)
-    return not any(same_face(one, face) for looks in closer for one in _united(image, detectors, search, looks))
+    return not any(
+        same_face(candidate, face) for looks in closer for candidate in _united(image, detectors, search, looks)
+    )
 
 
 def _within(face: Face, image: Tensor) -> bool:
@@ -169,7 +179,7 @@ def _is_scrfd(network: Network) -> bool:
     if len(outputs) not in STRIDES:
         return False
     n = len(STRIDES[len(outputs)])
-    widths = [one.shape[-1] if one.shape else None for one in outputs]
+    widths = [output.shape[-1] if output.shape else None for output in outputs]
     return all(a == b or not isinstance(a, int) for a, b in zip(widths, [1] * n + [4] * n + [10] * n, strict=True))
 
 

@@ -22,11 +22,11 @@ def five_points(points: Tensor | None, side: int, count: int = 1) -> Tensor:
     points: (B, 5, 2) in shares of the side, as ``Identity.points``; None for ``count`` crops framed as FFHQ's.
     """
     if points is None:
-        return _drawn(framing(side), side)[None].expand(count, -1, -1, -1)
-    return torch.stack([_drawn(one * side - 0.5, side) for one in points.double()])
+        return _draw(framing(side), side)[None].expand(count, -1, -1, -1)
+    return torch.stack([_draw(shares * side - 0.5, side) for shares in points.double()])
 
 
-def _drawn(points: Tensor, side: int) -> Tensor:
+def _draw(points: Tensor, side: int) -> Tensor:
     """One picture (3, S, S) of points (5, 2) in pixels, as InstantID's own ``draw_kps`` draws it."""
     scale, spots = side / NOMINAL, points.tolist()
     picture = Image.new("RGB", (side, side))

@@ -136,10 +136,10 @@ def crop_face(image: Tensor, face: Face, size: int) -> Crop:
         raise ValueError(f"the crop's size must be from {MIN_SIDE} to {MAX_SIDE} pixels, got {size}")
     matrix = similarity_transform(face.points, framing(size))
     pixels = warp(image, matrix, (size, size)).clamp(0, 1)
-    there = inside(matrix, (size, size), image.shape[-2:]).to(pixels)
-    if not there.all():
-        pixels = torch.where(there > 0, pixels, blurred(pixels, size // BLUR))
-    return Crop(pixels, matrix, face, there)
+    valid = inside(matrix, (size, size), image.shape[-2:]).to(pixels)
+    if not valid.all():
+        pixels = torch.where(valid > 0, pixels, blurred(pixels, size // BLUR))
+    return Crop(pixels, matrix, face, valid)
 
 
 def face_for_recogniser(image: Tensor, face: Face, size: int = 112) -> Tensor:

@@ -37,10 +37,10 @@ def load_pack(
             "load det_10g.onnx itself: that needs no package. pip install insightface brings onnxruntime along, which "
             "takes CUDA from an onnxruntime-gpu that is there"
         ) from error
-    wanted = [PROVIDERS["cpu"]] if provider == "cpu" else [PROVIDERS["cuda"], PROVIDERS["cpu"]]
+    providers = [PROVIDERS["cpu"]] if provider == "cpu" else [PROVIDERS["cuda"], PROVIDERS["cpu"]]
     try:
         root = str(Path(root).expanduser())
-        app: Any = FaceAnalysis(name, root, allowed_modules=["detection"], providers=wanted)
+        app: Any = FaceAnalysis(name, root, allowed_modules=["detection"], providers=providers)
         app.prepare(ctx_id=-1 if provider == "cpu" else 0, det_thresh=floor, det_size=(640, 640))
     except Exception as error:
         raise ValueError(f"insightface cannot load the pack {name} from {root}: {error}") from error
@@ -90,11 +90,11 @@ def as_detectors(value: Any) -> Sequence[Detector]:
     return (of_model(_model_of(value, "detection", "detector")),)
 
 
-def _model_of(value: Any, task: str, asked: str) -> Any:
+def _model_of(value: Any, task: str, name: str) -> Any:
     models = getattr(value, "models", None)
     if not isinstance(models, Mapping) or task not in models:
         raise ValueError(
-            f"{asked}: expected insightface's FaceAnalysis with a model for {task}, got {type(value).__name__}: "
+            f"{name}: expected insightface's FaceAnalysis with a model for {task}, got {type(value).__name__}: "
             "connect the InsightFace loader of IPAdapter, InstantID or PuLID, or one of this pack's loaders"
         )
     return models[task]

@@ -85,11 +85,11 @@ def load_judge(path: str | Path, provider: str | Place = "cpu") -> ArcFaceJudge:
     Raises ValueError for a description or network that cannot be used.
     """
     path = Path(path)
-    told = path if path.suffix == ".json" else path.with_suffix(".json")
-    if told.is_file() or path.suffix == ".json":
-        return build_judge(read(told), told.parent, provider)
-    known = KNOWN.get(path.name, JudgeSpec(path.name))
-    return ArcFaceJudge(recognise.load(path, provider, mean=known.mean, std=known.std), known.rule)
+    spec_path = path if path.suffix == ".json" else path.with_suffix(".json")
+    if spec_path.is_file() or path.suffix == ".json":
+        return build_judge(read(spec_path), spec_path.parent, provider)
+    spec = KNOWN.get(path.name, JudgeSpec(path.name))
+    return ArcFaceJudge(recognise.load(path, provider, mean=spec.mean, std=spec.std), spec.rule)
 
 
 def load_first_judge(paths: Sequence[Path], provider: str | Place = "cpu") -> ArcFaceJudge:
@@ -97,9 +97,9 @@ def load_first_judge(paths: Sequence[Path], provider: str | Place = "cpu") -> Ar
 
     Raises ValueError when none of them is one.
     """
-    told = [path for path in paths if path.with_suffix(".json").is_file()]
-    if told:
-        return load_judge(told[0], provider)
+    described = [path for path in paths if path.with_suffix(".json").is_file()]
+    if described:
+        return load_judge(described[0], provider)
     name = recognise.load_first(paths).name
     return load_judge(next(path for path in paths if path.stem == name), provider)
 
@@ -114,8 +114,8 @@ def build_judge(description: JudgeSpec, folder: Path, provider: str | Place = "c
 def read(path: Path) -> JudgeSpec:
     """Raises ValueError where it is no description."""
     try:
-        told: Any = json.loads(path.read_text(encoding="utf-8"))
-        return JudgeSpec(**told)
+        fields: Any = json.loads(path.read_text(encoding="utf-8"))
+        return JudgeSpec(**fields)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
         raise ValueError(f"{path}: this is no description of a judge: {error}") from error
 
@@ -131,15 +131,19 @@ def measure_threshold(description: JudgeSpec, embedded: Sequence[Sequence[Tensor
     ``FAR``.
     """
     likeness = METRICS[description.metric]
-    flat = [(who, one) for who, photos in enumerate(embedded) for one in photos]
+    flat = [(person, embedding) for person, photos in enumerate(embedded) for embedding in photos]
     pairs = [(a[0] == b[0], likeness(a[1], b[1])) for i, a in enumerate(flat) for b in flat[:i]]
     strangers = torch.tensor([value for same, value in pairs if not same], dtype=torch.float64)
     mates = torch.tensor([value for same, value in pairs if same], dtype=torch.float64)
     if strangers.isnan().any():
         raise ValueError(f"{description.file} gives NaN for some of these photos: it cannot judge")
     threshold = threshold_at_far(strangers, FAR)
-    found = f"; finds {tar_at_far(mates, strangers, FAR)} of {len(mates)} pairs of one person" if len(mates) else ""
-    source = f"FAR {FAR:g} and least {LEAST:.0%} of {len(strangers)} pairs of strangers, {len(embedded)} people{found}"
+    share_found = (
+        f"; finds {tar_at_far(mates, strangers, FAR)} of {len(mates)} pairs of one person" if len(mates) else ""
+    )
+    source = (
+        f"FAR {FAR:g} and least {LEAST:.0%} of {len(strangers)} pairs of strangers, {len(embedded)} people{share_found}"
+    )
     floor = float(strangers.quantile(LEAST))
     sign = 1 if description.metric == "cosine" else -1
     return replace(description, threshold=round(sign * threshold, 6), floor=round(sign * floor, 6), source=source)

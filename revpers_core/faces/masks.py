@@ -85,11 +85,11 @@ def change_mask(crop: Crop, keep: tuple[Part, ...] = (), where: Tensor | None = 
     where: (1, H, W) of the photo, above 0 where it may change. Raises ValueError where less than a quarter of the face
     is left to change: it would pass for anonymized as it is.
     """
-    whole = face_mask(crop)
-    mask = whole * (1 - parts_mask(crop, keep)) if keep else whole
+    face = face_mask(crop)
+    mask = face * (1 - parts_mask(crop, keep)) if keep else face
     if where is not None:
         mask = mask * warp(where.to(mask), crop.matrix, (crop.side, crop.side), beyond="black").clamp(0, 1)
-    share = float(mask.sum() / whole.sum().clamp(min=1e-6))
+    share = float(mask.sum() / face.sum().clamp(min=1e-6))
     if share < LEAST:
         raise ValueError(
             f"the mask and the parts to keep leave {share:.0%} of a face to change: let more of it change, or "

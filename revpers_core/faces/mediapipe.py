@@ -19,15 +19,17 @@ def of_landmarker(model: Any) -> Detector:
 
     def detect(image: Tensor) -> list[Face]:
         pixels = (image.float().cpu() * 255).round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
-        found = [
+        detections = [
             face
             for variant in VARIANTS
             for face in model.detect_batch([pixels], num_faces=0, score_thresh=FLOOR, variant=variant)[0]
         ]
-        if not found:
+        if not detections:
             return []
-        boxes = torch.stack([torch.as_tensor(face["bbox_xyxy"]).float() for face in found])
-        mesh = torch.stack([torch.as_tensor(face["landmarks_xy"]).float() for face in found])
-        return faces_of(boxes, mesh[:, torch.tensor(POINTS)].mean(2), torch.tensor([float(f["score"]) for f in found]))
+        boxes = torch.stack([torch.as_tensor(face["bbox_xyxy"]).float() for face in detections])
+        mesh = torch.stack([torch.as_tensor(face["landmarks_xy"]).float() for face in detections])
+        return faces_of(
+            boxes, mesh[:, torch.tensor(POINTS)].mean(2), torch.tensor([float(f["score"]) for f in detections])
+        )
 
     return detect

@@ -26,24 +26,24 @@ def merge_faces(faces: Sequence[Face]) -> list[Face]:
     points = torch.stack([face.points.double().cpu() for face in faces])
     sides = area(boxes).sqrt()
 
-    def same(one: int, others: Tensor) -> Tensor:
-        gap = (points[others] - points[one]).norm(dim=-1).mean(-1)
-        gap = gap / torch.minimum(sides[others], sides[one])
-        like = (iou(boxes[one], boxes[others]) > LIKE_BOX) & (gap < LIKE_POINTS)
+    def same(index: int, others: Tensor) -> Tensor:
+        gap = (points[others] - points[index]).norm(dim=-1).mean(-1)
+        gap = gap / torch.minimum(sides[others], sides[index])
+        like = (iou(boxes[index], boxes[others]) > LIKE_BOX) & (gap < LIKE_POINTS)
         return (gap < SAME_POINTS) | like
 
-    kept = [faces[i] for i in best(torch.tensor([face.score for face in faces]), same)]
-    return sorted(kept, key=lambda face: -face.area)
+    merged = [faces[i] for i in best(torch.tensor([face.score for face in faces]), same)]
+    return sorted(merged, key=lambda face: -face.area)
 
 
-def same_face(one: Face, other: Face) -> bool:
+def same_face(face: Face, other: Face) -> bool:
     """Whether ``merge_faces`` would take the two for one face."""
-    return len(merge_faces([one, other])) == 1
+    return len(merge_faces([face, other])) == 1
 
 
-def overlapping(one: Face, other: Face) -> bool:
+def overlapping(face: Face, other: Face) -> bool:
     """Whether the two boxes overlap as far as those of one face do, whatever their points."""
-    return bool(iou(torch.tensor(one.box), torch.tensor([other.box])) > LIKE_BOX)
+    return bool(iou(torch.tensor(face.box), torch.tensor([other.box])) > LIKE_BOX)
 
 
 def looks_like_a_part(small: Face, large: Face) -> bool:
@@ -57,23 +57,23 @@ def looks_like_a_part(small: Face, large: Face) -> bool:
     return across**2 + along**2 < 1
 
 
-def touching(one: Face, other: Face) -> bool:
+def touching(face: Face, other: Face) -> bool:
     """Whether the two boxes have anything in common."""
-    return bool(intersection(torch.tensor(one.box), torch.tensor([other.box])) > 0)
+    return bool(intersection(torch.tensor(face.box), torch.tensor([other.box])) > 0)
 
 
 def nms(boxes: Tensor, scores: Tensor, limit: float = SAME_BOX) -> list[int]:
     """Non-maximum suppression: the indices of the boxes (N, 4) that stay, best first. scores: (N,)."""
-    return best(scores, lambda one, others: iou(boxes[one], boxes[others]) > limit)
+    return best(scores, lambda index, others: iou(boxes[index], boxes[others]) > limit)
 
 
 def best(scores: Tensor, same: Callable[[int, Tensor], Tensor]) -> list[int]:
     """The best of each group, greedily. ``same(one, others)`` tells which of the others are like one."""
-    left, kept = scores.argsort(descending=True, stable=True), list[int]()
+    left, winners = scores.argsort(descending=True, stable=True), list[int]()
     while len(left):
-        kept.append(int(left[0]))
-        left = left[1:][~same(kept[-1], left[1:])]
-    return kept
+        winners.append(int(left[0]))
+        left = left[1:][~same(winners[-1], left[1:])]
+    return winners
 
 
 def iou(box: Tensor, boxes: Tensor) -> Tensor:

@@ -85,8 +85,8 @@ def read_graph(content: bytes) -> Graph:
         (graph,) = model.get(7, [None])
         if not isinstance(graph, memoryview):
             raise ValueError("there is no network in it")
-        opsets = [_fields(_message(one)) for one in model.get(8, [])]
-        versions = [_int(one, 2) for one in opsets if _text(one, 1) in STANDARD]
+        opsets = [_fields(_message(opset_message)) for opset_message in model.get(8, [])]
+        versions = [_int(fields, 2) for fields in opsets if _text(fields, 1) in STANDARD]
         return _graph(_fields(graph), max(versions, default=1))
     except (UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"its content is garbled: {error}") from error
@@ -96,30 +96,30 @@ def _graph(fields: "Fields", opset: int) -> Graph:
     if fields.get(15):
         raise Unsupported("sparse weights")
     weights: dict[str, Tensor] = {}
-    for one in fields.get(5, []):
-        tensor = _fields(_message(one))
+    for initializer in fields.get(5, []):
+        tensor = _fields(_message(initializer))
         weights[_text(tensor, 8)] = _tensor(tensor)
-    nodes = tuple(_node(_fields(_message(one))) for one in fields.get(1, []))
-    inputs, outputs = (tuple(_port(_fields(_message(one))) for one in fields.get(number, [])) for number in (11, 12))
+    nodes = tuple(_node(_fields(_message(node))) for node in fields.get(1, []))
+    inputs, outputs = (tuple(_port(_fields(_message(port))) for port in fields.get(number, [])) for number in (11, 12))
     # Old files list their weights among the inputs.
     inputs = tuple(port for port in inputs if port.name not in weights)
-    known = {"", *weights, *(port.name for port in inputs)}
+    produced = {"", *weights, *(port.name for port in inputs)}
     for node in nodes:
-        if missing := [name for name in node.inputs if name not in known]:
+        if missing := [name for name in node.inputs if name not in produced]:
             raise ValueError(f"its {node.operator} reads {missing[0]!r}, which nothing before it makes")
-        if again := [name for name in node.outputs if name and name in known]:
-            raise ValueError(f"{again[0]!r} is made twice in it")
-        known.update(node.outputs)
+        if repeated := [name for name in node.outputs if name and name in produced]:
+            raise ValueError(f"{repeated[0]!r} is made twice in it")
+        produced.update(node.outputs)
     if not outputs:
         raise ValueError("it makes nothing")
-    if missing := [port.name for port in outputs if port.name not in known]:
+    if missing := [port.name for port in outputs if port.name not in produced]:
         raise ValueError(f"nothing in it makes its output {missing[0]!r}")
     return Graph(opset, nodes, inputs, outputs, weights)
 
 
 def _node(fields: "Fields") -> Node:
-    names = [tuple(_string(one) for one in fields.get(number, [])) for number in (1, 2)]
-    attributes = dict(_attribute(_fields(_message(one))) for one in fields.get(5, []))
+    names = [tuple(_string(name) for name in fields.get(number, [])) for number in (1, 2)]
+    attributes = dict(_attribute(_fields(_message(attribute))) for attribute in fields.get(5, []))
     return Node(_text(fields, 4), _text(fields, 7), names[0], names[1], attributes)
 
 
@@ -145,8 +145,8 @@ _VALUES = {1: 2, 2: 3, 3: 4, 4: 5, 6: 7, 7: 8}
 
 
 def _port(fields: "Fields") -> Port:
-    axes = [_fields(_message(one)) for one in _inner(_inner(_inner(fields, 2), 1), 2).get(1, [])]
-    return Port(_text(fields, 1), tuple(max(0, _int(one, 1)) or _text(one, 2) or None for one in axes))
+    axes = [_fields(_message(axis)) for axis in _inner(_inner(_inner(fields, 2), 1), 2).get(1, [])]
+    return Port(_text(fields, 1), tuple(max(0, _int(axis, 1)) or _text(axis, 2) or None for axis in axes))
 
 
 def _tensor(fields: "Fields") -> Tensor:
@@ -183,10 +183,10 @@ Fields = dict[int, list[int | memoryview]]
 
 
 def _fields(message: memoryview) -> Fields:
-    found: Fields = {}
+    fields: Fields = {}
     for number, value in _parts(message):
-        found.setdefault(number, []).append(value)
-    return found
+        fields.setdefault(number, []).append(value)
+    return fields
 
 
 def _parts(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
@@ -254,16 +254,16 @@ def _int(fields: Fields, number: int) -> int:
 
 def _ints(values: list[int | memoryview]) -> list[int]:
     """Whole numbers, one a field or packed."""
-    found: list[int] = []
+    numbers: list[int] = []
     for value in values:
         if isinstance(value, int):
-            found.append(_signed(value))
+            numbers.append(_signed(value))
             continue
         at = 0
         while at < len(value):
             number, at = varint(value, at)
-            found.append(_signed(number))
-    return found
+            numbers.append(_signed(number))
+    return numbers
 
 
 def _floats(values: list[int | memoryview]) -> list[float]:

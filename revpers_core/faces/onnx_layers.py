@@ -35,8 +35,8 @@ class Call:
         if name not in self.node.attributes:
             return default
         value = self.node.attributes[name]
-        wanted = (int, float) if isinstance(default, float) else type(default)
-        if value is None or (default is not None and not isinstance(value, wanted)):
+        expected = (int, float) if isinstance(default, float) else type(default)
+        if value is None or (default is not None and not isinstance(value, expected)):
             raise Unsupported(f"{self.node.operator} with {name}")
         return value
 
@@ -77,8 +77,8 @@ class Window:
         elif auto in ("SAME_UPPER", "SAME_LOWER"):
             reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilations, strict=True)]
             total = [max(0, (-(-n // s) - 1) * s + r - n) for n, s, r in zip(sizes, strides, reach, strict=True)]
-            less, more = [n // 2 for n in total], [n - n // 2 for n in total]
-            pads = less + more if auto == "SAME_UPPER" else more + less
+            smaller, larger = [n // 2 for n in total], [n - n // 2 for n in total]
+            pads = smaller + larger if auto == "SAME_UPPER" else larger + smaller
         return cls(strides, dilations, list(zip(pads[:rank], pads[rank:], strict=True)))
 
     @property
@@ -90,8 +90,8 @@ class Window:
 
     def padded(self, x: Tensor, value: float = 0.0, extra: Sequence[int] = ()) -> Tensor:
         """The input with its pads, and ``extra`` more at the end of each axis."""
-        more = extra or [0] * len(self.pads)
-        ends = [(begin, end + n) for (begin, end), n in zip(self.pads, more, strict=True)]
+        added = extra or [0] * len(self.pads)
+        ends = [(begin, end + n) for (begin, end), n in zip(self.pads, added, strict=True)]
         check_room([*x.shape[:2], *(n + sum(pad) for n, pad in zip(x.shape[2:], ends, strict=True))])
         flat = [n for pad in reversed(ends) for n in pad]
         return F.pad(x, flat, value=value) if any(flat) else x
@@ -122,10 +122,10 @@ def conv_transpose(call: Call) -> Operation:
         even = window.even
         if even is not None:
             return function(x, weight, bias, window.strides, even, extra, group, window.dilations)
-        made = function(x, weight, bias, window.strides, 0, extra, group, window.dilations)
+        result = function(x, weight, bias, window.strides, 0, extra, group, window.dilations)
         for axis, (begin, end) in enumerate(window.pads, 2):
-            made = made.narrow(axis, begin, made.shape[axis] - begin - end)
-        return made
+            result = result.narrow(axis, begin, result.shape[axis] - begin - end)
+        return result
 
     return run
 
@@ -151,36 +151,38 @@ def max_pool(call: Call) -> Operation:
 def average_pool(call: Call) -> Operation:
     kernel, ceil = call.get("kernel_shape", [1]), bool(call.get("ceil_mode", 0))
     call.only(dilations=[1] * len(kernel))
-    whole = bool(call.get("count_include_pad", 0))
+    include_pad = bool(call.get("count_include_pad", 0))
     function: Any = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[len(kernel) - 1]
 
     def run(x: Tensor) -> Tensor:
         window = Window.of(call, x.shape[2:], kernel)
         even = window.even
         if even is not None and all(2 * pad <= size for pad, size in zip(even, kernel, strict=True)):
-            return function(x, kernel, window.strides, even, ceil, whole)
+            return function(x, kernel, window.strides, even, ceil, include_pad)
         # The mean over what counts: that of the sums, by that of ones.
         extra = _overhang(x, window, kernel) if ceil else [0] * len(kernel)
-        ones = x.new_ones(1, 1, *x.shape[2:])
-        ones = Window(window.strides, window.dilations, [(0, n) for n in extra]).padded(
-            window.padded(ones, float(whole))
+        weights = x.new_ones(1, 1, *x.shape[2:])
+        weights = Window(window.strides, window.dilations, [(0, n) for n in extra]).padded(
+            window.padded(weights, float(include_pad))
         )
-        return function(window.padded(x, 0.0, extra), kernel, window.strides) / function(ones, kernel, window.strides)
+        return function(window.padded(x, 0.0, extra), kernel, window.strides) / function(
+            weights, kernel, window.strides
+        )
 
     return run
 
 
 def _overhang(x: Tensor, window: Window, kernel: Sequence[int]) -> list[int]:
     """How much longer each axis must be for a last window that hangs over its end, but begins before it."""
-    found: list[int] = []
+    overhangs: list[int] = []
     for n, size, stride, dilation, (begin, end) in zip(
         x.shape[2:], kernel, window.strides, window.dilations, window.pads, strict=True
     ):
-        reach, there = dilation * (size - 1) + 1, n + begin + end
-        last = -(-max(0, there - reach) // stride)
+        reach, padded = dilation * (size - 1) + 1, n + begin + end
+        last = -(-max(0, padded - reach) // stride)
         last -= last * stride >= n + begin
-        found.append(max(0, last * stride + reach - there))
-    return found
+        overhangs.append(max(0, last * stride + reach - padded))
+    return overhangs
 
 
 def batch_norm(call: Call) -> Operation:
@@ -231,8 +233,8 @@ def gemm(call: Call) -> Operation:
         a, b = a.T if turn_a else a, b if turn_b else b.T
         if alpha == beta == 1 and (c is None or c.shape == b.shape[:1]):
             return F.linear(a, b, c)
-        made = alpha * F.linear(a, b)
-        return made if c is None else made + beta * c
+        product = alpha * F.linear(a, b)
+        return product if c is None else product + beta * c
 
     return run
 

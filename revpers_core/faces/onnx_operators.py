@@ -100,8 +100,8 @@ def reduced(function: Callable[[Tensor, list[int], bool], Tensor]) -> Callable[[
     def build(call: Call) -> Operation:
         keep, idle = bool(call.get("keepdims", 1)), bool(call.get("noop_with_empty_axes", 0))
 
-        def run(x: Tensor, given: Tensor | None = None) -> Tensor:
-            axes = axes_of(call, given)
+        def run(x: Tensor, axes_input: Tensor | None = None) -> Tensor:
+            axes = axes_of(call, axes_input)
             return x if idle and not axes else function(x, axes or list(range(x.ndim)), keep)
 
         return run

@@ -23,14 +23,14 @@ def resize(call: Call) -> Operation:
         place, rounding = "asymmetric", "floor"
     else:
         rounding = call.get("nearest_mode", "round_prefer_floor")
-    for name, value, known in (("mode", mode, MODES), ("places", place, PLACES), ("rounding", rounding, ROUNDINGS)):
-        if value not in known:
+    for name, value, allowed in (("mode", mode, MODES), ("places", place, PLACES), ("rounding", rounding, ROUNDINGS)):
+        if value not in allowed:
             raise Unsupported(f"{call.node.operator} with {name} {value}")
     only_axes: list[int] | None = call.get("axes")
     slope, inside = call.get("cubic_coeff_a", -0.75), bool(call.get("exclude_outside", 0))
 
-    def run(x: Tensor, *asked: Tensor | None) -> Tensor:
-        sizes, scales = _asked(call, x, asked, only_axes)
+    def run(x: Tensor, *inputs: Tensor | None) -> Tensor:
+        sizes, scales = _sizes_and_scales(call, x, inputs, only_axes)
         check_room(sizes)
         if mode == "nearest" and (place, rounding) == ("asymmetric", "floor") and _is_whole(x, sizes, scales):
             return F.interpolate(x, sizes[2:], mode="nearest")
@@ -54,15 +54,15 @@ def resize(call: Call) -> Operation:
     return run
 
 
-def _asked(
-    call: Call, x: Tensor, asked: "tuple[Tensor | None, ...]", axes: list[int] | None
+def _sizes_and_scales(
+    call: Call, x: Tensor, inputs: "tuple[Tensor | None, ...]", axes: list[int] | None
 ) -> tuple[list[int], list[float]]:
     """Sizes and scales by axis."""
-    given: list[Any] = [None if one is None or not one.numel() else one.tolist() for one in asked]
+    values: list[Any] = [None if tensor is None or not tensor.numel() else tensor.tolist() for tensor in inputs]
     if call.opset < 11 or call.node.operator == "Upsample":
-        scales, sizes = given[0] if given else call.get("scales"), None
+        scales, sizes = values[0] if values else call.get("scales"), None
     else:
-        scales, sizes = (*given, None, None, None)[1:3]
+        scales, sizes = (*values, None, None, None)[1:3]
     some = range(x.ndim) if axes is None else [axis % x.ndim for axis in axes]
     each = sizes or scales
     if not each or len(each) != len(some):
@@ -111,9 +111,9 @@ def _mixed(x: Tensor, axis: int, at: Tensor, slope: float | None, inside: bool) 
     if slope is None:
         at = at.clamp(0, length - 1)
     first = at.floor()
-    part = at - first
+    fraction = at - first
     steps = (0, 1) if slope is None else (-1, 0, 1, 2)
-    weights = [1 - part, part] if slope is None else [_cubic((part - step).abs(), slope) for step in steps]
+    weights = [1 - fraction, fraction] if slope is None else [_cubic((fraction - step).abs(), slope) for step in steps]
     where = [first + step for step in steps]
     if inside:
         weights = [w * ((n >= 0) & (n < length)) for w, n in zip(weights, where, strict=True)]
@@ -121,8 +121,8 @@ def _mixed(x: Tensor, axis: int, at: Tensor, slope: float | None, inside: bool) 
         weights = [w / total for w in weights]
     shape = [1] * x.ndim
     shape[axis] = -1
-    chosen = [x.index_select(axis, n.long().clamp(0, length - 1).to(x.device)) for n in where]
-    mixed = [one * w.to(x).reshape(shape) for one, w in zip(chosen, weights, strict=True)]
+    picked = [x.index_select(axis, n.long().clamp(0, length - 1).to(x.device)) for n in where]
+    mixed = [values * w.to(x).reshape(shape) for values, w in zip(picked, weights, strict=True)]
     return torch.stack(mixed).sum(0)
 
 

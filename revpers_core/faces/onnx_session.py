@@ -83,10 +83,10 @@ def open_network(path: str | Path, provider: str | Place = "auto", data: bytes |
         outputs = module.measured(graph.inputs, graph.outputs)
     except Unsupported as error:
         logging.info(f"{path.name} goes to onnxruntime: {error}")
-        wanted = (
+        runtime_provider = (
             "cpu" if place.device.type == "cpu" and provider != "auto" else "cuda" if provider == "cuda" else "auto"
         )
-        return _session(path, wanted, data, f"it has what the pack itself cannot run: {error}")
+        return _session(path, runtime_provider, data, f"it has what the pack itself cannot run: {error}")
     except Exception as error:  # whatever a garbled file leads to
         raise ValueError(f"{path.name} cannot be opened as an ONNX network: {error}") from error
     return TorchNetwork(path.name, graph.inputs, outputs, module, place.bring(module))
@@ -110,7 +110,7 @@ def first_of(paths: Iterable[Path], load: Callable[[Path], Loaded]) -> Loaded | 
     return None
 
 
-def runtime(why: str = "it is asked for") -> Any:
+def runtime(reason: str = "it is asked for") -> Any:
     """onnxruntime without its telemetry: from 1.32 on it puts an id into the temporary folder and calls its maker.
 
     Raises ImportError where it is not installed.
@@ -122,7 +122,7 @@ def runtime(why: str = "it is asked for") -> Any:
         onnxruntime.disable_telemetry_events()
     except (ImportError, AttributeError) as error:  # an empty module is what uninstalling one of two wheels leaves
         raise ImportError(
-            f"onnxruntime is needed and not installed ({why}): pip install onnxruntime (on the CPU), or for CUDA "
+            f"onnxruntime is needed and not installed ({reason}): pip install onnxruntime (on the CPU), or for CUDA "
             f"{GPU_CURE}"
         ) from error
     return onnxruntime
@@ -141,29 +141,29 @@ def _device(provider: str, path: Path) -> torch.device:
             f"{path.name} cannot run on CUDA: this torch ({torch.__version__}) sees none. Choose provider auto or cpu, "
             "or install torch for CUDA"
         )
-    there = {"cuda": torch.cuda, "xpu": torch.xpu, "mps": torch.backends.mps}
-    found = [name for name, kind in there.items() if provider in (name, "auto") and kind.is_available()]
-    return torch.device(found[0] if found else "cpu")
+    backends = {"cuda": torch.cuda, "xpu": torch.xpu, "mps": torch.backends.mps}
+    usable = [name for name, kind in backends.items() if provider in (name, "auto") and kind.is_available()]
+    return torch.device(usable[0] if usable else "cpu")
 
 
-def _session(path: Path, provider: str, data: bytes | None, why: str) -> Opened:
+def _session(path: Path, provider: str, data: bytes | None, reason: str) -> Opened:
     """onnxruntime's. provider: "cpu", "cuda", or "auto" for CUDA where it works (a warning where it should and does
     not). Raises RuntimeError where CUDA was asked for and is not there."""
-    ort = runtime(f"for {path.name}: {why}")
+    ort = runtime(f"for {path.name}: {reason}")
     available = ort.get_available_providers()
-    wanted = [name for key, name in PROVIDERS.items() if name in available and provider in (key, "auto")][::-1]
-    if not wanted:
+    providers = [name for key, name in PROVIDERS.items() if name in available and provider in (key, "auto")][::-1]
+    if not providers:
         raise RuntimeError(_no_cuda(ort, path))
-    if PROVIDERS["cuda"] in wanted and hasattr(ort, "preload_dlls"):
+    if PROVIDERS["cuda"] in providers and hasattr(ort, "preload_dlls"):
         ort.preload_dlls()  # CUDA's and cuDNN's libraries, which torch brings along
     options = ort.SessionOptions()
     options.log_severity_level = WARNINGS_OFF  # exporters' leftovers make it warn hundreds of times
     try:
-        network = ort.InferenceSession(str(path) if data is None else data, options, providers=wanted)
+        network = ort.InferenceSession(str(path) if data is None else data, options, providers=providers)
     except Exception as error:
         raise ValueError(f"{path.name} cannot be opened as an ONNX network: {error}") from error
     # A CUDA build without its libraries falls back in silence.
-    if PROVIDERS["cuda"] in wanted and PROVIDERS["cuda"] not in network.get_providers():
+    if PROVIDERS["cuda"] in providers and PROVIDERS["cuda"] not in network.get_providers():
         if provider == "cuda":
             raise RuntimeError(_no_cuda(ort, path))
         logging.warning(f"{_no_cuda(ort, path)}; it runs on the CPU")

@@ -13,9 +13,9 @@ from .onnx_file import Unsupported
 from .onnx_layers import Call, Operation, check_room
 
 
-def axes_of(call: Call, given: Tensor | None) -> list[int] | None:
+def axes_of(call: Call, axes_input: Tensor | None) -> list[int] | None:
     """Axes as an input (opset 13 and 18 on) or as an attribute."""
-    return call.get("axes") if given is None else given.tolist()
+    return call.get("axes") if axes_input is None else axes_input.tolist()
 
 
 def reshape(call: Call) -> Operation:
@@ -45,16 +45,16 @@ def transpose(call: Call) -> Operation:
 
 
 def squeeze(call: Call) -> Operation:
-    def run(x: Tensor, given: Tensor | None = None) -> Tensor:
-        axes = axes_of(call, given)
+    def run(x: Tensor, axes_input: Tensor | None = None) -> Tensor:
+        axes = axes_of(call, axes_input)
         return x.squeeze() if axes is None else x.squeeze(tuple(axes))
 
     return run
 
 
 def unsqueeze(call: Call) -> Operation:
-    def run(x: Tensor, given: Tensor | None = None) -> Tensor:
-        axes = axes_of(call, given) or []
+    def run(x: Tensor, axes_input: Tensor | None = None) -> Tensor:
+        axes = axes_of(call, axes_input) or []
         for axis in sorted(axis % (x.ndim + len(axes)) for axis in axes):
             x = x.unsqueeze(axis)
         return x
@@ -65,27 +65,27 @@ def unsqueeze(call: Call) -> Operation:
 def split(call: Call) -> Operation:
     axis, parts = call.get("axis", 0), len(call.node.outputs)
 
-    def run(x: Tensor, given: Tensor | None = None) -> Sequence[Tensor]:
-        sizes = call.get("split") if given is None else given.tolist()
+    def run(x: Tensor, axes_input: Tensor | None = None) -> Sequence[Tensor]:
+        sizes = call.get("split") if axes_input is None else axes_input.tolist()
         return x.split(sizes or -(-x.shape[axis] // parts), axis)
 
     return run
 
 
 def slice_(call: Call) -> Operation:
-    def run(x: Tensor, *given: Tensor | None) -> Tensor:
-        if given:
-            told: list[Any] = [None if one is None else one.tolist() for one in given]
+    def run(x: Tensor, *axes_input: Tensor | None) -> Tensor:
+        if axes_input:
+            ranges: list[Any] = [None if tensor is None else tensor.tolist() for tensor in axes_input]
         else:
-            told = [call.get("starts"), call.get("ends"), call.get("axes")]
-        starts, ends, axes, steps = (told + [None] * 2)[:4]
+            ranges = [call.get("starts"), call.get("ends"), call.get("axes")]
+        starts, ends, axes, steps = (ranges + [None] * 2)[:4]
         for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
             axis, step = axes[i] % x.ndim if axes else i, steps[i] if steps else 1
             if step > 0:
                 x = x[(slice(None),) * axis + (slice(start, end, step),)]
                 continue
-            chosen = range(x.shape[axis])[slice(start, None if end < -x.shape[axis] else end, step)]
-            x = x.index_select(axis, torch.tensor(chosen, dtype=torch.int64, device=x.device))
+            kept = range(x.shape[axis])[slice(start, None if end < -x.shape[axis] else end, step)]
+            x = x.index_select(axis, torch.tensor(kept, dtype=torch.int64, device=x.device))
         return x
 
     return run
@@ -109,9 +109,9 @@ def pad(call: Call) -> Operation:
         raise Unsupported(f"Pad with mode {mode}")
 
     def run(x: Tensor, pads: Tensor | None = None, value: Tensor | None = None, axes: Tensor | None = None) -> Tensor:
-        told: list[int] = call.get("pads") if pads is None else pads.tolist()
+        pads_list: list[int] = call.get("pads") if pads is None else pads.tolist()
         some = [axis % x.ndim for axis in axes.tolist()] if axes is not None else list(range(x.ndim))
-        ends = dict(zip(some, zip(told[: len(some)], told[len(some) :], strict=True), strict=True))
+        ends = dict(zip(some, zip(pads_list[: len(some)], pads_list[len(some) :], strict=True), strict=True))
         check_room([n + sum(ends.get(axis, (0, 0))) for axis, n in enumerate(x.shape)])
         if mode == "constant":
             fill = call.get("value", 0.0) if value is None else value.item()
@@ -133,9 +133,9 @@ def shape(call: Call) -> Operation:
 
 def expand(call: Call) -> Operation:
     def run(x: Tensor, sides: Tensor) -> Tensor:
-        wanted = torch.broadcast_shapes(x.shape, sides.tolist())
-        check_room(wanted)
-        return x.expand(wanted)
+        target = torch.broadcast_shapes(x.shape, sides.tolist())
+        check_room(target)
+        return x.expand(target)
 
     return run
 
@@ -150,10 +150,10 @@ def tile(call: Call) -> Operation:
 
 def constant(call: Call) -> Operation:
     names = ("value", "value_float", "value_int", "value_floats", "value_ints")
-    found = [call.get(name) for name in names if name in call.node.attributes]
-    if len(found) != 1 or len(call.node.attributes) != 1:
+    values = [call.get(name) for name in names if name in call.node.attributes]
+    if len(values) != 1 or len(call.node.attributes) != 1:
         raise Unsupported(f"Constant with {', '.join(call.node.attributes)}")
-    value = found[0] if isinstance(found[0], Tensor) else torch.tensor(found[0])
+    value = values[0] if isinstance(values[0], Tensor) else torch.tensor(values[0])
     return lambda: value
 
 

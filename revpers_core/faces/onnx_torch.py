@@ -29,7 +29,7 @@ class Step:
     operation: Operation
     inputs: tuple[int | None, ...]
     outputs: tuple[int | None, ...]
-    done: tuple[int, ...]
+    freed: tuple[int, ...]
 
 
 class TorchGraph(nn.Module):
@@ -41,8 +41,8 @@ class TorchGraph(nn.Module):
 
     def __init__(self, graph: Graph):
         super().__init__()
-        known = {**graph.weights}
-        operations = _with_norms(_folded(graph, known), known, {port.name for port in graph.outputs})
+        values = {**graph.weights}
+        operations = _with_norms(_folded(graph, values), values, {port.name for port in graph.outputs})
         uses = Counter(name for node, _ in operations for name in node.inputs)
         uses.update(port.name for port in graph.outputs)
         self._places: dict[str, int] = {}
@@ -54,11 +54,11 @@ class TorchGraph(nn.Module):
         for node, operation in operations:
             if node.operator in IN_PLACE and makers.get(node.inputs[0]) in FRESH and uses[node.inputs[0]] == 1:
                 operation = IN_PLACE[node.operator]
-            inputs = tuple(self._source(node, i, known) if name else None for i, name in enumerate(node.inputs))
+            inputs = tuple(self._source(node, i, values) if name else None for i, name in enumerate(node.inputs))
             outputs = tuple(self._place(name) if name else None for name in node.outputs)
             drafts.append(Step(node.operator, operation, inputs, outputs, ()))
             makers.update(dict.fromkeys(node.outputs, node.operator))
-        self._exits = [self._kept(port.name, known) for port in graph.outputs]
+        self._exits = [self._parameter(port.name, values) for port in graph.outputs]
         self._steps = self._freed(drafts)
 
     def forward(self, *inputs: Tensor) -> list[Tensor]:
@@ -72,15 +72,15 @@ class TorchGraph(nn.Module):
             values[place] = value
         for step in self._steps:
             try:
-                made = step.operation(*[None if at is None else values[at] for at in step.inputs])
+                outputs = step.operation(*[None if at is None else values[at] for at in step.inputs])
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:
                 raise RuntimeError(f"{step.operator}: {error}") from error
-            for place, value in zip(step.outputs, [made] if isinstance(made, Tensor) else made, strict=False):
+            for place, value in zip(step.outputs, [outputs] if isinstance(outputs, Tensor) else outputs, strict=False):
                 if place is not None:
                     values[place] = value
-            for place in step.done:
+            for place in step.freed:
                 values[place] = None
         return [values[place] for place in self._exits]
 
@@ -92,22 +92,22 @@ class TorchGraph(nn.Module):
     def _place(self, name: str) -> int:
         return self._places.setdefault(name, len(self._places))
 
-    def _source(self, node: Node, i: int, known: Mapping[str, Tensor]) -> int:
+    def _source(self, node: Node, i: int, values: Mapping[str, Tensor]) -> int:
         """Where an operation finds an input."""
         name = node.inputs[i]
-        if name not in known:
+        if name not in values:
             return self._place(name)
-        if i in HOST.get(node.operator, ()) or not known[name].is_floating_point():
+        if i in HOST.get(node.operator, ()) or not values[name].is_floating_point():
             place = self._place(f"{name} as numbers")
-            self._constants[place] = known[name]
+            self._constants[place] = values[name]
             return place
-        return self._kept(name, known)
+        return self._parameter(name, values)
 
-    def _kept(self, name: str, known: Mapping[str, Tensor]) -> int:
+    def _parameter(self, name: str, values: Mapping[str, Tensor]) -> int:
         place = self._place(name)
-        if name in known and place not in self._weights:
+        if name in values and place not in self._weights:
             self._weights[place] = f"weight_{place}"
-            self.register_parameter(f"weight_{place}", nn.Parameter(known[name], False))
+            self.register_parameter(f"weight_{place}", nn.Parameter(values[name], False))
         return place
 
     def _freed(self, drafts: Sequence[Step]) -> list[Step]:
@@ -115,9 +115,9 @@ class TorchGraph(nn.Module):
         steps: list[Step] = []
         later = {*self._exits, *self._constants, *self._weights}
         for step in reversed(drafts):
-            done = {place for place in (*step.inputs, *step.outputs) if place is not None} - later
-            later |= done
-            steps.append(replace(step, done=tuple(done)))
+            freed = {place for place in (*step.inputs, *step.outputs) if place is not None} - later
+            later |= freed
+            steps.append(replace(step, freed=tuple(freed)))
         return steps[::-1]
 
     def measured(self, inputs: Sequence[Port], outputs: Sequence[Port]) -> tuple[Port, ...]:
@@ -130,15 +130,16 @@ class TorchGraph(nn.Module):
         for size in sizes:
             check_room(size)
         with torch.inference_mode():
-            made = self(*(torch.zeros(size) for size in sizes))
-        shapes = [port.shape or (None,) * one.ndim for port, one in zip(outputs, made, strict=True)]
+            results = self(*(torch.zeros(size) for size in sizes))
+        shapes = [port.shape or (None,) * output.ndim for port, output in zip(outputs, results, strict=True)]
         return tuple(
-            Port(port.name, (*told[:1], *one.shape[1:])) for port, told, one in zip(outputs, shapes, made, strict=True)
+            Port(port.name, (*sides[:1], *output.shape[1:]))
+            for port, sides, output in zip(outputs, shapes, results, strict=True)
         )
 
 
-def _folded(graph: Graph, known: dict[str, Tensor]) -> list[tuple[Node, Operation]]:
-    """The nodes that depend on the input, with their operations; what the others make is added to ``known``."""
+def _folded(graph: Graph, values: dict[str, Tensor]) -> list[tuple[Node, Operation]]:
+    """The nodes that depend on the input, with their operations; what the others make is added to ``values``."""
     if graph.opset < OLDEST:
         raise Unsupported(f"operators of ONNX's version {graph.opset}")
     named = {node.operator if node.domain in STANDARD else f"{node.domain}.{node.operator}" for node in graph.nodes}
@@ -147,24 +148,24 @@ def _folded(graph: Graph, known: dict[str, Tensor]) -> list[tuple[Node, Operatio
     left: list[tuple[Node, Operation]] = []
     for node in graph.nodes:
         operation = OPERATORS[node.operator](Call(node, graph.opset))
-        if not all(name in known or not name for name in node.inputs):
+        if not all(name in values or not name for name in node.inputs):
             left.append((node, operation))
             continue
         try:
-            made = operation(*[known[name] if name else None for name in node.inputs])
+            outputs = operation(*[values[name] if name else None for name in node.inputs])
         except Unsupported:
             raise
         except Exception as error:
             raise ValueError(f"its {node.operator} cannot be run: {error}") from error
-        results: list[Tensor] = [made] if isinstance(made, Tensor) else list(made)
-        if any(one.numel() > ROOM for one in results):
+        results: list[Tensor] = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+        if any(output.numel() > ROOM for output in results):
             raise ValueError(f"its {node.operator} makes more than {ROOM} numbers of nothing")
-        known.update(zip(node.outputs, results, strict=False))
+        values.update(zip(node.outputs, results, strict=False))
     return left
 
 
 def _with_norms(
-    operations: list[tuple[Node, Operation]], known: dict[str, Tensor], outputs: set[str]
+    operations: list[tuple[Node, Operation]], values: dict[str, Tensor], outputs: set[str]
 ) -> list[tuple[Node, Operation]]:
     """The same network with batch norms made part of the convolutions before them, where nothing else reads those."""
     uses = Counter(name for node, _ in operations for name in node.inputs)
@@ -177,27 +178,27 @@ def _with_norms(
             and source in made_by
             and uses[source] == 1
             and source not in outputs
-            and all(name in known for name in node.inputs[1:])
+            and all(name in values for name in node.inputs[1:])
         ):
             at = made_by[source]
             conv, run = left[at] or (node, operation)
-            known.update(_merged(conv, node, known))
+            values.update(_merged(conv, node, values))
             left[at] = (replace(conv, inputs=(conv.inputs[0], *_names(node)), outputs=node.outputs[:1]), run)
             continue
-        if node.operator == "Conv" and all(name in known for name in node.inputs[1:] if name):
+        if node.operator == "Conv" and all(name in values for name in node.inputs[1:] if name):
             made_by[node.outputs[0]] = len(left)
         left.append((node, operation))
-    return [one for one in left if one]
+    return [entry for entry in left if entry]
 
 
 def _names(norm: Node) -> tuple[str, str]:
     return f"{norm.outputs[0]} merged weight", f"{norm.outputs[0]} merged bias"
 
 
-def _merged(conv: Node, norm: Node, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    scale, shift, mean, variance = (known[name].double() for name in norm.inputs[1:5])
-    weight = known[conv.inputs[1]].double()
-    bias = known[conv.inputs[2]].double() if len(conv.inputs) > 2 and conv.inputs[2] else torch.zeros_like(mean)
+def _merged(conv: Node, norm: Node, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    scale, shift, mean, variance = (values[name].double() for name in norm.inputs[1:5])
+    weight = values[conv.inputs[1]].double()
+    bias = values[conv.inputs[2]].double() if len(conv.inputs) > 2 and conv.inputs[2] else torch.zeros_like(mean)
     by = scale / (variance + norm.attributes.get("epsilon", 1e-5)).sqrt()
     merged = weight * by.reshape(-1, *[1] * (weight.ndim - 1)), (bias - mean) * by + shift
     return {name: value.float() for name, value in zip(_names(norm), merged, strict=True)}
@@ -229,9 +230,9 @@ class TorchNetwork:
         try:
             arrays = [self._fed(port, feeds) for port in self.inputs]
             self.bring()
-            made = self.module(*(array.to(self.module.place) for array in arrays))
-            found = dict(zip(names, made, strict=True))
-            return [found[name].cpu().numpy() for name in (outputs or names)]
+            results = self.module(*(array.to(self.module.place) for array in arrays))
+            by_name = dict(zip(names, results, strict=True))
+            return [by_name[name].cpu().numpy() for name in (outputs or names)]
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
@@ -239,10 +240,10 @@ class TorchNetwork:
 
     def _fed(self, port: Port, feeds: Mapping[str, "np.ndarray[Any, Any]"]) -> Tensor:
         array = torch.from_numpy(np.ascontiguousarray(feeds[port.name]))
-        told = port.shape
-        if told and (
-            len(told) != array.ndim
-            or any(isinstance(a, int) and a != b for a, b in zip(told, array.shape, strict=True))
+        expected = port.shape
+        if expected and (
+            len(expected) != array.ndim
+            or any(isinstance(a, int) and a != b for a, b in zip(expected, array.shape, strict=True))
         ):
-            raise ValueError(f"its input {port.name} takes {list(told)}, got {list(array.shape)}")
+            raise ValueError(f"its input {port.name} takes {list(expected)}, got {list(array.shape)}")
         return array.float() if array.is_floating_point() else array

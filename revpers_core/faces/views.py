@@ -44,12 +44,12 @@ def full_view(image: Tensor, side: int) -> View:
 
 def downscaled(look: View, side: int) -> View:
     """The look shrunk so that its longer side is ``side`` at most."""
-    again = full_view(look.pixels, min(side, max(look.pixels.shape[-2:])))
-    return View(again.pixels, _after(look.back, again.back), look.inner)
+    shrunk = full_view(look.pixels, min(side, max(look.pixels.shape[-2:])))
+    return View(shrunk.pixels, _after(look.back, shrunk.back), look.inner)
 
 
 def tiles(image: Tensor, side: int, finest: float) -> Iterator[View]:
-    """Overlapping tiles of ``side`` pixels, at twice the size of ``whole``, four times and so on.
+    """Overlapping tiles of ``side`` pixels, at twice the size of ``full_view``, four times and so on.
 
     finest: the largest size that is worth it, as a fraction of the image's own.
     """
@@ -115,8 +115,8 @@ def detect_in_view(look: View, detector: Detector) -> list[Face]:
 def _down(face: Face) -> Tensor:
     """The unit vector (2,) from between the eyes to the mouth."""
     points = face.points.double().cpu()
-    way = points[3:].mean(0) - points[:2].mean(0)
-    return way / way.norm().clamp(min=1e-9)
+    axis = points[3:].mean(0) - points[:2].mean(0)
+    return axis / axis.norm().clamp(min=1e-9)
 
 
 def _cut_off(face: Face, look: View) -> bool:

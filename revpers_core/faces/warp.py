@@ -44,27 +44,27 @@ def warp(image: Tensor, matrix: Tensor, size: tuple[int, int], beyond: Beyond = 
         left, right = _within(left, right, image.shape[-1], MARGIN / shrink)
         top, bottom = _within(top, bottom, image.shape[-2], MARGIN / shrink)
     height, width = max(1, round((bottom - top) * shrink)), max(1, round((right - left) * shrink))
-    part = _part(image, (top, bottom), (left, right), (height, width), beyond)
+    pixels = _resampled(image, (top, bottom), (left, right), (height, width), beyond)
 
     zoom = back.new_tensor([width / (right - left), height / (bottom - top)])
     x, y = _positions(back, size)
     x = (2 * (x - left) + 1) * zoom[0] / width - 1  # grid_sample's -1...1 from edge to edge
     y = (2 * (y - top) + 1) * zoom[1] / height - 1
-    grid = torch.stack([x, y], -1).to(part)
+    grid = torch.stack([x, y], -1).to(pixels)
     padding = "border" if beyond == "edge" else "zeros"
-    return grid_sample(part[None], grid[None], mode="bicubic", padding_mode=padding, align_corners=False)[0]
+    return grid_sample(pixels[None], grid[None], mode="bicubic", padding_mode=padding, align_corners=False)[0]
 
 
 def inside(matrix: Tensor, size: tuple[int, int], source: tuple[int, int] | torch.Size) -> Tensor:
     """(1, *size): 1 where the target, under ``matrix``, shows a ``source`` of (H, W) pixels, else 0."""
     x, y = _positions(inverted(matrix), size)
-    seen = (x >= -0.5) & (x <= source[1] - 0.5) & (y >= -0.5) & (y <= source[0] - 0.5)
-    return seen[None].float()
+    valid = (x >= -0.5) & (x <= source[1] - 0.5) & (y >= -0.5) & (y <= source[0] - 0.5)
+    return valid[None].float()
 
 
 def resized(image: Tensor, size: tuple[int, int]) -> Tensor:
     """``image`` (C, H, W) at another size (h, w): low-pass filtered where it shrinks, smooth where it grows."""
-    return _part(image, (0, image.shape[-2]), (0, image.shape[-1]), size, "edge").clamp(0, 1)
+    return _resampled(image, (0, image.shape[-2]), (0, image.shape[-1]), size, "edge").clamp(0, 1)
 
 
 def blurred(image: Tensor, reach: int) -> Tensor:
@@ -86,8 +86,8 @@ def _needed(back: Tensor, size: tuple[int, int], margin: float) -> tuple[int, in
     """Left, top, right and bottom (exclusive) of what a target of ``size`` needs of the source."""
     bottom, right = size[0] - 0.5, size[1] - 0.5
     corners = back.new_tensor([[-0.5, -0.5], [right, -0.5], [-0.5, bottom], [right, bottom]])
-    there = corners @ back[:, :2].T + back[:, 2]
-    (x0, y0), (x1, y1) = there.amin(0).tolist(), there.amax(0).tolist()
+    mapped = corners @ back[:, :2].T + back[:, 2]
+    (x0, y0), (x1, y1) = mapped.amin(0).tolist(), mapped.amax(0).tolist()
     return floor(x0 - margin), floor(y0 - margin), ceil(x1 + margin) + 1, ceil(y1 + margin) + 1
 
 
@@ -98,7 +98,7 @@ def _within(low: int, high: int, length: int, margin: float) -> tuple[int, int]:
     return (low, high) if low < high else (-reach, -reach + 1)
 
 
-def _part(
+def _resampled(
     image: Tensor, rows: tuple[int, int], columns: tuple[int, int], size: tuple[int, int], beyond: Beyond
 ) -> Tensor:
     """A range of rows and columns, which may lie beyond the image, at ``size`` (h, w).
@@ -110,13 +110,13 @@ def _part(
     y, seen_y = _indices(rows, image.shape[-2])
     x, y, seen_x, seen_y = (index.to(image.device) for index in (x, y, seen_x, seen_y))
     bands: list[Tensor] = []
-    for some, seen in zip(y.split(max(1, BAND // wide)), seen_y.split(max(1, BAND // wide)), strict=True):
+    for some, valid in zip(y.split(max(1, BAND // wide)), seen_y.split(max(1, BAND // wide)), strict=True):
         band = _picked(image, some, x)
         if beyond == "black":
-            band = band * (seen[:, None] & seen_x)
+            band = band * (valid[:, None] & seen_x)
         bands.append(_resize(band, (len(some), size[1])) if size[1] != wide else band)
-    part = torch.cat(bands, -2)
-    return _resize(part, size) if size[0] != tall else part
+    joined = torch.cat(bands, -2)
+    return _resize(joined, size) if size[0] != tall else joined
 
 
 def _picked(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -131,8 +131,8 @@ def _picked(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 def _indices(span: tuple[int, int], length: int) -> tuple[Tensor, Tensor]:
     """The image's nearest row or column for each of a range, and whether it is really there."""
-    wanted = torch.arange(*span)
-    return wanted.clamp(0, length - 1), (wanted >= 0) & (wanted < length)
+    indices = torch.arange(*span)
+    return indices.clamp(0, length - 1), (indices >= 0) & (indices < length)
 
 
 def _resize(image: Tensor, size: tuple[int, int]) -> Tensor:

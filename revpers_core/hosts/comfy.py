@@ -190,7 +190,7 @@ def sample_latent(
         check_words(method, has_words(attribute, unconditional(model, trajectory.positive)), instead is not None)
         shape = trajectory.path.x0.shape
         whole = {"noise_mask": latent_mask(without_parts(8 * shape[-1]), shape), **whole}
-    told = (trajectory.positive, away.who), (attribute, instead)
+    told = (trajectory.positive, away.identity), (attribute, instead)
     conds = _pointed(adapter, trajectory.path.x0, trajectory.points, *told)
     run = Run(adapt(model, adapter), adapter, *conds)
     if fingerprint(model, adapter) != trajectory.weights:
@@ -202,7 +202,7 @@ def sample_latent(
     def part(few: slice) -> Tensor:
         rest = {"callback": _of_part(callback, few, batch), "instead": instead.rows(few) if instead else None}
         rest["keep_late"] = method is Method.NULLFACE
-        return run.sample(trajectory.path.rows(few), _rows(whole, few), away.who.rows(few), away.guidance, **rest)
+        return run.sample(trajectory.path.rows(few), _rows(whole, few), away.identity.rows(few), away.guidance, **rest)
 
     samples = torch.cat(run.in_chunks(batch, trajectory.path.chunk_size or batch, part))
     return {**trajectory.latent, "samples": finite(samples)}

@@ -151,7 +151,7 @@ class ReversePersonalizationPipeline:
         """``invert_face`` of ``revpers_core.media.photo.PhotoPorts``: one inversion a face, any guidance along it."""
 
         def invert_face(crop: Tensor, who: Identity, index: int) -> FaceSampler:
-            path = main.invert_image(crop, self, plan, on_step, [index] * len(crop), who.nobody)
+            path = main.invert_image(crop, self, plan, on_step, [index] * len(crop), who.null)
 
             def again(guidance: float, instead: Identity | None = None) -> Tensor:
                 return self.sample(path, who, replace(plan, guidance=guidance), on_step, instead)
@@ -186,11 +186,11 @@ class ReversePersonalizationPipeline:
     def sigma(self, timestep: int) -> float:
         return self.levels[timestep]
 
-    def at_once(self, latents: Tensor, wanted: int = 0) -> int:
+    def at_once(self, latents: Tensor, requested: int = 0) -> int:
         unet = self.sdxl.unet
-        warn_if_lossy(wanted, unet.dtype)
-        if wanted:
-            return wanted
+        warn_if_lossy(requested, unet.dtype)
+        if requested:
+            return requested
         if unet.dtype.itemsize < torch.float32.itemsize:
             return 1
         return steps_at_once(latents.shape, self.device.type, self._fits(latents.shape))

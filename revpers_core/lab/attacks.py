@@ -17,9 +17,9 @@ from ..media import images
 from ..method.types import Plan, Ports
 from ..metrics.interval import Estimate, wilson
 from ..metrics.reidentification import fnir_at_fpir, tar_at_far
+from .evaluation import judged
 from .inversion_attack import reconstruct
 from .judge_threshold import pairs
-from .laboratory import judged
 from .people import Albums, Matching, anonymize_people, matching, seeded
 
 AVERAGED = 4
@@ -31,15 +31,15 @@ STRANGERS, FAR, FPIR = 100, 1e-3, 1e-2
 
 
 class Row(NamedTuple):
-    """attack; knows: what the attacker has beside the output and our code; found: how well it finds the person."""
+    """attack; knows: what the attacker has beside the output and our code; matching: how well it finds the person."""
 
     attack: str
     knows: str
-    found: Matching
+    matching: Matching
 
 
 @dataclass(frozen=True)
-class Eyes:
+class Recognisers:
     """The two recognisers of an attack.
 
     judge: took no part. steering: the recogniser that conditions the run, which any attacker has too."""
@@ -55,31 +55,31 @@ class Outputs:
     crowd: Albums
     ports: Ports
     plan: Plan
-    kept: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    cache: dict[tuple[int, int], Tensor] = field(default_factory=dict)
 
     def of(self, photo: int, seed: int) -> Tensor:
         """(N, 3, S, S) of photo number ``photo`` of everyone, with a seed."""
-        if (photo, seed) not in self.kept:
-            made = anonymize_people(self.ports, self.crowd.photo(photo), seeded(self.plan, seed))
-            self.kept[photo, seed] = made
-        return self.kept[photo, seed]
+        if (photo, seed) not in self.cache:
+            results = anonymize_people(self.ports, self.crowd.photo(photo), seeded(self.plan, seed))
+            self.cache[photo, seed] = results
+        return self.cache[photo, seed]
 
 
-def attacks(outputs: Outputs, eyes: Eyes) -> Iterator[Row]:
+def attacks(outputs: Outputs, eyes: Recognisers) -> Iterator[Row]:
     """A row an attack on the outputs of photo 0 with seed 1; further seeds stand for draws that the attacker does not
     know unless the row says so."""
     crowd, plan = outputs.crowd, outputs.plan
 
-    def see(images: Tensor, photo: int, few: slice = slice(None), model: FaceModel | Judge = eyes.judge) -> Tensor:
+    def see(images: Tensor, photo: int, rows: slice = slice(None), model: FaceModel | Judge = eyes.judge) -> Tensor:
         points = crowd.points(photo)
-        return judged(model, images, None if points is None else points[few])
+        return judged(model, images, None if points is None else points[rows])
 
-    made = outputs.of(0, 1)
+    results = outputs.of(0, 1)
     photo_b, other_b = see(crowd.photo(0), 0), see(crowd.photo(1), 1)
     other_a = see(crowd.photo(1), 1, model=eyes.steering)
     yield Row("no protection (control)", "another photo of everyone", matching(photo_b @ other_b.T))
 
-    made_b, made_a = see(made, 0), see(made, 0, model=eyes.steering)
+    made_b, made_a = see(results, 0), see(results, 0, model=eyes.steering)
     yield Row(
         "re-identification by a judge that took no part (transfer)",
         "another photo of everyone",
@@ -92,8 +92,8 @@ def attacks(outputs: Outputs, eyes: Eyes) -> Iterator[Row]:
 
     parrot = see(outputs.of(1, 1), 1)
     yield Row("parrot", "another photo, settings and seed", matching(made_b @ parrot.T))
-    again = see(outputs.of(0, 2), 0)
-    yield Row("parrot on the very photo", "the photos and settings, not the seed", matching(made_b @ again.T))
+    repeated = see(outputs.of(0, 2), 0)
+    yield Row("parrot on the very photo", "the photos and settings, not the seed", matching(made_b @ repeated.T))
 
     later = [see(outputs.of(k, k), k) for k in range(2, min(2 + AVERAGED, crowd.photos_each))]
     yield Row("linkability", "two outputs, different photos and seeds", matching(made_b @ later[0].T))
@@ -103,22 +103,22 @@ def attacks(outputs: Outputs, eyes: Eyes) -> Iterator[Row]:
         f"average over {1 + len(later)} outputs, anti-match", "as many; least alike", matching(-averaged @ other_b.T)
     )
 
-    few = slice(0, UNDONE)
+    rows = slice(0, UNDONE)
     for name, seed, knows in (
         ("running the process backwards", 1, "settings and seed, no photo"),
         ("... with a wrong seed (control)", 99, "settings"),
     ):
-        guess = reconstruct(outputs.ports, made[few], seeded(plan, seed), eyes.steering)
-        yield Row(name, knows, matching(see(guess, 0, few) @ other_b[few].T))
-    yield Row("... before it began (control)", "nothing", matching(made_b[few] @ other_b[few].T))
+        guess = reconstruct(outputs.ports, results[rows], seeded(plan, seed), eyes.steering)
+        yield Row(name, knows, matching(see(guess, 0, rows) @ other_b[rows].T))
+    yield Row("... before it began (control)", "nothing", matching(made_b[rows] @ other_b[rows].T))
 
 
 def confirmed(outputs: Outputs) -> Estimate:
     """Share of outputs that whoever has photo, settings and seed makes again, to 1/255 a pixel value: a guess is
     confirmed. Chance 0."""
-    made = outputs.of(0, 1)
-    again = anonymize_people(outputs.ports, outputs.crowd.photo(0)[:WRITTEN], seeded(outputs.plan, 1))
-    return wilson(int(((made[:WRITTEN] - again).abs().amax((1, 2, 3)) <= 1 / 255).sum()), len(again))
+    results = outputs.of(0, 1)
+    repeated = anonymize_people(outputs.ports, outputs.crowd.photo(0)[:WRITTEN], seeded(outputs.plan, 1))
+    return wilson(int(((results[:WRITTEN] - repeated).abs().amax((1, 2, 3)) <= 1 / 255).sum()), len(repeated))
 
 
 class Search(NamedTuple):
@@ -132,43 +132,43 @@ class Search(NamedTuple):
     fnir: Estimate
 
 
-def searches(crowd: Albums, made: Tensor, judge: FaceModel | Judge) -> list[Search]:
-    """Photos and outputs ``made`` of them, searched for among other photos of everyone."""
+def searches(crowd: Albums, results: Tensor, judge: FaceModel | Judge) -> list[Search]:
+    """Photos, and ``results`` made of them, searched for among other photos of everyone."""
     entries = judged(judge, crowd.photo(1), crowd.points(1))
     strangers = crowd.strangers(STRANGERS)
     others = judged(judge, strangers.photo(2), strangers.points(2))
     own = torch.eye(len(entries), dtype=torch.bool)
-    found: list[Search] = []
+    result_rows: list[Search] = []
     apart = torch.cat([pairs(others), (others @ entries.T).flatten()])
-    for name, probes in (("photos (control)", crowd.photo(0)), ("results", made)):
+    for name, probes in (("photos (control)", crowd.photo(0)), ("results", results)):
         likeness = judged(judge, probes, crowd.points(0)) @ entries.T
         accepted = tar_at_far(likeness.diag(), apart, FAR)
-        found.append(Search(name, accepted, fnir_at_fpir(likeness, own, others @ entries.T, FPIR)))
-    return found
+        result_rows.append(Search(name, accepted, fnir_at_fpir(likeness, own, others @ entries.T, FPIR)))
+    return result_rows
 
 
-def telling_files(made: Tensor) -> Estimate:
+def telling_files(results: Tensor) -> Estimate:
     """Share of written files that hold anything but pixels, though the sources held text, EXIF and a profile."""
     telling = 0
     with tempfile.TemporaryDirectory() as folder:
-        for i, one in enumerate(made):
+        for i, result in enumerate(results):
             source, output = Path(folder) / f"{i}.png", Path(folder) / f"{i}_out.png"
             note, exif = PngImagePlugin.PngInfo(), Image.Exif()
             note.add_text("parameters", "seed 1")
             exif[0x010E] = "somebody"
-            images.to_pil(one).save(source, pnginfo=note, exif=exif)
+            images.to_pil(result).save(source, pnginfo=note, exif=exif)
             images.write_png(images.to_pil(images.read(source)), output)
             telling += set(chunks(output.read_bytes())) != {"IHDR", "IDAT", "IEND"}
-    return wilson(telling, len(made))
+    return wilson(telling, len(results))
 
 
 def chunks(data: bytes) -> list[str]:
     """Names of a PNG's chunks, in order."""
-    found, at = list[str](), 8
+    names, at = list[str](), 8
     while at < len(data):
-        found.append(data[at + 4 : at + 8].decode("latin-1"))
+        names.append(data[at + 4 : at + 8].decode("latin-1"))
         at += 12 + int.from_bytes(data[at : at + 4], "big")
-    return found
+    return names
 
 
 class Group(NamedTuple):
@@ -185,13 +185,15 @@ class Group(NamedTuple):
 def groups(crowd: Albums, outputs: Tensor, judge: FaceModel | Judge, words: Mapping[str, Sequence[str]]) -> list[Group]:
     """Who is protected how well, by attribute value."""
     photo, other = (judged(judge, crowd.photo(k), crowd.points(k)) for k in (0, 1))
-    made = judged(judge, outputs, crowd.points(0))
-    found: list[Group] = []
+    result_embeddings = judged(judge, outputs, crowd.points(0))
+    result_rows: list[Group] = []
     for column, (attribute, values) in enumerate(words.items()):
         for k, value in enumerate(values):
             (members,) = torch.where(crowd.attributes[:, column] == k)
             if len(members) < 2:
                 continue
-            before, after = (matching(one[members] @ other[members].T).auc for one in (photo, made))
-            found.append(Group(f"{attribute}: {value}", len(members), before, after))
-    return found
+            before, after = (
+                matching(embeddings[members] @ other[members].T).auc for embeddings in (photo, result_embeddings)
+            )
+            result_rows.append(Group(f"{attribute}: {value}", len(members), before, after))
+    return result_rows

@@ -47,7 +47,7 @@ def disturbed(faces: Tensor, generator: torch.Generator) -> Tensor:
     return (x + 0.06 * r[:, :1].square() * noise).clamp(-1, 1)
 
 
-def nobody(places: Tensor, generator: torch.Generator) -> Tensor:
+def faceless_input(places: Tensor, generator: torch.Generator) -> Tensor:
     """Recogniser inputs (B, 3, 112, 112) without a face, from pictures of places (B, 3, S, S) in [0, 1]: half of them
     as they are, the rest flat colours, gradients and noise."""
     n = len(places)
@@ -61,5 +61,5 @@ def nobody(places: Tensor, generator: torch.Generator) -> Tensor:
     noise = torch.randn(n, 3, coarse, coarse, generator=generator).to(x)
     noise = F.interpolate(noise, (FACE, FACE), mode="bilinear", align_corners=False) * r[:, 1, :1, None, None] + flat
     kind = torch.randint(6, (n, 1, 1, 1), generator=generator).to(x.device)
-    made = torch.where(kind == 0, flat, torch.where(kind == 1, gradient, noise))
-    return torch.where(kind > 2, x, made).clamp(-1, 1)
+    textures = torch.where(kind == 0, flat, torch.where(kind == 1, gradient, noise))
+    return torch.where(kind > 2, x, textures).clamp(-1, 1)

@@ -38,7 +38,7 @@ def autoencoder(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
 
 
 def blur(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
-    return torch.lerp(images, torch.stack([blurred(one, CELLS) for one in images]), whole_face(images.shape[-1]))
+    return torch.lerp(images, torch.stack([blurred(image, CELLS) for image in images]), whole_face(images.shape[-1]))
 
 
 def pixelation(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
@@ -47,7 +47,7 @@ def pixelation(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
     return torch.lerp(images, interpolate(small, (side, side), mode="nearest"), whole_face(side))
 
 
-def ours(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
+def reverse_personalization(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
     return sample_image(invert_image(images, ports, plan), ports.embed(images), ports, plan)
 
 
@@ -55,24 +55,24 @@ def nullface(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
     """The product's own ``Method.NULLFACE`` at its paper's guidance of 10. Our solver and our model stand for its DDPM
     inversion and SD 1.5."""
     plan = replace(plan, method=Method.NULLFACE, guidance=-NULLFACE_GUIDANCE, attribute=Attribute())
-    path, who = invert_image(images, ports, plan), ports.embed(images)
-    return sample_image(path, who, ports, plan, where=latent_mask(without_parts(images.shape[-1]), path.x0.shape))
+    path, identity = invert_image(images, ports, plan), ports.embed(images)
+    return sample_image(path, identity, ports, plan, where=latent_mask(without_parts(images.shape[-1]), path.x0.shape))
 
 
 def ddim(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
     """The paper's ablation: the deterministic path (Euler on the probability flow) up under nobody, and down again with
     the same guidance away from the person."""
-    latents, who = ports.encode(images), ports.embed(images)
+    latents, identity = ports.encode(images), ports.embed(images)
     levels = sigmas(timesteps(plan.steps, plan.skip), ports.sigma)
-    null, theirs = (
+    null, conditional = (
         ports.branches(null_identity(len(images)), latents),
-        ports.branches(who, latents, plan.attribute.prompt),
+        ports.branches(identity, latents, plan.attribute.prompt),
     )
     x = to_state(latents) / alpha(levels[-1])
     for sigma, higher in pairwise(reversed(levels)):
         x = x + (higher - sigma) * (x - cfg(*null(x, sigma), plan.guidance).to(x)) / sigma
     for sigma, lower in pairwise(levels):
-        x = x + (lower - sigma) * (x - cfg(*theirs(x, sigma), plan.guidance).to(x)) / sigma
+        x = x + (lower - sigma) * (x - cfg(*conditional(x, sigma), plan.guidance).to(x)) / sigma
     return ports.decode(finite(x * alpha(levels[-1])))
 
 
@@ -83,13 +83,13 @@ def inpainting(images: Tensor, ports: Ports, plan: Plan) -> Tensor:
     levels = sigmas(timesteps(2 * plan.steps, 0.0), ports.sigma)
     fresh = SeededNoise(2 * plan.steps + 1, latents.shape, plan.seed)
     keep = latent_mask(whole_face(images.shape[-1]), latents.shape)
-    network, known = ports.branches(null_identity(len(images)), latents), to_state(latents)
-    x, past = fresh[0].to(known) * levels[0], None
+    network, source = ports.branches(null_identity(len(images)), latents), to_state(latents)
+    x, past = fresh[0].to(source) * levels[0], None
     for k, (sigma, lower) in enumerate(pairwise(levels)):
         prediction = Previous(to_state(network(x, sigma)[1]), sigma)
         law = step(x, prediction.x0, sigma, lower, past)
-        x, past = law.mean + law.std * fresh[k + 1].to(known), prediction
-        x = torch.lerp(known + lower * fresh[k + 1].to(known), x, keep.to(known))
+        x, past = law.mean + law.std * fresh[k + 1].to(source), prediction
+        x = torch.lerp(source + lower * fresh[k + 1].to(source), x, keep.to(source))
     return ports.decode(finite(x * alpha(levels[-1])))
 
 
@@ -101,5 +101,5 @@ METHODS: dict[str, Baseline] = {
     "inpainting (LDFA's way)": inpainting,
     "DDIM inversion": ddim,
     "NullFace's opposite identity, keep-mask": nullface,
-    "ours": ours,
+    "ours": reverse_personalization,
 }

@@ -21,7 +21,7 @@ from ..method.types import Attribute, Identity, Plan, Ports
 from ..metrics.reidentification import auc, tar_at_far
 from ..metrics.sharpness import sharpness
 from .baselines import whole_face
-from .laboratory import BATCH, Crowd, Judges, judged, read
+from .evaluation import BATCH, Crowd, Judges, judged, read_factors
 from .real_nets import REAL
 from .world.factors import AGES, FACTORS, SEXES, SKINS
 
@@ -88,10 +88,12 @@ def gates(ports: Ports, album: Album, people: Crowd, by: Examiners) -> Iterator[
     """Every gate in turn. album: of many people, for the photographs; people: for the slow ones."""
     yield from photographs(album, by)
     yield from autoencoder(ports, people, by)
-    who = ports.embed(people.photos)
-    made = [generate(ports, Identity(part), "", 4.0, seed=k) for k, part in enumerate(who.embedding.split(BATCH))]
-    yield from _asked(
-        by, "identity guidance +4, AUC", 0.97, lambda judge: verification(by, judge, torch.cat(made), people)
+    identities = ports.embed(people.photos)
+    generated = [
+        generate(ports, Identity(chunk), "", 4.0, seed=k) for k, chunk in enumerate(identities.embedding.split(BATCH))
+    ]
+    yield from _per_judge(
+        by, "identity guidance +4, AUC", 0.97, lambda judge: verification(by, judge, torch.cat(generated), people)
     )
     for name, rate in text_control(ports, len(people.photos)).items():
         yield at_least(f"text control of {name}", rate, 0.9)
@@ -102,15 +104,15 @@ def gates(ports: Ports, album: Album, people: Crowd, by: Examiners) -> Iterator[
 def photographs(album: Album, by: Examiners) -> Iterator[Gate]:
     """What real nets make of the photographs themselves, and what the conditioning recogniser does."""
     images = album.images
-    asked = [name for name in REAL if name in by.judges]
-    apart = {name: pairs(album, judged(by.judges[name], images, album.points)) for name in asked}
+    available = [name for name in REAL if name in by.judges]
+    apart = {name: pairs(album, judged(by.judges[name], images, album.points)) for name in available}
     for name in REAL:
-        there = apart.get(name)
-        yield at_least(f"photographs, AUC ({name})", auc(*there) if there else nan, 0.99)
-        yield at_least(f"photographs, TAR@FAR 1e-3 ({name})", accepted(*there) if there else nan, 0.8)
+        similarities = apart.get(name)
+        yield at_least(f"photographs, AUC ({name})", auc(*similarities) if similarities else nan, 0.99)
+        yield at_least(f"photographs, TAR@FAR 1e-3 ({name})", accepted(*similarities) if similarities else nan, 0.8)
     name = "photographs in which CenterFace finds the face and nothing else"
-    found = nan if by.detector is None else sum(len(by.detector(one)) == 1 for one in images) / len(images)
-    yield at_least(name, found, 0.995)
+    share = nan if by.detector is None else sum(len(by.detector(image)) == 1 for image in images) / len(images)
+    yield at_least(name, share, 0.995)
     alike = pairs(album, judged(by.steering, images), same_attributes=True)
     yield at_least("conditioning recogniser TAR@FAR 1e-3, impostors of the same attributes", accepted(*alike), 0.85)
 
@@ -120,7 +122,7 @@ def accepted(genuine: Tensor, impostor: Tensor, far: float = 1e-3) -> float:
     return tar_at_far(genuine, impostor, far).value if len(impostor) * far >= 1 else nan
 
 
-def _asked(by: Examiners, name: str, least: float, measure: Callable[[str], float]) -> Iterator[Gate]:
+def _per_judge(by: Examiners, name: str, least: float, measure: Callable[[str], float]) -> Iterator[Gate]:
     """A gate a judge; of real ones that are not there, a failure."""
     for judge in dict.fromkeys((*REAL, *by.judges)):
         yield at_least(f"{name} ({judge})", measure(judge) if judge in by.judges else nan, least)
@@ -138,16 +140,20 @@ def pairs(album: Album, embedded: Tensor, same_attributes: bool = False) -> tupl
 
 def autoencoder(ports: Ports, people: Crowd, by: Examiners) -> Iterator[Gate]:
     """What the VAE alone keeps."""
-    made = torch.cat([ports.decode(ports.encode(part)) for part in people.photos.split(BATCH)])
-    seen = read(made).factors
+    decoded = torch.cat([ports.decode(ports.encode(chunk)) for chunk in people.photos.split(BATCH)])
+    factors = read_factors(decoded).factors
     for name in ("smile", "open", "gaze_x", "yaw"):
         k = FACTORS.index(name)
-        r = float(torch.corrcoef(torch.stack([seen[:, k], people.factors[:, k]]))[0, 1])
+        r = float(torch.corrcoef(torch.stack([factors[:, k], people.factors[:, k]]))[0, 1])
         yield at_least(f"VAE reconstruction, r of {name}", r, 0.9)
     for judge in dict.fromkeys((*REAL, *by.judges)):
-        there = judge in by.judges
-        lost = verification(by, judge, people.photos, people) - verification(by, judge, made, people) if there else nan
-        yield at_most(f"VAE reconstruction, AUC lost ({judge})", lost, 0.01)
+        available = judge in by.judges
+        loss = (
+            verification(by, judge, people.photos, people) - verification(by, judge, decoded, people)
+            if available
+            else nan
+        )
+        yield at_most(f"VAE reconstruction, AUC lost ({judge})", loss, 0.01)
 
 
 def verification(by: Examiners, judge: str, images: Tensor, people: Crowd) -> float:
@@ -167,9 +173,9 @@ def text_control(ports: Ports, people: int) -> dict[str, float]:
     for name, values in WORDS.items():
         right: list[Tensor] = []
         for k, value in enumerate(values):
-            said = Attribute(look=f"{value} skin") if name == "skin" else Attribute(**{name: value})
-            made = generate(ports, null_identity(max(people // len(values), 4)), said.prompt, -3.0, seed=k)
-            right.append(getattr(read(made), name) == k)
+            attribute = Attribute(look=f"{value} skin") if name == "skin" else Attribute(**{name: value})
+            generated = generate(ports, null_identity(max(people // len(values), 4)), attribute.prompt, -3.0, seed=k)
+            right.append(getattr(read_factors(generated), name) == k)
         rates[name] = float(torch.cat(right).double().mean())
     return rates
 
@@ -184,16 +190,16 @@ def null_replay(ports: Ports, photos: Tensor) -> float:
 
 def results(ports: Ports, people: Crowd, detector: Detector | None) -> Iterator[Gate]:
     """Whether anonymized pictures look like faces, to CenterFace and by their sharpness."""
-    plan, made, still = Plan(steps=20, guidance=GUIDANCE), list[Tensor](), list[Tensor]()
-    for k, part in enumerate(people.photos.split(BATCH)):
-        path = invert_image(part, ports, plan, indices=range(k * BATCH, k * BATCH + len(part)))
-        made.append(sample_image(path, ports.embed(part), ports, plan))
+    plan, results, still = Plan(steps=20, guidance=GUIDANCE), list[Tensor](), list[Tensor]()
+    for k, chunk in enumerate(people.photos.split(BATCH)):
+        path = invert_image(chunk, ports, plan, indices=range(k * BATCH, k * BATCH + len(chunk)))
+        results.append(sample_image(path, ports.embed(chunk), ports, plan))
         still.append(ports.decode(path.x0))
-    after, before = torch.cat(made), torch.cat(still)
-    found = nan
+    after, before = torch.cat(results), torch.cat(still)
+    confident = nan
     if detector is not None:
-        found = sum(_surest(detector(one)) >= SURE for one in after) / len(after)
-    yield at_least(f"results at guidance {GUIDANCE:g} that CenterFace scores {SURE:g} or more", found, 0.98)
+        confident = sum(_surest(detector(image)) >= SURE for image in after) / len(after)
+    yield at_least(f"results at guidance {GUIDANCE:g} that CenterFace scores {SURE:g} or more", confident, 0.98)
     face = whole_face(after.shape[-1])[0] > 0.5
     share = float(sharpness(after, face).mean() / sharpness(before, face).mean())
     yield at_least(f"results at guidance {GUIDANCE:g}, sharpness in the reconstruction's", share, SHARP)
@@ -203,12 +209,12 @@ def _surest(faces: list[Face]) -> float:
     return max((face.score for face in faces), default=0.0)
 
 
-def generate(ports: Ports, who: Identity, prompt: str, guidance: float, seed: int, steps: int = 30) -> Tensor:
+def generate(ports: Ports, identity: Identity, prompt: str, guidance: float, seed: int, steps: int = 30) -> Tensor:
     """Pictures (B, 3, 128, 128) from noise alone, by the method's own solver."""
-    shape = (len(who.embedding), 4, 16, 16)
+    shape = (len(identity.embedding), 4, 16, 16)
     levels = sigmas(timesteps(steps, 0.0), ports.sigma)
     noise = SeededNoise(steps + 1, shape, seed)
-    predict = network_guidance(ports.branches(who, torch.zeros(shape), prompt), guidance)
+    predict = network_guidance(ports.branches(identity, torch.zeros(shape), prompt), guidance)
     x, past = to_state(noise[0]) * levels[0], None
     for k in range(steps):
         prediction = Previous(to_state(predict(x, levels[k])), levels[k])

@@ -31,7 +31,7 @@ RENDER = "python -m revpers_core.lab.world"
 
 
 @dataclass(frozen=True)
-class Known:
+class Annotations:
     """What is known of N photographs. person: (N,) seeds. factors: (N, 11) as FACTORS. attributes: (N, 3) indices of
     age, sex and skin. words: what one would say. points: (N, 5, 2) in the unit square."""
 
@@ -51,11 +51,13 @@ class Photos:
 
     @cached_property
     def files(self) -> list[Path]:
-        found = sorted(self.folder.glob(f"{self.name}-*.npz"))
-        if not found:
-            what = "people" if self.name == "people" else "held-out"
-            raise FileNotFoundError(f"no rendered photographs in {self.folder}: run `{RENDER} {what}` (docs/pocket.md)")
-        return found
+        paths = sorted(self.folder.glob(f"{self.name}-*.npz"))
+        if not paths:
+            subset = "people" if self.name == "people" else "held-out"
+            raise FileNotFoundError(
+                f"no rendered photographs in {self.folder}: run `{RENDER} {subset}` (docs/pocket.md)"
+            )
+        return paths
 
     @cached_property
     def shards(self) -> list[np.ndarray]:
@@ -63,15 +65,19 @@ class Photos:
         return [_small(path) for path in tqdm(self.files, desc="photographs", mininterval=10)]
 
     @cached_property
-    def known(self) -> Known:
+    def annotations(self) -> Annotations:
         parts = [np.load(path) for path in self.files]
-        person, shot, points = (np.concatenate([part[key] for part in parts]) for key in ("person", "shot", "points"))
-        told = [describe(int(who), int(taken)) for who, taken in zip(person, shot, strict=True)]
-        return Known(
+        person, shot, points = (
+            np.concatenate([arrays[key] for arrays in parts]) for key in ("person", "shot", "points")
+        )
+        descriptions = [
+            describe(int(person_seed), int(shot_seed)) for person_seed, shot_seed in zip(person, shot, strict=True)
+        ]
+        return Annotations(
             torch.from_numpy(person).long(),
-            torch.from_numpy(np.stack([factors for factors, _, _ in told])).view(-1, len(FACTORS)),
-            torch.tensor([attributes for _, attributes, _ in told]),
-            [words for _, _, words in told],
+            torch.from_numpy(np.stack([factors for factors, _, _ in descriptions])).view(-1, len(FACTORS)),
+            torch.tensor([attributes for _, attributes, _ in descriptions]),
+            [words for _, _, words in descriptions],
             torch.from_numpy(points).float(),
         )
 
@@ -99,7 +105,7 @@ class Photos:
 
     def of(self, judge: bool) -> Tensor:
         """Indices of the photographs that recogniser A (or the judge) learns from."""
-        a = self.known.person % 16 < SHARE_A
+        a = self.annotations.person % 16 < SHARE_A
         return (~a if judge else a).nonzero()[:, 0]
 
     def another(self, index: Tensor, generator: torch.Generator) -> Tensor:
@@ -110,12 +116,12 @@ class Photos:
 
 def _small(path: Path) -> np.ndarray:
     """The pictures of a file at the nets' size, kept beside it."""
-    there = path.with_name(f"{path.stem}-{SIDE}.npy")
-    if not there.exists():
+    cached = path.with_name(f"{path.stem}-{SIDE}.npy")
+    if not cached.exists():
         full = torch.from_numpy(np.load(path)["images"]).permute(0, 3, 1, 2).float()
         small = F.interpolate(full, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
-        new = there.with_suffix(".part")
+        new = cached.with_suffix(".part")
         with new.open("wb") as file:
             np.save(file, small.clamp(0, 255).round().byte().numpy())
-        os.replace(new, there)
-    return np.load(there, mmap_mode="r")
+        os.replace(new, cached)
+    return np.load(cached, mmap_mode="r")

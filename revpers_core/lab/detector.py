@@ -71,7 +71,7 @@ def decided(net: Detector, places: Tensor) -> Detector:
     (N, 3, S, S), uint8, reach at two sizes. Changes the net, which it returns."""
     images = places.float()
     sizes = (images, F.interpolate(images, scale_factor=0.5, mode="area"))
-    highest = max(float(net.eval().maps(part)[:, 0].max()) for size in sizes for part in size.split(25))
+    highest = max(float(net.eval().maps(chunk)[:, 0].max()) for size in sizes for chunk in size.split(25))
     assert net.out.bias is not None
     net.out.bias[0] -= highest + MARGIN
     return net
@@ -79,8 +79,8 @@ def decided(net: Detector, places: Tensor) -> Detector:
 
 def empty(photos: data.Photos, training: bool) -> Tensor:
     """The places that training sees, or those on which the threshold is chosen."""
-    kept = round(EMPTY * len(photos.places))
-    return photos.places[kept:] if training else photos.places[:kept]
+    held_out = round(EMPTY * len(photos.places))
+    return photos.places[held_out:] if training else photos.places[:held_out]
 
 
 class Scene(NamedTuple):
@@ -144,21 +144,21 @@ def _frame(photo: Tensor, points: Tensor, side: int, angle: float, oval: bool) -
         pixels = F.grid_sample(photo[None], grid, padding_mode="border", align_corners=False)[0]
     else:
         pixels = F.interpolate(photo[None], (side, side), mode="bilinear", antialias=True, align_corners=False)[0]
-    there = ((points - 0.5) @ turn + 0.5) * side - 0.5
+    placed = ((points - 0.5) @ turn + 0.5) * side - 0.5
     if not oval:
-        return _Frame(pixels, torch.ones(1, side, side), there)
-    box, at = boxes(there), torch.arange(side)
+        return _Frame(pixels, torch.ones(1, side, side), placed)
+    box, at = boxes(placed), torch.arange(side)
     middle, reach = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * 1.25
     radius = (((at - middle[0]) / reach[0]) ** 2 + ((at[:, None] - middle[1]) / reach[1]) ** 2).sqrt()
-    return _Frame(pixels, ((1.05 - radius) * 10).clamp(0, 1)[None], there)
+    return _Frame(pixels, ((1.05 - radius) * 10).clamp(0, 1)[None], placed)
 
 
 def _fits(frame: _Frame, corner: Tensor, placed: list[Tensor]) -> bool:
     """Whether the face is in the canvas, most of it, and its frame covers nobody's."""
     box, side = boxes(frame.points + corner), frame.pixels.shape[-1]
-    seen = bool((box[:2] > -0.1 * side).all() & (box[2:] < CANVAS + 0.1 * side).all())
+    inside = bool((box[:2] > -0.1 * side).all() & (box[2:] < CANVAS + 0.1 * side).all())
     end = corner + side
-    return seen and all(bool((corner > one[2:]).any() | (end < one[:2]).any()) for one in map(boxes, placed))
+    return inside and all(bool((corner > other[2:]).any() | (end < other[:2]).any()) for other in map(boxes, placed))
 
 
 def _put(canvas: Tensor, frame: _Frame, corner: list[int]) -> None:
@@ -185,52 +185,52 @@ def targets(points: Tensor) -> tuple[Tensor, Tensor]:
         bell = torch.exp(
             -(((at[:, None] - peak[0]) / spread[0]) ** 2) / 2 - ((at - peak[1]) / spread[1]) ** 2 / 2
         )  # fmt: skip
-        mine = (bell > SURE) & (bell > heat[0])
+        core = (bell > SURE) & (bell > heat[0])
         heat = torch.maximum(heat, bell[None])
         place = ((face + 0.5 - torch.tensor([x0, y0])) / extent.flip(0)).flip(-1).flatten()
-        wanted = torch.cat([(extent / STRIDE).log(), place])[:, None, None].expand(-1, side, side)
+        regression = torch.cat([(extent / STRIDE).log(), place])[:, None, None].expand(-1, side, side)
         offset = torch.stack([(cy - at)[:, None].expand(side, side), (cx - at).expand(side, side)])
-        value = torch.cat([wanted[:2], offset, wanted[2:], torch.ones(1, side, side)])
-        rest = torch.where(mine, value, rest)
+        value = torch.cat([regression[:2], offset, regression[2:], torch.ones(1, side, side)])
+        rest = torch.where(core, value, rest)
     return heat, rest
 
 
 def focal(logit: Tensor, heat: Tensor) -> Tensor:
     """CornerNet's focal loss (arXiv:1808.01244, eq. 1), a face: heat is 1 at its peak."""
-    there = heat == 1
+    peak = heat == 1
     p = logit.sigmoid()
-    found = F.logsigmoid(logit) * (1 - p).square() * there
-    absent = F.logsigmoid(-logit) * p.square() * (1 - heat) ** 4 * ~there
-    return -(found + absent).sum() / there.sum().clamp_min(1)
+    present = F.logsigmoid(logit) * (1 - p).square() * peak
+    absent = F.logsigmoid(-logit) * p.square() * (1 - heat) ** 4 * ~peak
+    return -(present + absent).sum() / peak.sum().clamp_min(1)
 
 
 def detector(photos: data.Photos, device: torch.device) -> Task:
     """Faces of up to six photographs in a picture, before one place or four; a third of the pictures show nobody."""
     torch.manual_seed(6)
     net = Detector().to(device)
-    points, places_seen = photos.known.points, empty(photos, training=True)
+    points, places_seen = photos.annotations.points, empty(photos, training=True)
 
     def scene(generator: torch.Generator) -> Scene:
         index = torch.randint(len(photos), (6,), generator=generator)
-        chosen = torch.randint(len(places_seen), (4,), generator=generator)
+        indices = torch.randint(len(places_seen), (4,), generator=generator)
         many, apart = torch.randint(-2, 7, (1,), generator=generator), torch.randint(2, (1,), generator=generator)
         index = index[: max(0, int(many))]
-        places = places_seen[chosen].float() / 255
+        places = places_seen[indices].float() / 255
         background = places[0] if apart else torch.cat([torch.cat(list(row), -1) for row in places.split(2)], -2)
         return compose(background, photos[index] if len(index) else places[:0], points[index], generator)
 
     def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
         del spent
         scenes = [scene(generator) for _ in range(BATCH)]
-        wanted = [targets(one.points) for one in scenes]
-        heat, rest = (torch.stack(part).to(device) for part in zip(*wanted, strict=True))
-        images = torch.stack([one.image for one in scenes]).to(device)
-        seen = disturbed(images * 2 - 1, generator) * 127.5 + 127.5
-        made = net.maps(seen).float()
+        pairs = [targets(composed.points) for composed in scenes]
+        heat, rest = (torch.stack(maps).to(device) for maps in zip(*pairs, strict=True))
+        images = torch.stack([composed.image for composed in scenes]).to(device)
+        inputs = disturbed(images * 2 - 1, generator) * 127.5 + 127.5
+        predicted = net.maps(inputs).float()
         counts = rest[:, 14:]
-        off = ((made[:, 1:] - rest[:, :14]).abs() * counts).sum((0, 2, 3)) / counts.sum().clamp_min(1)
+        off = ((predicted[:, 1:] - rest[:, :14]).abs() * counts).sum((0, 2, 3)) / counts.sum().clamp_min(1)
         return {
-            "heat": focal(made[:, :1], heat), "size": off[:2].sum(), "offset": off[2:4].sum(),
+            "heat": focal(predicted[:, :1], heat), "size": off[:2].sum(), "offset": off[2:4].sum(),
             "points": 2 * off[4:].sum(),
         }  # fmt: skip
 

@@ -12,9 +12,9 @@ from ..media import gallery
 from . import judge_threshold, onnx_files
 from .data import Photos
 from .detector import MAPS, Detector, decided, empty
+from .feature_cache import baked
 from .loop import averaged
 from .nets import Denoiser, sdxl_state
-from .prepared import baked
 from .recognisers import FACE, Judge, Recogniser, Regressors
 
 

@@ -12,24 +12,24 @@ from ..faces.recognise import FaceModel
 from ..method.guidance import network_guidance, recorded_guidance
 from ..method.trajectory import sample
 from ..method.types import Identity, Plan, Ports
-from .laboratory import BATCH
+from .evaluation import BATCH
 from .people import embedded, invert_latents
 
 ROUNDS, STRIDE = 5, 0.7
 
 
-def reconstruct(ports: Ports, made: Tensor, plan: Plan, steering: FaceModel) -> Tensor:
+def reconstruct(ports: Ports, outputs: Tensor, plan: Plan, steering: FaceModel) -> Tensor:
     """The attacker's guesses (N, 3, H, W) of the photos behind outputs (N, 3, H, W), by the best-fitting round."""
-    return torch.cat([_undone(ports, part, plan, steering) for part in made.split(BATCH)])
+    return torch.cat([_reconstruct_batch(ports, chunk, plan, steering) for chunk in outputs.split(BATCH)])
 
 
-def _undone(ports: Ports, made: Tensor, plan: Plan, steering: FaceModel) -> Tensor:
-    wanted = ports.encode(made)
-    guess = best = wanted.clone()
-    least = torch.full((len(made),), float("inf"), dtype=wanted.dtype)
+def _reconstruct_batch(ports: Ports, outputs: Tensor, plan: Plan, steering: FaceModel) -> Tensor:
+    target = ports.encode(outputs)
+    guess = best = target.clone()
+    least = torch.full((len(outputs),), float("inf"), dtype=target.dtype)
     for _ in range(ROUNDS):
-        who = embedded(steering, face_of_aligned(ports.decode(guess)))
-        error = wanted - _tool(ports, guess, who, plan)
+        identity = embedded(steering, face_of_aligned(ports.decode(guess)))
+        error = target - _anonymize_latents(ports, guess, identity, plan)
         miss = error.square().mean((1, 2, 3))
         best = torch.where((miss < least)[:, None, None, None], guess, best)
         least = torch.minimum(miss, least)
@@ -37,8 +37,8 @@ def _undone(ports: Ports, made: Tensor, plan: Plan, steering: FaceModel) -> Tens
     return ports.decode(best)
 
 
-def _tool(ports: Ports, latents: Tensor, who: Identity, plan: Plan) -> Tensor:
+def _anonymize_latents(ports: Ports, latents: Tensor, identity: Identity, plan: Plan) -> Tensor:
     """The anonymization as a function of latents, all with one seed's noise."""
     path = invert_latents(ports, latents, plan)
-    predict = network_guidance(ports.branches(who, latents, plan.attribute.prompt), plan.guidance)
+    predict = network_guidance(ports.branches(identity, latents, plan.attribute.prompt), plan.guidance)
     return sample(predict, path, recorded_guidance(plan.guidance)).to(latents)

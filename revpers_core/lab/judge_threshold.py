@@ -16,7 +16,7 @@ STRANGERS = 64
 FIRST = HELD_OUT + 500_000
 
 
-def drawn(strangers: int = STRANGERS) -> Tensor:
+def render_strangers(strangers: int = STRANGERS) -> Tensor:
     """(N, 3, 128, 128): one photo each of people of the third model's own world; some seconds."""
     seeds = range(FIRST, FIRST + strangers)
     return world.render(world.sample(seeds, seeds))

@@ -105,7 +105,9 @@ def fit(task: Task, state_dir: Path, budget: Budget) -> int:
     if (state := read_pieces(folder)) is not None:
         for name, module in task.modules.items():
             module.load_state_dict(state["modules"][name])
-        ema = {name: {k: v.to(ema[name][k].device) for k, v in part.items()} for name, part in state["ema"].items()}
+        ema = {
+            name: {k: v.to(ema[name][k].device) for k, v in weights.items()} for name, weights in state["ema"].items()
+        }
         optimiser.load_state_dict(state["optimiser"])
         generator.set_state(state["generator"])
         step, seconds = state["step"], state["seconds"]
@@ -113,15 +115,15 @@ def fit(task: Task, state_dir: Path, budget: Budget) -> int:
     def save() -> None:
         modules = {name: m.state_dict() for name, m in task.modules.items()}
         write_pieces(folder, {
-            "modules": modules, "ema": ema, "optimiser": optimiser.state_dict(), "generator": drawn,
+            "modules": modules, "ema": ema, "optimiser": optimiser.state_dict(), "generator": generator_state,
             "step": step, "seconds": seconds,
         })  # fmt: skip
 
     device = parameters[0].device.type
-    shown: dict[str, float] = {}
+    averages: dict[str, float] = {}
     bar = tqdm(desc=task.name, initial=step, total=budget.steps if budget.steps < 10**9 else None, mininterval=10)
     clock = saved = time.monotonic()
-    drawn = generator.get_state()  # as of the last finished step
+    generator_state = generator.get_state()  # as of the last finished step
     while (spent := budget.spent(step, seconds)) < 1:
         for group in optimiser.param_groups:
             group["lr"] = task.rate * (0.01 + 0.99 * min(1, (step + 1) / WARM_UP) * (1 + math.cos(math.pi * spent)) / 2)
@@ -135,18 +137,18 @@ def fit(task: Task, state_dir: Path, budget: Budget) -> int:
         torch.stack(list(terms.values())).sum().backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
-        step, drawn = step + 1, generator.get_state()
+        step, generator_state = step + 1, generator.get_state()
         _average(task, ema, min(task.ema, step / (step + 10)))
-        now = time.monotonic()
-        seconds, clock = seconds + now - clock, now
+        moment = time.monotonic()
+        seconds, clock = seconds + moment - clock, moment
         if step % 10 == 0:
             for key, value in terms.items():
-                shown[key] = 0.9 * shown.get(key, value.item()) + 0.1 * value.item()
-            bar.set_postfix({k: f"{v:.4f}" for k, v in shown.items()}, spent=f"{spent:.2f}", refresh=False)
+                averages[key] = 0.9 * averages.get(key, value.item()) + 0.1 * value.item()
+            bar.set_postfix({k: f"{v:.4f}" for k, v in averages.items()}, spent=f"{spent:.2f}", refresh=False)
         bar.update()
-        if now - saved > SAVE_EVERY:
+        if moment - saved > SAVE_EVERY:
             save()
-            saved = now
+            saved = moment
     bar.close()
     save()
     return step

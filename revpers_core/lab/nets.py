@@ -93,9 +93,9 @@ def load_denoiser(sdxl: Mapping[str, Tensor], faceid: Mapping[str, Tensor]) -> t
     old, ids = sdxl[TOKEN_IDS].tolist(), model.vocabulary.ids
     rows = [old.index(token) if token in old else len(old) for token in ids] + [len(old)]
     state |= {key: sdxl[key][rows] for key in TABLES}
-    for part in _parts(model, vae):
-        part.module.load_state_dict(
-            {k.removeprefix(part.prefix): v.float() for k, v in state.items() if k.startswith(part.prefix)}
+    for section in _parts(model, vae):
+        section.module.load_state_dict(
+            {k.removeprefix(section.prefix): v.float() for k, v in state.items() if k.startswith(section.prefix)}
         )
     model.adapter.load_state_dict({k: v.float() for k, v in faceid.items()})
     return model.eval(), vae.eval()

@@ -35,7 +35,7 @@ def quantise(model: onnx.ModelProto) -> None:
             continue
         scale = np.abs(values.reshape(len(values), -1)).max(1).clip(1e-12) / 127
         rounded = np.rint(values / scale.reshape(-1, *[1] * (values.ndim - 1))).astype(np.int8)
-        names = [f"{weight.name}_{part}" for part in ("bytes", "scale", "zero")]
+        names = [f"{weight.name}_{suffix}" for suffix in ("bytes", "scale", "zero")]
         parts = (rounded, scale.astype(np.float32), np.zeros(len(values), np.int8))
         model.graph.initializer.extend(numpy_helper.from_array(a, n) for a, n in zip(parts, names, strict=True))
         model.graph.initializer.remove(weight)

@@ -16,7 +16,7 @@ from ..method.types import Identity, Plan, Ports
 from ..metrics.interval import Estimate
 from ..metrics.reidentification import at_rank, ranks_among, verification
 from ..pocket import HELD_OUT, world
-from .laboratory import BATCH
+from .evaluation import BATCH
 
 FIRST = 3_000
 SCENES = 80_000_000
@@ -84,11 +84,11 @@ class HeldOutPeople:
 
 def anonymize_people(ports: Ports, photos: Tensor, plan: Plan) -> Tensor:
     """What one call a picture with this seed makes: everyone gets the same noise, as on the command line."""
-    made: list[Tensor] = []
-    for part in photos.split(BATCH):
-        path = invert_latents(ports, ports.encode(part), plan)
-        made.append(sample_image(path, ports.embed(part), ports, plan))
-    return torch.cat(made)
+    results: list[Tensor] = []
+    for chunk in photos.split(BATCH):
+        path = invert_latents(ports, ports.encode(chunk), plan)
+        results.append(sample_image(path, ports.embed(chunk), ports, plan))
+    return torch.cat(results)
 
 
 def invert_latents(ports: Ports, latents: Tensor, plan: Plan, items: Sequence[int] | None = None) -> Trajectory:
@@ -123,8 +123,8 @@ class Matching:
 def matching(similarity: Tensor) -> Matching:
     """similarity: (N, N) of probe i to person j's gallery entry."""
     own = torch.eye(len(similarity), dtype=torch.bool)
-    found = ranks_among(similarity, own)
-    return Matching(verification(similarity, own, DRAWS), at_rank(found, 1), at_rank(found, 5), len(similarity))
+    ranks = ranks_among(similarity, own)
+    return Matching(verification(similarity, own, DRAWS), at_rank(ranks, 1), at_rank(ranks, 5), len(similarity))
 
 
 WORLD, ALBUM = 300, 4

@@ -43,11 +43,11 @@ def plot(rows: Sequence[dict[str, Any]], people: int) -> Any:
     axes = figure.subplots()
     for k, judge in enumerate(dict.fromkeys(row["judge"] for row in rows)):
         for method, style in (("ours", "-"), ("wrong identity", "--")):
-            found = [row for row in rows if (row["judge"], row["method"]) == (judge, method)]
-            at = [row["guidance"] for row in found]
-            axes.plot(at, [row["auc"].value for row in found], style, color=f"C{k}", label=f"{judge} ({method})")
+            points = [row for row in rows if (row["judge"], row["method"]) == (judge, method)]
+            at = [row["guidance"] for row in points]
+            axes.plot(at, [row["auc"].value for row in points], style, color=f"C{k}", label=f"{judge} ({method})")
             if method == "ours":
-                low, high = ([getattr(row["auc"], side) for row in found] for side in ("low", "high"))
+                low, high = ([getattr(row["auc"], side) for row in points] for side in ("low", "high"))
                 axes.fill_between(at, low, high, color=f"C{k}", alpha=0.15)
     axes.axhline(0.5, color="grey", lw=0.8)
     axes.set(title=f"do judges still know them? ({people} people)", xlabel="guidance", ylabel="AUC")
@@ -96,49 +96,54 @@ def curve(
     """
     probes = [person.probe for person in people]
     sources = [
-        [[judge.embed(one, face_in_aligned(one)) for one in person.gallery] for person in people] for judge in judges
+        [[judge.embed(image, face_in_aligned(image)) for image in person.gallery] for person in people]
+        for judge in judges
     ]
     yield from _rows("photo", None, probes, people, judges, sources, detect)
-    yield from _rows("blur", None, [blurred(one) for one in probes], people, judges, sources, detect)
-    paths = [invert_image(one[None], ports, plan) for one in probes]
-    who = [ports.embed(one[None]) for one in probes]
-    for method, identities in (("ours", who), ("wrong identity", who[1:] + who[:1])):
+    yield from _rows("blur", None, [blurred(probe) for probe in probes], people, judges, sources, detect)
+    paths = [invert_image(probe[None], ports, plan) for probe in probes]
+    own = [ports.embed(probe[None]) for probe in probes]
+    for method, identities in (("ours", own), ("wrong identity", own[1:] + own[:1])):
         for guidance in guidances:
-            asked = replace(plan, guidance=guidance)
-            made = [sample_image(path, one, ports, asked)[0] for path, one in zip(paths, identities, strict=True)]
-            yield from _rows(method, guidance, made, people, judges, sources, detect)
+            guided = replace(plan, guidance=guidance)
+            results = [
+                sample_image(path, identity, ports, guided)[0] for path, identity in zip(paths, identities, strict=True)
+            ]
+            yield from _rows(method, guidance, results, people, judges, sources, detect)
 
 
 def _rows(
-    method: str, guidance: float | None, made: Sequence[Tensor], people: Sequence[Person], judges: Sequence[Judge],
+    method: str, guidance: float | None, results: Sequence[Tensor], people: Sequence[Person], judges: Sequence[Judge],
     sources: Sequence[Sequence[Sequence[Tensor]]], detect: Detect | None,
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    stayed = _stayed(made, people, detect) if detect else {}
+    stayed = _stayed(results, people, detect) if detect else {}
     for judge, galleries in zip(judges, sources, strict=True):
-        seen = [judge.embed(one, face_in_aligned(one)) for one in made]
-        likeness = torch.tensor([[max(judge.similarity(a, b) for b in gallery) for gallery in galleries] for a in seen])
+        embeddings = [judge.embed(image, face_in_aligned(image)) for image in results]
+        likeness = torch.tensor(
+            [[max(judge.similarity(a, b) for b in gallery) for gallery in galleries] for a in embeddings]
+        )
         own = likeness.diag()
-        found = matching(likeness)
+        matches = matching(likeness)
         yield {
             "judge": judge.name,
             "method": method,
             "guidance": guidance,
-            "auc": found.auc,
-            "rank1": found.rank1,
+            "auc": matches.auc,
+            "rank1": matches.rank1,
             "similarity": bootstrap(lambda i, own=own: float(own[i].mean()), len(own)),
             **stayed,
         }
 
 
-def _stayed(made: Sequence[Tensor], people: Sequence[Person], detect: Detect) -> dict[str, Any]:
-    pairs = [(detect(person.probe), detect(one)) for person, one in zip(people, made, strict=True)]
+def _stayed(results: Sequence[Tensor], people: Sequence[Person], detect: Detect) -> dict[str, Any]:
+    pairs = [(detect(person.probe), detect(image)) for person, image in zip(people, results, strict=True)]
     points = [(largest(a)[0].points, largest(b)[0].points) for a, b in pairs if a and b]
     if not points:
-        return {"pose": None, "mouth": None, "seen": wilson(0, len(made))}
+        return {"pose": None, "mouth": None, "seen": wilson(0, len(results))}
     before, after = (torch.stack(side) for side in zip(*points, strict=True))
     pose, mouth = pose_distance(before, after), expression_distance(before, after)
     return {
         "pose": bootstrap(lambda i: float(pose[i].mean()), len(pose)),
         "mouth": bootstrap(lambda i: float(mouth[i].mean()), len(mouth)),
-        "seen": wilson(len(points), len(made)),
+        "seen": wilson(len(points), len(results)),
     }

@@ -19,12 +19,12 @@ BATCH = 40
 
 def measure(people: int = PEOPLE) -> Population:
     """Of so many rendered people, a photo each; 0.1 s a person."""
-    model, seen = recognise.load(FACE_MODEL), list[torch.Tensor]()
+    model, chunks = recognise.load(FACE_MODEL), list[torch.Tensor]()
     for start in range(0, people, BATCH):
         count = min(BATCH, people - start)
         photos = world.render(world.sample(range(FIRST + start, FIRST + start + count), range(start, start + count)))
-        seen.append(normalize(model.features(face_of_aligned(photos)), dim=1))
-    embedded = torch.cat(seen)
+        chunks.append(normalize(model.features(face_of_aligned(photos)), dim=1))
+    embedded = torch.cat(chunks)
     threshold = round(threshold_at_far(pairs(embedded), FAR), 4)
     source = f"{people} rendered people; FAR {FAR:g} on {people * (people - 1) // 2} pairs of them"
     return population.of_people(embedded, threshold, source)

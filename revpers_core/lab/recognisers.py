@@ -44,12 +44,12 @@ class Recogniser(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Activations after each residual block, for a perceptual loss."""
-        found: list[Tensor] = []
+        activations: list[Tensor] = []
         for layer in self.body:
             x = layer(x)
             if isinstance(layer, _Residual):
-                found.append(x)
-        return found
+                activations.append(x)
+        return activations
 
     def forward(self, x: Tensor) -> Tensor:
         return self.out(self.body(x))

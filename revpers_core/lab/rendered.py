@@ -45,7 +45,7 @@ class GalleryPeople:
 
     def photo(self, number: int) -> Tensor:
         """(N, 3, 128, 128); numbers from ``photos_each`` on begin again."""
-        return torch.stack([gallery.aligned_face(one, number % self.photos_each, SIDE) for one in self._people])
+        return torch.stack([gallery.aligned_face(person, number % self.photos_each, SIDE) for person in self._people])
 
     def points(self, number: int) -> Tensor | None:
         """None: aligned crops are framed alike."""
@@ -62,8 +62,8 @@ class GalleryPeople:
     @property
     def factors(self) -> Tensor:
         """(N, 11) of ``photos``, in FACTORS' order and units; a crop is upright whatever the roll."""
-        told = [gallery.photo(person).factors for person in self._people]
-        return torch.tensor([[one[name] for name in FACTORS] for one in told])
+        factors = [gallery.photo(person).factors for person in self._people]
+        return torch.tensor([[values[name] for name in FACTORS] for values in factors])
 
     @property
     def attributes(self) -> Tensor:
@@ -104,8 +104,8 @@ def _twice() -> list[int]:
 
 
 def _attributes(person: int) -> tuple[int, int, int]:
-    said = gallery.photo(person).words
-    return AGES.index(said["age"]), SEXES.index(said["sex"]), SKINS.index(said["skin"].removesuffix(" skin"))
+    words = gallery.photo(person).words
+    return AGES.index(words["age"]), SEXES.index(words["sex"]), SKINS.index(words["skin"].removesuffix(" skin"))
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,11 @@ class RenderedPeople:
     photos_each: int = PHOTOS
 
     def __post_init__(self):
-        there = len(_held(self.folder)) // PHOTOS
-        if self.first + self.count > there:
+        available = len(_held_out_photos(self.folder)) // PHOTOS
+        if self.first + self.count > available:
             raise ValueError(
-                f"{there} held-out people are rendered in {self.folder}, {self.first + self.count} are asked for: run "
-                f"`{RENDER} held-out --count {self.first + self.count}`, or ask for fewer with --people"
+                f"{available} held-out people are rendered in {self.folder}, {self.first + self.count} are asked for: "
+                f"run `{RENDER} held-out --count {self.first + self.count}`, or ask for fewer with --people"
             )
 
     def _rows(self, number: int) -> Tensor:
@@ -133,11 +133,11 @@ class RenderedPeople:
 
     def photo(self, number: int) -> Tensor:
         """(N, 3, 128, 128): everyone in another scene for each number below ``photos_each``."""
-        return _held(self.folder)[self._rows(number)]
+        return _held_out_photos(self.folder)[self._rows(number)]
 
     def points(self, number: int) -> Tensor | None:
         """(N, 5, 2) of these faces, in the unit square."""
-        return _held(self.folder).known.points[self._rows(number)]
+        return _held_out_photos(self.folder).annotations.points[self._rows(number)]
 
     @property
     def photos(self) -> Tensor:
@@ -150,12 +150,12 @@ class RenderedPeople:
     @property
     def factors(self) -> Tensor:
         """(N, 11) of ``photos``, in FACTORS' order and units."""
-        return _held(self.folder).known.factors[self._rows(0)]
+        return _held_out_photos(self.folder).annotations.factors[self._rows(0)]
 
     @property
     def attributes(self) -> Tensor:
         """(N, 3): indices of age, sex and skin."""
-        return _held(self.folder).known.attributes[self._rows(0)]
+        return _held_out_photos(self.folder).annotations.attributes[self._rows(0)]
 
     def strangers(self, count: int) -> RenderedPeople:
         """The next people."""
@@ -171,17 +171,17 @@ class RenderedAlbum:
 
     @property
     def images(self) -> Tensor:
-        return _held(self.folder)[torch.arange(len(_held(self.folder)))]
+        return _held_out_photos(self.folder)[torch.arange(len(_held_out_photos(self.folder)))]
 
     @property
     def attributes(self) -> Tensor:
-        return _held(self.folder).known.attributes
+        return _held_out_photos(self.folder).annotations.attributes
 
     @property
     def points(self) -> Tensor | None:
-        return _held(self.folder).known.points
+        return _held_out_photos(self.folder).annotations.points
 
 
 @cache
-def _held(folder: Path) -> Photos:
+def _held_out_photos(folder: Path) -> Photos:
     return Photos(folder, "held")

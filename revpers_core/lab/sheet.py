@@ -17,11 +17,13 @@ CALM = {"lid": 0.9, "light_x": 0.1, "light_y": 0.4, "ambient": 0.5, "power": 0.6
 def rows() -> dict[str, world.Faces]:
     """Label -> the COLUMNS faces of a row: held-out people, photos of one of them, one factor from end to end."""
     first, scenes = HELD_OUT + 40, list(range(COLUMNS))
-    who = [first + 20] * COLUMNS
-    one = world.edited(world.sample(who, [3] * COLUMNS), **dict.fromkeys(world.FACTORS, 0.0) | CALM)
-    shown = {f"people {k * COLUMNS + 1}-{(k + 1) * COLUMNS}": _people(first + k * COLUMNS) for k in range(3)}
-    shown["photos of one person"] = world.sample(who, scenes)
-    return shown | {name: world.edited(one, **{name: torch.linspace(*ends, COLUMNS)}) for name, ends in SWEEPS.items()}
+    repeated = [first + 20] * COLUMNS
+    neutral = world.edited(world.sample(repeated, [3] * COLUMNS), **dict.fromkeys(world.FACTORS, 0.0) | CALM)
+    by_label = {f"people {k * COLUMNS + 1}-{(k + 1) * COLUMNS}": _people(first + k * COLUMNS) for k in range(3)}
+    by_label["photos of one person"] = world.sample(repeated, scenes)
+    return by_label | {
+        name: world.edited(neutral, **{name: torch.linspace(*ends, COLUMNS)}) for name, ends in SWEEPS.items()
+    }
 
 
 def _people(first: int) -> world.Faces:
@@ -30,10 +32,10 @@ def _people(first: int) -> world.Faces:
 
 def sheet() -> Image.Image:
     """The rows under one another, each behind its label."""
-    shown = rows()
-    page = Image.new("RGB", (LABEL + COLUMNS * (SIDE + GAP), len(shown) * (SIDE + GAP)), "white")
+    by_label = rows()
+    page = Image.new("RGB", (LABEL + COLUMNS * (SIDE + GAP), len(by_label) * (SIDE + GAP)), "white")
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=14)
-    for i, (label, faces) in enumerate(shown.items()):
+    for i, (label, faces) in enumerate(by_label.items()):
         top = i * (SIDE + GAP)
         draw.text((LABEL - 8, top + SIDE / 2), label, font=font, fill="black", anchor="rm")
         for k, face in enumerate(world.render(faces, SIDE)):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..pocket.vae import VAE
 from ..pocket.vocabulary import VOCABULARY
 from . import data
-from .augment import disturbed, face_input, jittered_input, nobody
+from .augment import disturbed, face_input, faceless_input, jittered_input
 from .loop import Task, averaged
 from .nets import STEPS, Denoiser, Prompts, alphas_cumprod, shipped
 from .recognisers import EMBEDDING, UNITS, Judge, Recogniser, Regressors
@@ -48,53 +48,53 @@ def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -
     torch.manual_seed(2 if judge else 1)
     net = placed((Judge if judge else Recogniser)(), device)
     classes = nn.Linear(EMBEDDING, data.PEOPLE, bias=False).to(device)
-    mine = photos.of(judge)
-    there, number = photos.known.person[mine].unique(return_inverse=True)
-    group = (photos.known.attributes[mine] @ torch.tensor([10, 5, 1])).to(device)
-    kinds = group.new_empty(len(there)).scatter(0, number.to(device), group)
+    indices = photos.of(judge)
+    persons, number = photos.annotations.person[indices].unique(return_inverse=True)
+    group = (photos.annotations.attributes[indices] @ torch.tensor([10, 5, 1])).to(device)
+    kinds = group.new_empty(len(persons)).scatter(0, number.to(device), group)
     count, absent = 112, 16
 
     def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
         ramp = min(1.0, spent / 0.3)
-        drawn = torch.randint(len(mine), (count,), generator=generator)
-        images = photos[mine[drawn]].to(device)
+        batch = torch.randint(len(indices), (count,), generator=generator)
+        images = photos[indices[batch]].to(device)
         faces = disturbed(jittered_input(images, generator, *((0.06, 0.02) if judge else ())), generator)
         places = photos.places[torch.randint(len(photos.places), (absent,), generator=generator)]
-        x = packed(torch.cat((faces, nobody(places.float().to(device) / 255, generator))))
+        x = packed(torch.cat((faces, faceless_input(places.float().to(device) / 255, generator))))
         f = net(x).float()
-        who = number[drawn].to(device)
-        own = F.one_hot(who, len(there)).bool()
-        cosine = F.linear(F.normalize(f[:count]), F.normalize(classes.weight[there.to(device)])).float()
-        alike = HARDER * (group[drawn.to(device)][:, None] == kinds[None])
+        labels = number[batch].to(device)
+        own = F.one_hot(labels, len(persons)).bool()
+        cosine = F.linear(F.normalize(f[:count]), F.normalize(classes.weight[persons.to(device)])).float()
+        alike = HARDER * (group[batch.to(device)][:, None] == kinds[None])
         cosine = torch.where(own, cosine - ramp * MARGIN, cosine + ramp * alike)
         length = f.norm(dim=1)
         missing = 0.05 * F.relu(PRESENT + 2 - length[:count]).mean()
         imagined = 0.2 * F.relu(length[count:] - ABSENT / 2).mean()
-        return {"cosface": F.cross_entropy(SHARPNESS * cosine, who), "length": missing + imagined}
+        return {"cosface": F.cross_entropy(SHARPNESS * cosine, labels), "length": missing + imagined}
 
     return Task("judge" if judge else "recogniser", {"net": net, "classes": classes}, loss, 2e-3, decay=0.02, fast=True)
 
 
-def regressors(photos: data.Photos, device: torch.device, remade: Tensor | None = None) -> Task:
+def regressors(photos: data.Photos, device: torch.device, reconstructed: Tensor | None = None) -> Task:
     """Factors (smooth L1 in units of about their spread) and attributes (cross-entropy) read off whole photographs,
-    and, of half of them, off what the VAE makes of them. remade: (N, 3, S, S) uint8 of all photographs."""
+    and, of half of them, off what the VAE makes of them. reconstructed: (N, 3, S, S) uint8 of all photographs."""
     torch.manual_seed(3)
     net = placed(Regressors(), device)
-    factors = (photos.known.factors / torch.tensor(UNITS)).to(device)
-    kinds = photos.known.attributes.to(device)
+    factors = (photos.annotations.factors / torch.tensor(UNITS)).to(device)
+    kinds = photos.annotations.attributes.to(device)
     count = 96
 
     def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
         del spent
         index = torch.randint(len(photos), (count,), generator=generator)
         images = photos[index]
-        if remade is not None:
-            images[: count // 2] = remade[index[: count // 2]].float() / 255
+        if reconstructed is not None:
+            images[: count // 2] = reconstructed[index[: count // 2]].float() / 255
         x = disturbed(images.to(device) * 2 - 1, generator)
         read, *logits = net(packed(x / 2 + 0.5))
         terms = {"factors": 4 * F.smooth_l1_loss(read.float() / net.units, factors[index], beta=0.1)}
-        for i, (name, part) in enumerate(zip(("age", "sex", "skin"), logits, strict=True)):
-            terms[name] = 0.1 * F.cross_entropy(part.float(), kinds[index, i])
+        for i, (name, logit) in enumerate(zip(("age", "sex", "skin"), logits, strict=True)):
+            terms[name] = 0.1 * F.cross_entropy(logit.float(), kinds[index, i])
         return terms
 
     return Task("regressors", {"net": net}, loss, rate=2e-3, decay=0.02, fast=True)
@@ -118,9 +118,9 @@ def _crops(maps: Tensor, generator: torch.Generator) -> Tensor:
     return torch.stack([m[:, y : y + CROP, x : x + CROP] for m, (x, y) in zip(maps, picked.tolist(), strict=True)])
 
 
-def _pixel_loss(made: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
+def _pixel_loss(decoded: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Weighted L1, squares and gradients, and the colours of whole 8 x 8 patches, which GroupNorm learns late."""
-    miss = made - wanted
+    miss = decoded - target
     edges = sum((weight * F.pad(miss.diff(dim=d), (0, d == 3, 0, d == 2)).abs()).mean() for d in (2, 3))
     patches = F.avg_pool2d(miss, 8).abs().mean()
     return (weight * (miss.abs() + 2 * miss.square())).mean() + 0.7 * edges + 2 * patches
@@ -152,29 +152,29 @@ def autoencoder(
     weight = _importance(128, device)
     perceiver: list[Recogniser | None] = []
 
-    def perceptual(made: Tensor, wanted: Tensor) -> Tensor:
+    def perceptual(decoded: Tensor, target: Tensor) -> Tensor:
         if not perceiver:
             perceiver.append(_perceiver(state_dir, device))
         if (net := perceiver[0]) is None:
-            return made.new_zeros(())
-        a, b = (net.features(face_input(x / 2 + 0.5)) for x in (made, wanted))
+            return decoded.new_zeros(())
+        a, b = (net.features(face_input(x / 2 + 0.5)) for x in (decoded, target))
         return 0.2 * torch.stack([(p - q).abs().mean() / q.abs().mean() for p, q in zip(a, b, strict=True)]).mean()
 
     def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
-        whole = decoder_only or spent > 0.55
-        x = photos[torch.randint(len(photos), (4 if whole else 12,), generator=generator)].to(device) * 2 - 1
+        full_frames = decoder_only or spent > 0.55
+        x = photos[torch.randint(len(photos), (4 if full_frames else 12,), generator=generator)].to(device) * 2 - 1
         w = weight.expand(len(x), -1, -1, -1)
-        if not whole:
+        if not full_frames:
             x, w = _crops(torch.cat((x, w), 1), generator).split((3, 1), 1)
         x = packed(x)
         mean, logvar = vae.moments(x)
         noise = torch.randn(mean.shape, generator=generator).to(device)
-        made = vae.decode(mean + noise * (logvar / 2).exp()).float()
-        terms = {"pixels": _pixel_loss(made, x, w)}
+        decoded = vae.decode(mean + noise * (logvar / 2).exp()).float()
+        terms = {"pixels": _pixel_loss(decoded, x, w)}
         if not decoder_only:
             terms["kl"] = 1e-6 * (mean.square() + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
-        if whole:
-            terms["features"] = perceptual(made, x)
+        if full_frames:
+            terms["features"] = perceptual(decoded, x)
         return terms
 
     return Task(
@@ -189,25 +189,29 @@ class Captions:
         self.words, self.vocabulary = words, vocabulary
         self.unknown = next(i for i in range(VOCABULARY) if i not in vocabulary.ids)
 
-    def draw(self, index: Sequence[int], said: Sequence[bool], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def draw(self, index: Sequence[int], included: Sequence[bool], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """(rows (B, 77), end (B,)) of the captions that are said, the others empty. Of a caption up to 90% of the words
         are left out; any token is unknown in 2%, and unknown words stand before the rest in 10%."""
         luck = torch.rand(len(index), 9, generator=generator).tolist()
-        lines = [self._line(self.words[i], row) if say else [] for i, row, say in zip(index, luck, said, strict=True)]
+        lines = [
+            self._line(self.words[i], row) if say else [] for i, row, say in zip(index, luck, included, strict=True)
+        ]
         tokens = pad(lines)
         end = torch.tensor([len(line) + 1 for line in lines])
         inside = torch.arange(tokens.shape[1]) < end[:, None]
         inside[:, 0] = False
-        lost = inside & (torch.rand(tokens.shape, generator=generator) < 0.02)
-        return self.vocabulary.rows[torch.where(lost, self.unknown, tokens)], end
+        masked = inside & (torch.rand(tokens.shape, generator=generator) < 0.02)
+        return self.vocabulary.rows[torch.where(masked, self.unknown, tokens)], end
 
     def _line(self, words: dict[str, str], luck: list[float]) -> list[int]:
-        kept = [word if chance > 0.9 * luck[0] else "" for word, chance in zip(words.values(), luck[1:], strict=False)]
-        parts = [[w for w in kept[:2] if w], *([w] for w in kept[2:] if w)]
+        chosen = [
+            word if chance > 0.9 * luck[0] else "" for word, chance in zip(words.values(), luck[1:], strict=False)
+        ]
+        parts = [[w for w in chosen[:2] if w], *([w] for w in chosen[2:] if w)]
         line = [self.unknown] * (1 + int(luck[8] * 1000) % 3) if luck[8] < 0.1 else []
-        for i, part in enumerate(part for part in parts if part):
+        for i, phrases in enumerate(phrases for phrases in parts if phrases):
             line += self.vocabulary.phrases[","] if i else []
-            line += [token for phrase in part for token in self.vocabulary.phrases[phrase]]
+            line += [token for phrase in phrases for token in self.vocabulary.phrases[phrase]]
         return line
 
 
@@ -223,7 +227,7 @@ def denoiser(
     """
     torch.manual_seed(5)
     model = placed(Denoiser() if fresh else shipped()[0], device)
-    captions = Captions(model.vocabulary, photos.known.words)
+    captions = Captions(model.vocabulary, photos.annotations.words)
     abar = alphas_cumprod()
     count = 32
 
@@ -232,19 +236,19 @@ def denoiser(
         index = torch.randint(len(latents), (count,), generator=generator)
         other = photos.another(index, generator)
         luck = torch.rand(count, 3, generator=generator)
-        known = luck[:, 0] < KNOWN
-        said = luck[:, 1] < torch.where(known, SAID_OF_KNOWN, SAID)
-        rows, end = captions.draw(index.tolist(), said.tolist(), generator)
-        identity = torch.where(known[:, None], embeddings[other], 0.0).to(device)
+        has_identity = luck[:, 0] < KNOWN
+        has_caption = luck[:, 1] < torch.where(has_identity, SAID_OF_KNOWN, SAID)
+        rows, end = captions.draw(index.tolist(), has_caption.tolist(), generator)
+        identity = torch.where(has_identity[:, None], embeddings[other], 0.0).to(device)
         t = torch.randint(STEPS, (count,), generator=generator)
         noise = torch.randn(count, *latents.shape[1:], generator=generator).to(device)
-        keep = (known | said | (luck[:, 2] < 0.5)).float().to(device)
+        keep = (has_identity | has_caption | (luck[:, 2] < 0.5)).float().to(device)
         text = model.encode(rows.to(device), end.to(device))
         text = Prompts(text.context * keep[:, None, None], text.pooled * keep[:, None])
         a = abar[t].to(device)[:, None, None, None]
         x = a.sqrt() * latents[index].to(device) + (1 - a).sqrt() * noise
-        made = model(packed(x), t.to(device), text, identity)
+        predicted = model(packed(x), t.to(device), text, identity)
         snr = a / (1 - a)
-        return {"noise": ((made.float() - noise).square() * (MIN_SNR / snr).clamp_max(1)).mean()}
+        return {"noise": ((predicted.float() - noise).square() * (MIN_SNR / snr).clamp_max(1)).mean()}
 
     return Task("unet", {"model": model}, loss, rate=1.5e-3)

@@ -17,10 +17,10 @@ from ..method.trajectory import Trajectory
 from ..method.types import Identity, Plan, Ports
 from ..metrics.interval import Estimate, bootstrap, wilson
 from ..metrics.reidentification import auc
+from .evaluation import BATCH, Crowd, Judges, judged, measured
 from .judge_threshold import pairs
-from .laboratory import BATCH, Crowd, Judges, judged, measured
 from .people import invert_latents, matching, seeded
-from .steps import kept
+from .steps import factor_correlation
 
 GUIDANCES = (-2.0, -4.0, -6.0)
 CROWD = 200
@@ -39,9 +39,9 @@ class Releases:
         self._paths: dict[tuple[int, int], list[Trajectory]] = {}
 
     @cached_property
-    def who(self) -> list[Identity]:
+    def identities(self) -> list[Identity]:
         """Everyone to the recogniser that steers, by photo."""
-        return [_whole([self.ports.embed(part) for part in self._photo(k).split(BATCH)]) for k in (0, 1)]
+        return [_concatenated([self.ports.embed(chunk) for chunk in self._photo(k).split(BATCH)]) for k in (0, 1)]
 
     def _photo(self, number: int) -> Tensor:
         return self.people.gallery if number else self.people.photos
@@ -50,46 +50,50 @@ class Releases:
         """Everyone's (N, 512) under a key, nobody's for None."""
         if key is None:
             return None
-        chosen, everyone = Pseudonyms(Strangers(key)), self.who[0]
-        each = [everyone.rows(slice(i, i + 1)) for i in range(len(everyone.embedding))]
-        return _whole([chosen.cast([one], f"person {i}")[0].identity for i, one in enumerate(each)])
+        pseudonyms, identities = Pseudonyms(Strangers(key)), self.identities[0]
+        each = [identities.rows(slice(i, i + 1)) for i in range(len(identities.embedding))]
+        return _concatenated(
+            [pseudonyms.cast([identity], f"person {i}")[0].identity for i, identity in enumerate(each)]
+        )
 
     def __call__(self, photo: int, noise: int, key: int | None, guidance: float | None = None) -> Tensor:
         """(N, 3, 128, 128)."""
         if (photo, noise) not in self._paths:
             parts = self._photo(photo).split(BATCH)
             self._paths[photo, noise] = [
-                invert_latents(self.ports, self.ports.encode(one), seeded(self.plan, noise)) for one in parts
+                invert_latents(self.ports, self.ports.encode(chunk), seeded(self.plan, noise)) for chunk in parts
             ]
         plan = self.plan if guidance is None else replace(self.plan, guidance=guidance)
-        instead, made = self.stand_ins(key), list[Tensor]()
+        instead, results = self.stand_ins(key), list[Tensor]()
         for k, path in enumerate(self._paths[photo, noise]):
-            part = slice(k * BATCH, k * BATCH + len(path.x0))
-            new = None if instead is None else Identity(instead.embedding[part])
-            made.append(sample_image(path, Identity(self.who[photo].embedding[part]), self.ports, plan, instead=new))
-        return torch.cat(made)
+            rows = slice(k * BATCH, k * BATCH + len(path.x0))
+            new = None if instead is None else Identity(instead.embedding[rows])
+            results.append(
+                sample_image(path, Identity(self.identities[photo].embedding[rows]), self.ports, plan, instead=new)
+            )
+        return torch.cat(results)
 
 
-def _whole(parts: list[Identity]) -> Identity:
-    return Identity(torch.cat([one.embedding for one in parts]), population=parts[0].population)
+def _concatenated(parts: list[Identity]) -> Identity:
+    return Identity(torch.cat([identity.embedding for identity in parts]), population=parts[0].population)
 
 
 def privacy(releases: Releases, judges: Judges) -> Iterator[dict[str, Any]]:
     """A row a stand-in, guidance and judge: is the source still known, and what stays."""
     for guidance in GUIDANCES:
-        for who, key in (("nobody (the paper)", None), ("a stranger", 1)):
+        for stand_in, key in (("nobody (the paper)", None), ("a stranger", 1)):
             images = releases(0, 1, key, guidance)
-            stays = kept(releases.people, images)
+            stays = factor_correlation(releases.people, images)
             for name, judge in judges.items():
-                found = measured(releases.people, images, judge)
-                row = {"instead": who, "guidance": guidance, "judge": name, "kept": stays}
-                yield row | {k: found[k] for k in ("auc", "rank1", "r_smile", "r_open", "r_gaze_x", "r_pitch")}
+                measures = measured(releases.people, images, judge)
+                row = {"instead": stand_in, "guidance": guidance, "judge": name, "kept": stays}
+                yield row | {k: measures[k] for k in ("auc", "rank1", "r_smile", "r_open", "r_gaze_x", "r_pitch")}
 
 
 def links(releases: Releases, judges: Judges) -> Iterator[dict[str, Any]]:
     """A row a question and judge: two results of one person against results of two people."""
     first, people = releases(0, 1, 1), releases.people
-    asked = {
+    questions = {
         "two photos, nobody comes instead (the paper)": (releases(0, 1, None), releases(1, 2, None), 1),
         "two photos, the same stranger by key": (first, releases(1, 2, 1), 1),
         "two photos, two keys": (first, releases(1, 2, 2), 1),
@@ -98,40 +102,40 @@ def links(releases: Releases, judges: Judges) -> Iterator[dict[str, Any]]:
         "one photo, another person seed": (first, releases(0, 1, 2), 0),
     }
     for name, judge in judges.items():
-        for question, (a, b, photo) in asked.items():
+        for question, (a, b, photo) in questions.items():
             likeness = judged(judge, a, people.points(0)) @ judged(judge, b, people.points(photo)).T
-            found, mates = matching(likeness), likeness.diag()
+            matches, mates = matching(likeness), likeness.diag()
             mean = bootstrap(lambda i, own=mates: float(own[i].mean()), people.count)
-            yield {"question": question, "judge": name, "auc": found.auc, "rank1": found.rank1, "cosine": mean}
+            yield {"question": question, "judge": name, "auc": matches.auc, "rank1": matches.rank1, "cosine": mean}
 
 
 def reroll(releases: Releases, judges: Judges) -> Iterator[dict[str, Any]]:
     """A row a judge: is a result more like the one of the same person seed (another noise) than of another?"""
     a, same, other = releases(0, 1, 1), releases(0, 2, 1), releases(0, 1, 2)
     for name, judge in judges.items():
-        see = [judged(judge, one, releases.people.points(0)) for one in (a, same, other)]
-        one, two = (see[0] * see[1]).sum(1), (see[0] * see[2]).sum(1)
+        see = [judged(judge, images, releases.people.points(0)) for images in (a, same, other)]
+        same_person, other_person = (see[0] * see[1]).sum(1), (see[0] * see[2]).sum(1)
         yield {
             "judge": name,
-            "auc": bootstrap(lambda i, p=one, q=two: auc(p[i], q[i]), len(a)),
-            "same": bootstrap(lambda i, p=one: float(p[i].mean()), len(a)),
-            "other": bootstrap(lambda i, q=two: float(q[i].mean()), len(a)),
+            "auc": bootstrap(lambda i, p=same_person, q=other_person: auc(p[i], q[i]), len(a)),
+            "same": bootstrap(lambda i, p=same_person: float(p[i].mean()), len(a)),
+            "other": bootstrap(lambda i, q=other_person: float(q[i].mean()), len(a)),
         }
 
 
 def known_stand_in(releases: Releases, steering: FaceModel) -> Iterator[dict[str, Any]]:
     """Attackers who know whose stand-in a result shows, and take it away from what the steering recogniser sees."""
-    made, stand_ins = releases(0, 1, 1), releases.stand_ins(1)
+    results, stand_ins = releases(0, 1, 1), releases.stand_ins(1)
     assert stand_ins is not None
-    seen, source = judged(steering, made, releases.people.points(0)), releases.who[1].embedding
-    apart = normalize(seen - (seen * stand_ins.embedding).sum(1, keepdim=True) * stand_ins.embedding, dim=1)
+    embeddings, source = judged(steering, results, releases.people.points(0)), releases.identities[1].embedding
+    apart = normalize(embeddings - (embeddings * stand_ins.embedding).sum(1, keepdim=True) * stand_ins.embedding, dim=1)
     for name, likeness in (
-        ("does not know the stand-in", seen @ source.T),
+        ("does not know the stand-in", embeddings @ source.T),
         ("knows it and takes it away", apart @ source.T),
-        ("has the stand-ins alone: which result is whose stand-in's?", seen @ stand_ins.embedding.T),
+        ("has the stand-ins alone: which result is whose stand-in's?", embeddings @ stand_ins.embedding.T),
     ):
-        found = matching(likeness)
-        yield {"attacker": name, "auc": found.auc, "rank1": found.rank1}
+        matches = matching(likeness)
+        yield {"attacker": name, "auc": matches.auc, "rank1": matches.rank1}
 
 
 def clashes(steering: FaceModel, count: int = CROWD) -> dict[str, Estimate]:
@@ -141,11 +145,11 @@ def clashes(steering: FaceModel, count: int = CROWD) -> dict[str, Estimate]:
     population = steering.population
     assert population is not None
     people = [identity_of(population.person(torch.randn(512, generator=draw))[None]) for _ in range(count)]
-    chosen = Pseudonyms(Strangers(1), same=population.same)
-    told = [replace(one, population=population) for one in people]
-    cast = [chosen.cast([one], f"person {i}")[0] for i, one in enumerate(told)]
-    likeness = pairs(torch.cat([one.identity.embedding for one in cast]))
+    pseudonyms = Pseudonyms(Strangers(1), same=population.same)
+    identities = [replace(identity, population=population) for identity in people]
+    cast = [pseudonyms.cast([identity], f"person {i}")[0] for i, identity in enumerate(identities)]
+    likeness = pairs(torch.cat([pseudonym.identity.embedding for pseudonym in cast]))
     return {
         "pairs taken for one person": wilson(int((likeness >= population.same).sum()), len(likeness)),
-        "first draw refused": wilson(sum(one.number > 0 for one in cast), count),
+        "first draw refused": wilson(sum(pseudonym.number > 0 for pseudonym in cast), count),
     }

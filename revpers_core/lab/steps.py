@@ -13,7 +13,7 @@ from ..method.schedule import Spacing
 from ..method.settings import PRESETS
 from ..method.types import Plan, Ports
 from ..metrics.interval import Estimate, bootstrap
-from .laboratory import BATCH, PRESERVED, Crowd, Judges, measured, read
+from .evaluation import BATCH, PRESERVED, Crowd, Judges, measured, read_factors
 from .world.factors import FACTORS
 
 COUNTS = (4, 6, 8, 10, 16, 30, 100)
@@ -41,19 +41,19 @@ class Way(NamedTuple):
 
 def ways(plan: Plan) -> list[Way]:
     """Fewer steps over the same range; then at some step counts what else saves or might help."""
-    told = {preset.steps: f" (preset {name})" for name, preset in PRESETS.items() if preset.skip == plan.skip}
-    found = [Way(f"both branches{told.get(n, '')}", replace(plan, steps=n)) for n in COUNTS]
+    presets = {preset.steps: f" (preset {name})" for name, preset in PRESETS.items() if preset.skip == plan.skip}
+    variants = [Way(f"both branches{presets.get(n, '')}", replace(plan, steps=n)) for n in COUNTS]
     for n in SAVING:
-        few = replace(plan, steps=n)
-        found += [
-            Way("log-SNR spacing", replace(few, spacing=Spacing.LOG_SNR)),
-            Way("one inversion branch", replace(few, one_branch=True)),
-            Way("guidance in the middle", replace(few, interval=MIDDLE)),
+        fewer = replace(plan, steps=n)
+        variants += [
+            Way("log-SNR spacing", replace(fewer, spacing=Spacing.LOG_SNR)),
+            Way("one inversion branch", replace(fewer, one_branch=True)),
+            Way("guidance in the middle", replace(fewer, interval=MIDDLE)),
         ]
-    return found
+    return variants
 
 
-class Made(NamedTuple):
+class PlanResult(NamedTuple):
     """What one way of running gives.
 
     images: (N, 3, S, S). evaluations: of the network for a face."""
@@ -62,13 +62,13 @@ class Made(NamedTuple):
     evaluations: int
 
 
-def made(photos: Tensor, ports: Ports, plan: Plan, counted: Callable[[], int]) -> Made:
+def run_plan(photos: Tensor, ports: Ports, plan: Plan, counted: Callable[[], int]) -> PlanResult:
     """Results of a plan, each photo with noise of its own. counted: evaluations of the network so far."""
     before, parts = counted(), list[Tensor]()
-    for k, part in enumerate(photos.split(BATCH)):
-        path = invert_image(part, ports, plan, indices=range(k * BATCH, k * BATCH + len(part)))
-        parts.append(sample_image(path, ports.embed(part), ports, plan))
-    return Made(torch.cat(parts), (counted() - before) // len(photos))
+    for k, chunk in enumerate(photos.split(BATCH)):
+        path = invert_image(chunk, ports, plan, indices=range(k * BATCH, k * BATCH + len(chunk)))
+        parts.append(sample_image(path, ports.embed(chunk), ports, plan))
+    return PlanResult(torch.cat(parts), (counted() - before) // len(photos))
 
 
 def table(
@@ -81,32 +81,32 @@ def table(
     the same settings under another seed.
     """
     most = replace(plan, steps=MOST)
-    there = {most: made(people.photos, ports, most, counted)}
-    other = made(people.photos, ports, replace(most, seed=plan.seed + 1), counted).images
-    spread = _squares(there[most].images, other)
+    finished = {most: run_plan(people.photos, ports, most, counted)}
+    other = run_plan(people.photos, ports, replace(most, seed=plan.seed + 1), counted).images
+    spread = _squares(finished[most].images, other)
     for way in ways(plan):
-        images, evaluations = there.get(way.plan) or made(people.photos, ports, way.plan, counted)
+        images, evaluations = finished.get(way.plan) or run_plan(people.photos, ports, way.plan, counted)
         distance = _squares(images, other)
         stays = {
-            "kept": kept(people, images),
+            "kept": factor_correlation(people, images),
             "apart": bootstrap(lambda i, d=distance: float((d[i].mean() / spread[i].mean()).sqrt()), len(images)),
         }
         for name, judge in judges.items():
-            told = {"way": way.name, "steps": way.plan.steps, "evaluations": evaluations, "judge": name}
-            yield {**told, **measured(people, images, judge), **stays}
+            labels = {"way": way.name, "steps": way.plan.steps, "evaluations": evaluations, "judge": name}
+            yield {**labels, **measured(people, images, judge), **stays}
 
 
 def _squares(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().mean((1, 2, 3))
 
 
-def kept(people: Crowd, images: Tensor) -> Estimate:
+def factor_correlation(people: Crowd, images: Tensor) -> Estimate:
     """Mean correlation of what is read in the images with the true factors, over all that should stay."""
     columns = [FACTORS.index(name) for name in PRESERVED]
-    seen, true = read(images).factors[:, columns].double(), people.factors[:, columns].double()
+    estimated, true = read_factors(images).factors[:, columns].double(), people.factors[:, columns].double()
 
     def mean(i: Tensor) -> float:
-        a, b = (part[i] - part[i].mean(0) for part in (seen, true))
+        a, b = (values[i] - values[i].mean(0) for values in (estimated, true))
         return float(((a * b).sum(0) / (a.norm(dim=0) * b.norm(dim=0))).mean())
 
     return bootstrap(mean, len(images))
@@ -117,16 +117,19 @@ def plot(rows: list[dict[str, Any]]) -> Any:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 4), layout="constrained")
-    shown = (("auc", f"does {rows[0]['judge']} still know them? (AUC)", 0.5), ("kept", "do the factors stay?", None))
-    shown += (("apart", "distance to 100 steps, in seeds", 1.0),)
+    panels = (("auc", f"does {rows[0]['judge']} still know them? (AUC)", 0.5), ("kept", "do the factors stay?", None))
+    panels += (("apart", "distance to 100 steps, in seeds", 1.0),)
     styles = {name: style for style, name in enumerate(dict.fromkeys(_kind(row) for row in rows))}
-    for axes, (name, title, level) in zip(figure.subplots(1, 3), shown, strict=True):
+    for axes, (name, title, level) in zip(figure.subplots(1, 3), panels, strict=True):
         for kind, style in styles.items():
             some = sorted((row for row in rows if _kind(row) == kind), key=lambda row: row["evaluations"])
-            x, found = [row["evaluations"] for row in some], [row[name] for row in some]
-            bars = [[one.value - one.low for one in found], [one.high - one.value for one in found]]
+            x, estimates = [row["evaluations"] for row in some], [row[name] for row in some]
+            bars = [
+                [estimate.value - estimate.low for estimate in estimates],
+                [estimate.high - estimate.value for estimate in estimates],
+            ]
             look = {"fmt": ("o-", "s", "D", "^")[style], "color": f"C{style}", "label": kind, "capsize": 2}
-            axes.errorbar(x, [one.value for one in found], bars, **look)
+            axes.errorbar(x, [estimate.value for estimate in estimates], bars, **look)
         if level is not None:
             axes.axhline(level, color="grey", lw=0.8)
         axes.set(title=title, xlabel="evaluations a face", xscale="log")

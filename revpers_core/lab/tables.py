@@ -11,8 +11,8 @@ from ..metrics.interval import Estimate
 def write(folder: Path, name: str, command: str, rows: Sequence[Mapping[str, Any]], text: str) -> None:
     """``name``.json with all figures and ``name``.md with ``text``, into a folder that is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
-    told = {"command": command, "rows": [{k: plain(v) for k, v in row.items()} for row in rows]}
-    (folder / f"{name}.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    document = {"command": command, "rows": [{k: plain(v) for k, v in row.items()} for row in rows]}
+    (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     (folder / f"{name}.md").write_text(text, encoding="utf-8")
 
 
@@ -24,7 +24,7 @@ def plain(value: Any) -> Any:
 def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A Markdown table; estimates with their interval."""
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    lines += ["| " + " | ".join(_cell(one) for one in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 

@@ -73,9 +73,9 @@ def pad(words: Sequence[Sequence[int]]) -> Tensor:
 
 def caption(words: dict[str, str]) -> str:
     """One prompt of a photograph's words: "old woman, dark skin, blond hair, smiling"."""
-    who = " ".join(filter(None, (words["age"], words["sex"])))
+    subject = " ".join(filter(None, (words["age"], words["sex"])))
     return ", ".join(
-        filter(None, (who, words["skin"], words["hair"], words["expression"], words["beard"], words.get("glasses")))
+        filter(None, (subject, words["skin"], words["hair"], words["expression"], words["beard"], words.get("glasses")))
     )
 
 

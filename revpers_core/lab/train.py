@@ -13,9 +13,10 @@ from pathlib import Path
 
 import torch
 
-from . import prepared, stages
+from . import stages
 from .data import Photos
 from .detector import detector
+from .feature_cache import embeddings, latents, reconstructions
 from .loop import Budget, Task, fit
 
 MINUTES = {
@@ -61,11 +62,11 @@ def _task(stage: str, state_dir: Path, device: torch.device, fresh: bool) -> Tas
         "judge": lambda: stages.recogniser(photos, device, judge=True),
         "vae": lambda: stages.autoencoder(photos, state_dir, device, fresh=fresh),
         "decoder": lambda: stages.autoencoder(photos, state_dir, device, decoder_only=True),
-        "regressors": lambda: stages.regressors(photos, device, prepared.remade(photos, state_dir, device)),
+        "regressors": lambda: stages.regressors(photos, device, reconstructions(photos, state_dir, device)),
         "detector": lambda: detector(photos, device),
         "unet": lambda: stages.denoiser(
-            photos, prepared.latents(photos, state_dir, device), prepared.embeddings(photos, state_dir, device), device,
-            fresh,
+            photos, latents(photos, state_dir, device), embeddings(photos, state_dir, device),
+            device, fresh,
         ),
     }  # fmt: skip
     return tasks[stage]()

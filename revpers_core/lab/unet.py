@@ -180,7 +180,7 @@ class UNet(nn.Module):
     def transformers(self) -> list[TransformerBlock]:
         """Every transformer block in the adapter's order: down, up, then the middle."""
         parts = (self.input_blocks, self.output_blocks, self.middle_block)
-        return [m for part in parts for m in part.modules() if isinstance(m, TransformerBlock)]
+        return [m for section in parts for m in section.modules() if isinstance(m, TransformerBlock)]
 
     def slots(self) -> list[int]:
         """Width of each transformer block, in the adapter's order."""

@@ -47,13 +47,13 @@ def anonymize(
     if plan.guidance >= 0:
         raise ValueError(f"guidance must be below 0 to lead away from the person, got {plan.guidance:g}")
     image = as_images(image)
-    who = ports.embed(image)
+    identity = ports.embed(image)
     path = invert_image(image, ports, plan, on_step)
-    made, same = sample_image(path, who, ports, plan, on_step, instead, where), ports.decode(path.x0)
-    for i, one in enumerate(made.split(1)):
-        if (source_similarity(who.rows(slice(i, i + 1)), one, ports.embed) or 0) >= SAME_PERSON:
-            raise ValueError(f"face {i + 1} of {len(made)} came out unchanged: use guidance well below 0")
-    return Anonymized(made, same, who, path)
+    result, same = sample_image(path, identity, ports, plan, on_step, instead, where), ports.decode(path.x0)
+    for i, image_out in enumerate(result.split(1)):
+        if (source_similarity(identity.rows(slice(i, i + 1)), image_out, ports.embed) or 0) >= SAME_PERSON:
+            raise ValueError(f"face {i + 1} of {len(result)} came out unchanged: use guidance well below 0")
+    return Anonymized(result, same, identity, path)
 
 
 def invert_image(
@@ -62,12 +62,12 @@ def invert_image(
     plan: Plan,
     on_step: OnStep | None = None,
     indices: Sequence[int] | None = None,
-    nobody: Identity | None = None,
+    null: Identity | None = None,
 ) -> Trajectory:
     """The inversion of images (B, 3, H, W) under nobody's identity, kept on the CPU; of the plan, guidance and
     attribute play no part.
 
-    indices: tell each image's noise, 0...B-1 unless given; images that share one share their noise. nobody: the null
+    indices: tell each image's noise, 0...B-1 unless given; images that share one share their noise. null: the null
     identity, at the faces' own points where it is known that they are not FFHQ's.
     """
     image = as_images(image)
@@ -75,21 +75,21 @@ def invert_image(
     shape = (len(image), 4, image.shape[-2] // 8, image.shape[-1] // 8)
     noise = SeededNoise(plan.steps, shape, plan.seed, indices)
 
-    def apart(part: slice) -> Trajectory:
-        latents = ports.encode(image[part])
-        branches = ports.branches((nobody or null_identity(1)).rows(part), latents, wordless=plan.one_branch)
+    def invert_chunk(rows: slice) -> Trajectory:
+        latents = ports.encode(image[rows])
+        branches = ports.branches((null or null_identity(1)).rows(rows), latents, wordless=plan.one_branch)
         at_once = ports.at_once(latents, plan.at_once)
         path = invert(
-            branches, latents, levels, noise.rows(part), at_once=at_once, need=plan.inversion_needs, on_step=on_step
+            branches, latents, levels, noise.rows(rows), at_once=at_once, need=plan.inversion_needs, on_step=on_step
         )
         return path.to("cpu")
 
-    return concatenate(in_chunks(len(image), ports.faces_at_once(shape), apart), noise)
+    return concatenate(in_chunks(len(image), ports.faces_at_once(shape), invert_chunk), noise)
 
 
 def sample_image(
     path: Trajectory,
-    who: Identity,
+    identity: Identity,
     ports: Ports,
     plan: Plan,
     on_step: OnStep | None = None,
@@ -99,29 +99,29 @@ def sample_image(
     """Images (B, 3, H, W) of another identity, attribute or guidance along a trajectory that is there already.
 
     instead: who stands in the unconditional branch, where the paper has nobody: results look like that one. The
-    inversion stays under nobody, so that a trajectory serves for any. who, instead: (1, 512) for all, or one an image.
-    where: (1, 1, h, w) in [0, 1] at the latents' size, where NullFace may change them after its first steps; everywhere
-    unless given.
+    inversion stays under nobody, so that a trajectory serves for any. identity, instead: (1, 512) for all, or one an
+    image. where: (1, 1, h, w) in [0, 1] at the latents' size, where NullFace may change them after its first steps;
+    everywhere unless given.
     """
     check_words(plan.method, bool(plan.attribute.prompt), instead is not None)
-    away = steering(plan.method, who, plan.guidance)
+    away = steering(plan.method, identity, plan.guidance)
     recorded = recorded_guidance(away.guidance, plan.interval)
     mask = None if where is None else blended_late(path.sigmas, lambda sigma: where)
 
-    def again(part: slice) -> Tensor:
-        mine = path.rows(part)
+    def sample_chunk(rows: slice) -> Tensor:
+        chunk = path.rows(rows)
         branches = ports.branches(
-            away.who.rows(part),
-            mine.x0,
+            away.identity.rows(rows),
+            chunk.x0,
             plan.attribute.prompt,
             wordless=plan.one_branch,
-            instead=None if instead is None else instead.rows(part),
+            instead=None if instead is None else instead.rows(rows),
         )
         predict = network_guidance(branches, away.guidance, plan.interval)
-        made = sample(predict, mine, recorded, mask=mask, device=ports.device, on_step=on_step)
-        return ports.decode(finite(made))
+        latents = sample(predict, chunk, recorded, mask=mask, device=ports.device, on_step=on_step)
+        return ports.decode(finite(latents))
 
-    return finite(torch.cat(in_chunks(len(path.x0), path.chunk_size or len(path.x0), again)))
+    return finite(torch.cat(in_chunks(len(path.x0), path.chunk_size or len(path.x0), sample_chunk)))
 
 
 def source_similarity(source: Identity, image: Tensor, embed: Callable[[Tensor], Identity]) -> float | None:
@@ -135,8 +135,8 @@ def source_similarity(source: Identity, image: Tensor, embed: Callable[[Tensor],
         return None
 
 
-def finite(made: Tensor) -> Tensor:
+def finite(values: Tensor) -> Tensor:
     """Latents or pixels, or ValueError: a picture of NaN must not pass for an anonymized one."""
-    if not torch.isfinite(made).all():
+    if not torch.isfinite(values).all():
         raise ValueError("the result holds NaN or infinite values: use guidance nearer to 0, or a float32 network")
-    return made
+    return values

@@ -45,10 +45,10 @@ def together(people: Sequence[Identity]) -> Identity:
     """Identities one after another, as one; what is not known of one is not known of them."""
     each: dict[str, Tensor] = {}
     for name in ("length", "face", "points"):
-        parts = [part for one in people if (part := getattr(one, name)) is not None]
+        parts = [value for person in people if (value := getattr(person, name)) is not None]
         if len(parts) == len(people):
             each[name] = torch.cat(parts)
     first = people[0]
-    embedding = torch.cat([one.embedding for one in people])
-    readers = tuple(reader for one in people for reader in one.readers)
+    embedding = torch.cat([person.embedding for person in people])
+    readers = tuple(reader for person in people for reader in person.readers)
     return Identity(embedding, **each, recogniser=first.recogniser, population=first.population, readers=readers)

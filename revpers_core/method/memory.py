@@ -49,19 +49,19 @@ def in_chunks(count: int, size: int, make: Callable[[slice], Part]) -> list[Part
 
     Raises whatever ``make`` raises, running out of memory over a single one included.
     """
-    made: list[Part] = []
+    results: list[Part] = []
     start = 0
     while start < count:
-        part = slice(start, min(start + size, count))
+        chunk = slice(start, min(start + size, count))
         try:
-            made.append(make(part))
+            results.append(make(chunk))
         except Exception as error:
-            if part.stop - start == 1 or not is_out_of_memory(error):
+            if chunk.stop - start == 1 or not is_out_of_memory(error):
                 raise
-            size = (part.stop - start) // 2
+            size = (chunk.stop - start) // 2
         else:
-            start = part.stop
-    return made
+            start = chunk.stop
+    return results
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -36,10 +36,10 @@ def as_images(images: Any, name: str = "image") -> Tensor:
     floating point kind in [0, 1], or 8 or 16 bit. Raises ValueError, saying what came.
     """
     if isinstance(images, (list, tuple)):
-        parts = [as_images(one, f"{name} {i}") for i, one in enumerate(images, 1)]
+        parts = [as_images(image, f"{name} {i}") for i, image in enumerate(images, 1)]
         if not parts:
             raise ValueError(f"{name}: the list is empty: give at least one picture")
-        if len({tuple(part.shape[-2:]) for part in parts}) > 1:
+        if len({tuple(batch.shape[-2:]) for batch in parts}) > 1:
             raise ValueError(f"{name}: the pictures of a list must have one size: give them one by one")
         return torch.cat(parts)
     pixels = images if isinstance(images, Tensor) else _from_array(images, name)

@@ -66,7 +66,7 @@ class Preset(NamedTuple):
 
 
 PRESETS = {"paper": Preset(PAPER_STEPS), "balanced": Preset(16), "fast": Preset(10), "instant": Preset(6)}
-COSTS = ", ".join(f"{name} {one.evaluations} ({one.steps} steps)" for name, one in PRESETS.items())
+COSTS = ", ".join(f"{name} {preset.evaluations} ({preset.steps} steps)" for name, preset in PRESETS.items())
 """In words, for help."""
 
 PRESET = Choice(

@@ -17,16 +17,16 @@ FREE = 0.1
 
 
 class Steering(NamedTuple):
-    """who: under whom the conditional branch runs. guidance: of the formula ``uncond + guidance (cond - uncond)``."""
+    """The conditional branch's identity, and the guidance of the formula ``uncond + guidance (cond - uncond)``."""
 
-    who: Identity
+    identity: Identity
     guidance: float
 
 
-def steering(method: Method, who: Identity, guidance: float) -> Steering:
+def steering(method: Method, identity: Identity, guidance: float) -> Steering:
     """Reverse personalization walks away from the person, e at g below 0; NullFace (arXiv:2503.08478) towards the
     opposite of the person, -e at -g."""
-    return Steering(opposite(who), -guidance) if method is Method.NULLFACE else Steering(who, guidance)
+    return Steering(opposite(identity), -guidance) if method is Method.NULLFACE else Steering(identity, guidance)
 
 
 def check_words(method: Method, has_words: bool, has_stand_in: bool) -> None:

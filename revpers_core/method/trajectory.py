@@ -82,9 +82,9 @@ class SeededNoise(Sequence[Tensor]):
             raise IndexError(k)
         return torch.stack([torch.randn(self.shape[1:], generator=self._generator(i, k)) for i in self.indices])
 
-    def rows(self, part: slice) -> "SeededNoise":
+    def rows(self, rows: slice) -> "SeededNoise":
         """That of some of the items."""
-        indices = self.indices[part]
+        indices = self.indices[rows]
         return SeededNoise(self.steps, (len(indices), *self.shape[1:]), self.seed, indices)
 
     def _generator(self, index: int, k: int) -> torch.Generator:
@@ -121,28 +121,28 @@ class Trajectory(NamedTuple):
 
     def to(self, device: torch.device | str) -> "Trajectory":
         """The same with its tensors on another device."""
-        cond = [one.to(device) for one in self.cond]
+        cond = [step.to(device) for step in self.cond]
         same = all(a is b for a, b in zip(self.uncond, self.cond, strict=True))
-        uncond = cond if same else [one.to(device) for one in self.uncond]
+        uncond = cond if same else [step.to(device) for step in self.uncond]
         return self._replace(x0=self.x0.to(device), uncond=uncond, cond=cond)
 
-    def rows(self, part: slice) -> "Trajectory":
+    def rows(self, rows: slice) -> "Trajectory":
         """The trajectory of some of the items."""
-        noise = self.noise.rows(part) if isinstance(self.noise, SeededNoise) else [one[part] for one in self.noise]
-        cond = [one[part] for one in self.cond]
+        noise = self.noise.rows(rows) if isinstance(self.noise, SeededNoise) else [step[rows] for step in self.noise]
+        cond = [step[rows] for step in self.cond]
         same = all(a is b for a, b in zip(self.uncond, self.cond, strict=True))
-        uncond = cond if same else [one[part] for one in self.uncond]
-        return Trajectory(self.x0[part], self.sigmas, noise, uncond, cond)
+        uncond = cond if same else [step[rows] for step in self.uncond]
+        return Trajectory(self.x0[rows], self.sigmas, noise, uncond, cond)
 
 
 def concatenate(parts: Sequence[Trajectory], noise: Sequence[Tensor]) -> Trajectory:
     """Trajectories of consecutive items as one; noise: theirs together."""
     if len(parts) == 1:
         return parts[0]._replace(noise=noise)
-    each = zip(*(part.cond for part in parts), strict=True), zip(*(part.uncond for part in parts), strict=True)
+    each = zip(*(chunk.cond for chunk in parts), strict=True), zip(*(chunk.uncond for chunk in parts), strict=True)
     cond, uncond = ([torch.cat(step) for step in steps] for steps in each)
-    x0 = torch.cat([part.x0 for part in parts])
-    return Trajectory(x0, parts[0].sigmas, noise, uncond, cond, max(len(part.x0) for part in parts))
+    x0 = torch.cat([chunk.x0 for chunk in parts])
+    return Trajectory(x0, parts[0].sigmas, noise, uncond, cond, max(len(chunk.x0) for chunk in parts))
 
 
 @overload
@@ -160,7 +160,7 @@ def to_state(x: Tensor, device: torch.device | None = None) -> Tensor:
     return x.to("cpu" if device.type == "mps" else device, torch.float64)
 
 
-def both(sigma: float) -> Need:
+def need_both(sigma: float) -> Need:
     """Guidance acts at every level."""
     del sigma
     return Need.BOTH
@@ -173,7 +173,7 @@ def invert(
     noise: Sequence[Tensor],
     *,
     at_once: int = 1,
-    need: Callable[[float], Need] = both,
+    need: Callable[[float], Need] = need_both,
     on_step: OnStep | None = None,
 ) -> Trajectory:
     """Invert clean latents x0 (B, 4, h, w): 2 N evaluations per item, none of which depends on guidance.
@@ -193,17 +193,17 @@ def invert(
         )
     path = Trajectory(x0, sigmas, noise, [], [])
 
-    def predict(part: slice) -> list[tuple[Tensor, Tensor, Tensor]]:
-        made: list[tuple[Tensor, Tensor, Tensor]] = []
-        for needed, group in groupby(range(path.steps)[part], lambda k: need(sigmas[k])):
-            few = list(group)
-            states = [path.state(k) for k in few]
-            predicted = _together(branches, states, [sigmas[k] for k in few], needed)
-            made += [(x, *two) for x, two in zip(states, predicted, strict=True)]
-        return made
+    def predict(steps: slice) -> list[tuple[Tensor, Tensor, Tensor]]:
+        predictions: list[tuple[Tensor, Tensor, Tensor]] = []
+        for needed, group in groupby(range(path.steps)[steps], lambda k: need(sigmas[k])):
+            chunk = list(group)
+            states = [path.state(k) for k in chunk]
+            predicted = _together(branches, states, [sigmas[k] for k in chunk], needed)
+            predictions += [(x, *pair) for x, pair in zip(states, predicted, strict=True)]
+        return predictions
 
-    def keep(part: slice) -> None:
-        for x, uncond, cond in predict(part):
+    def keep(steps: slice) -> None:
+        for x, uncond, cond in predict(steps):
             path.uncond.append(uncond)
             path.cond.append(cond)
             if on_step:
@@ -222,8 +222,8 @@ def _together(
     rows = len(states[0])
     levels = torch.tensor(sigmas, dtype=torch.float64).repeat_interleave(rows)
     uncond, cond = branches(torch.cat(states), levels, need)
-    made = cond.split(rows)
-    return list(zip(made if need is not Need.BOTH else uncond.split(rows), made, strict=True))
+    conditional = cond.split(rows)
+    return list(zip(conditional if need is not Need.BOTH else uncond.split(rows), conditional, strict=True))
 
 
 def noise_maps(path: Trajectory, guide: Guide, device: torch.device | None = None) -> Iterator[Tensor]:
@@ -270,5 +270,5 @@ def sample(
 
 
 def _recorded(path: Trajectory, k: int, guide: Guide, x: Tensor) -> Previous:
-    uncond, cond = (one[k].to(x.device, non_blocking=True) for one in (path.uncond, path.cond))
+    uncond, cond = (predictions[k].to(x.device, non_blocking=True) for predictions in (path.uncond, path.cond))
     return Previous(to_state(guide(uncond, cond, x, path.sigmas[k]), x.device), path.sigmas[k])

@@ -55,9 +55,9 @@ class Identity:
             raise ValueError("Identity.embedding holds NaN or infinite values: the face model cannot be used")
         shapes = {"length": (), "face": (3, FACE_SIDE, FACE_SIDE), "points": (5, 2)}
         for name, shape in shapes.items():
-            part: Tensor | None = getattr(self, name)
-            if part is not None and tuple(part.shape) != (len(self.embedding), *shape):
-                raise ValueError(f"Identity.{name} must be {('B', *shape)}, got {tuple(part.shape)}")
+            value: Tensor | None = getattr(self, name)
+            if value is not None and tuple(value.shape) != (len(self.embedding), *shape):
+                raise ValueError(f"Identity.{name} must be {('B', *shape)}, got {tuple(value.shape)}")
 
     @property
     def is_somebody(self) -> Tensor:
@@ -77,16 +77,16 @@ class Identity:
             return self.embedding
         return self.embedding * self.length[:, None]
 
-    def rows(self, part: slice) -> "Identity":
+    def rows(self, rows: slice) -> "Identity":
         """Those of some of a batch's images; one that stands for all stays so."""
         if len(self.embedding) == 1:
             return self
         names = ("embedding", "length", "face", "points")
-        few = {name: value[part] for name in names if (value := getattr(self, name)) is not None}
-        return replace(self, **few, readers=self.readers[part])
+        selected = {name: value[rows] for name in names if (value := getattr(self, name)) is not None}
+        return replace(self, **selected, readers=self.readers[rows])
 
     @property
-    def nobody(self) -> "Identity":
+    def null(self) -> "Identity":
         """The null identity in these crops: nobody, at their points where they are known."""
         return Identity(self.embedding[: 1 if self.points is None else None] * 0, points=self.points)
 
@@ -106,8 +106,8 @@ class Attribute:
     @property
     def prompt(self) -> str:
         """The words as one prompt, e.g. "old woman, dark skin, smiling"; empty when nothing is said."""
-        who = " ".join(filter(None, (self.age.strip(), self.sex.strip())))
-        return ", ".join(filter(None, (who, self.look.strip(), self.text.strip())))
+        subject = " ".join(filter(None, (self.age.strip(), self.sex.strip())))
+        return ", ".join(filter(None, (subject, self.look.strip(), self.text.strip())))
 
 
 class Method(Enum):
@@ -181,7 +181,7 @@ class Ports(Protocol):
 
     def sigma(self, timestep: int) -> float: ...
 
-    def at_once(self, latents: Tensor, wanted: int = 0) -> int:
+    def at_once(self, latents: Tensor, requested: int = 0) -> int:
         """Inversion steps a call of the network for such latents; where 0 is wanted as many as fit, 1 where more than
         that is lossy."""
         ...

@@ -41,8 +41,8 @@ def gaze_distance(a: Tensor, at: Tensor, b: Tensor, bt: Tensor) -> Tensor:
 def _dark(images: Tensor, places: Tensor, line: Tensor) -> Tensor:
     """Centre of darkness (N, 2) at places (N, n, n, 2) in pixels, in the units of ``line`` (n,)."""
     size = torch.tensor([images.shape[-1], images.shape[-2]]).to(images)
-    seen = grid_sample(images, (places + 0.5) / size * 2 - 1, padding_mode="border", align_corners=False)
-    luma = (seen * torch.tensor(LUMA).to(images)[:, None, None]).sum(1)
+    windows = grid_sample(images, (places + 0.5) / size * 2 - 1, padding_mode="border", align_corners=False)
+    luma = (windows * torch.tensor(LUMA).to(images)[:, None, None]).sum(1)
     low, high = luma.flatten(1).quantile(torch.tensor([DARKEST, PALEST]).to(images), dim=1)[..., None, None]
     weight = ((high - luma) / (high - low).clamp(min=1e-3)).clamp(0, 1) + 1e-6
     across, below = (weight * line).sum((1, 2)), (weight * line[:, None]).sum((1, 2))

@@ -24,8 +24,8 @@ def bootstrap(statistic: Callable[[Tensor], float], count: int, draws: int = 100
     it makes NaN of them, the draw is left out. For a rate take ``wilson``: where all succeed a bootstrap sees no doubt.
     """
     generator = torch.Generator().manual_seed(seed)
-    drawn = [statistic(torch.randint(count, (count,), generator=generator)) for _ in range(draws)]
-    low, high = torch.tensor(drawn, dtype=torch.float64).nanquantile(torch.tensor([0.025, 0.975]).double())
+    statistics = [statistic(torch.randint(count, (count,), generator=generator)) for _ in range(draws)]
+    low, high = torch.tensor(statistics, dtype=torch.float64).nanquantile(torch.tensor([0.025, 0.975]).double())
     return Estimate(statistic(torch.arange(count)), float(low), float(high))
 
 

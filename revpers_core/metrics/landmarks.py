@@ -26,9 +26,9 @@ def pose(points: Tensor) -> Tensor:
     ``HEAD`` (POS, DeMenthon and Davis 1995).
     """
     model = torch.tensor(HEAD, dtype=torch.float64)
-    seen = points.double() * torch.tensor([1.0, -1.0], dtype=torch.float64)
-    seen = seen - seen.mean(1, keepdim=True)
-    axes = (torch.linalg.pinv(model - model.mean(0)) @ seen).transpose(1, 2)
+    projected = points.double() * torch.tensor([1.0, -1.0], dtype=torch.float64)
+    projected = projected - projected.mean(1, keepdim=True)
+    axes = (torch.linalg.pinv(model - model.mean(0)) @ projected).transpose(1, 2)
     left, _, right = torch.linalg.svd(axes, full_matrices=False)
     x, y = (left @ right).unbind(1)
     z = torch.linalg.cross(x, y)

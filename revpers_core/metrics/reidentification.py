@@ -13,7 +13,7 @@ from .interval import Estimate, bootstrap, wilson
 def auc(genuine: Tensor, impostor: Tensor) -> float:
     """Probability that a genuine similarity exceeds an impostor one (ties count half): .5 is chance, below .5 the
     results are *less* like their sources than strangers are. genuine: (N,), impostor: (M,)."""
-    genuine, impostor = _known(genuine), _told(impostor)
+    genuine, impostor = _missing_as_known(genuine), _without_missing(impostor)
     values, counts = torch.unique(impostor, return_counts=True)
     below = torch.cat([counts.new_zeros(1), counts.cumsum(0)]).double()
     left = torch.searchsorted(values, genuine)
@@ -29,10 +29,10 @@ def verification(similarity: Tensor, same: Tensor, draws: int = 500, unit: Tenso
     drawn as one, e.g. the number of the picture; everyone for themselves unless given.
     """
     unit = torch.arange(len(similarity)) if unit is None else unit
-    members = [torch.where(unit == one)[0] for one in unit.unique()]
+    members = [torch.where(unit == value)[0] for value in unit.unique()]
 
-    def statistic(drawn: Tensor) -> float:
-        people = torch.cat([members[i] for i in drawn.tolist()])
+    def statistic(indices: Tensor) -> float:
+        people = torch.cat([members[i] for i in indices.tolist()])
         likeness, mated = similarity[people][:, people], same[people][:, people]
         others = likeness[~mated]
         return float("nan") if bool(others.isnan().all()) else auc(likeness[mated], others)
@@ -42,7 +42,7 @@ def verification(similarity: Tensor, same: Tensor, draws: int = 500, unit: Tenso
 
 def threshold_at_far(impostor: Tensor, far: float) -> float:
     """The similarity that a fraction ``far`` (0...1) of impostor pairs (M,) exceeds. Needs at least 1 / far pairs."""
-    impostor = _told(impostor)
+    impostor = _without_missing(impostor)
     if len(impostor) * far < 1:
         raise ValueError(f"{len(impostor)} impostor pairs cannot show a rate of {far}: give at least {int(1 / far)}")
     return float(impostor.sort(descending=True).values[int(len(impostor) * far)])
@@ -51,7 +51,7 @@ def threshold_at_far(impostor: Tensor, far: float) -> float:
 def tar_at_far(genuine: Tensor, impostor: Tensor, far: float) -> Estimate:
     """True accept rate (ISO/IEC 19795-1) at the threshold of false accept rate ``far``, which Wilson's interval takes
     for given. Chance is ``far``."""
-    accepted = _known(genuine) > threshold_at_far(impostor, far)
+    accepted = _missing_as_known(genuine) > threshold_at_far(impostor, far)
     return wilson(int(accepted.sum()), len(genuine))
 
 
@@ -65,14 +65,14 @@ def ranks(similarity: Tensor, owner: Tensor) -> Tensor:
 
 def ranks_among(similarity: Tensor, same: Tensor) -> Tensor:
     """The same where a person has several entries, same (N, G) bool: their best one's place among the others'."""
-    own = _known(similarity).masked_fill(~same, -torch.inf).amax(1, keepdim=True)
+    own = _missing_as_known(similarity).masked_fill(~same, -torch.inf).amax(1, keepdim=True)
     return ((similarity > own) & ~same).sum(1) + 1
 
 
-def at_rank(found: Tensor, k: int) -> Estimate:
-    """Share of probes whose own identity comes k-th or better (closed set). found: (N,) ranks, NaN where no face was
-    found in the result, which counts as re-identified."""
-    return wilson(int((~(found > k)).sum()), len(found))
+def at_rank(probe_ranks: Tensor, k: int) -> Estimate:
+    """Share of probes whose own identity comes k-th or better (closed set). probe_ranks: (N,), NaN where no face
+    was found in the result, which counts as re-identified."""
+    return wilson(int((~(probe_ranks > k)).sum()), len(probe_ranks))
 
 
 def fnir_at_fpir(mated: Tensor, same: Tensor, strangers: Tensor, fpir: float) -> Estimate:
@@ -83,15 +83,15 @@ def fnir_at_fpir(mated: Tensor, same: Tensor, strangers: Tensor, fpir: float) ->
     people without an entry.
     """
     threshold = threshold_at_far(strangers.amax(1), fpir)
-    own = _known(mated).masked_fill(~same, -torch.inf).amax(1)
+    own = _missing_as_known(mated).masked_fill(~same, -torch.inf).amax(1)
     missed = (ranks_among(mated, same) > 1) | (own <= threshold)
     return wilson(int(missed.sum()), len(mated))
 
 
-def _known(mated: Tensor) -> Tensor:
+def _missing_as_known(mated: Tensor) -> Tensor:
     return mated.double().nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
 
-def _told(strangers: Tensor) -> Tensor:
+def _without_missing(strangers: Tensor) -> Tensor:
     strangers = strangers.double().flatten()
     return strangers[~strangers.isnan()]

@@ -14,8 +14,8 @@ def seam(result: Tensor, source: Tensor, mask: Tensor) -> float:
     """
     if result.shape != source.shape or mask.shape[-2:] != source.shape[-2:]:
         raise ValueError(f"sizes differ: {tuple(result.shape)}, {tuple(source.shape)} and mask {tuple(mask.shape)}")
-    now, before = jump(result, mask), jump(source, mask)
-    return max(now, 1 / 255) / max(before, 1 / 255)
+    after, before = jump(result, mask), jump(source, mask)
+    return max(after, 1 / 255) / max(before, 1 / 255)
 
 
 def jump(image: Tensor, mask: Tensor) -> float:

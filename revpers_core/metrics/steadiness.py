@@ -47,23 +47,23 @@ def _second(clip: Tensor) -> Tensor:
 
 def _flows(source: Tensor) -> list[tuple[int, Tensor]]:
     """For every frame but the first its number and, for each block, the index of the shift that finds it before."""
-    found: list[tuple[int, Tensor]] = []
+    flows: list[tuple[int, Tensor]] = []
     for t in range(1, len(source)):
         costs = [
             avg_pool2d((shifted - source[t]).abs().mean(0, keepdim=True)[None], BLOCK)[0, 0]
             for shifted in _shifts(source[t - 1])
         ]
-        found.append((t, torch.stack(costs).argmin(0)))
-    return found
+        flows.append((t, torch.stack(costs).argmin(0)))
+    return flows
 
 
-def _moved(now: Tensor, flow: Tensor, before: Tensor) -> Tensor:
-    """The frame before, each block from where the flow says; ``now`` beyond whole blocks."""
+def _moved(frame: Tensor, flow: Tensor, before: Tensor) -> Tensor:
+    """The frame before, each block from where the flow says; ``frame`` beyond whole blocks."""
     height, width = (side * BLOCK for side in flow.shape)
     shifts = torch.stack(_shifts(before))[..., :height, :width]
     index = flow.repeat_interleave(BLOCK, 0).repeat_interleave(BLOCK, 1)
-    out = now.clone()
-    out[..., :height, :width] = shifts.gather(0, index[None, None].expand(1, len(now), -1, -1))[0]
+    out = frame.clone()
+    out[..., :height, :width] = shifts.gather(0, index[None, None].expand(1, len(frame), -1, -1))[0]
     return out
 
 

@@ -47,8 +47,8 @@ class Host:
     def sigma(self, timestep: int) -> float:
         return SIGMAS[timestep]
 
-    def at_once(self, latents: Tensor, wanted: int = 0) -> int:
-        return wanted or 1
+    def at_once(self, latents: Tensor, requested: int = 0) -> int:
+        return requested or 1
 
     def faces_at_once(self, shape: tuple[int, ...]) -> int:
         return shape[0]

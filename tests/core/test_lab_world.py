@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from revpers_core.lab.world.factors import AGES, FACTORS, HAIRS, SEXES, SKINS
-from revpers_core.lab.world.person import person
-from revpers_core.lab.world.shot import clip, describe, edited, held_out_shot, shot, training_shot, words
+from revpers_core.lab.world.person import person_from_seed
+from revpers_core.lab.world.shot import clip, describe, edited, held_out_shot, shot_from_seed, training_shot, words
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ def test_a_description_follows_from_its_seeds_alone():
     again = describe(7, 70)
     assert np.array_equal(first, again[0]) and (attributes, said) == again[1:]
     assert not np.array_equal(first, describe(7, 71)[0]) and attributes == describe(7, 71)[1]
-    assert person(7) == person(7) != person(8)
+    assert person_from_seed(7) == person_from_seed(7) != person_from_seed(8)
 
 
 def test_factors_and_words_are_those_that_are_promised():
@@ -34,25 +34,25 @@ def test_factors_and_words_are_those_that_are_promised():
 
 
 def test_every_kind_of_person_and_hair_is_drawn():
-    people = [person(k) for k in range(400)]
+    people = [person_from_seed(k) for k in range(400)]
     for index, names in enumerate((AGES, SEXES, SKINS)):
         shares = np.bincount([who.attributes[index] for who in people], minlength=len(names)) / len(people)
         assert shares.min() > 0.6 / len(names)
-    assert {shot(who, who.seed).hair for who in people} == set(HAIRS)
+    assert {shot_from_seed(who, who.seed).hair for who in people} == set(HAIRS)
     assert 0.02 < np.mean([bool(who.glasses) for who in people]) < 0.25
 
 
 def test_hair_clothes_and_light_change_within_a_person_and_the_person_does_not():
-    who = person(3)
-    shots = [shot(who, k) for k in range(40)]
+    who = person_from_seed(3)
+    shots = [shot_from_seed(who, k) for k in range(40)]
     for name in ("hair", "clothes", "cloth", "world", "key", "exposure"):
         assert len({getattr(one, name) for one in shots}) > 2
     assert len({words(who, one)["skin"] for one in shots}) == 1
 
 
 def test_a_factor_can_be_set_and_nothing_else_moves():
-    who = person(3)
-    taken = shot(who, 5)
+    who = person_from_seed(3)
+    taken = shot_from_seed(who, 5)
     turned = edited(taken, yaw=20.0)
     assert turned.factors == {**taken.factors, "yaw": 20.0} and turned.hair == taken.hair
     with pytest.raises(ValueError, match="yaws"):
@@ -60,7 +60,7 @@ def test_a_factor_can_be_set_and_nothing_else_moves():
 
 
 def test_a_clip_moves_smoothly():
-    frames = clip(person(3), 9, 48)
+    frames = clip(person_from_seed(3), 9, 48)
     values = np.array([[one.factors[name] for name in FACTORS] for one in frames])
     step, span = np.abs(np.diff(values, axis=0)).max(0), np.ptp(values, axis=0)
     assert len(frames) == 48 and (span > 0).all() and (step < 0.25 * span).all()
@@ -81,11 +81,11 @@ import numpy as np
 sys.path.insert(0, sys.argv[1])
 from revpers_core.lab.world import dataset, gallery
 from revpers_core.lab.world.group import GROUPS, group
-from revpers_core.lab.world.person import person
+from revpers_core.lab.world.person import person_from_seed
 from revpers_core.lab.world.render import Renderer
-from revpers_core.lab.world.shot import shot
+from revpers_core.lab.world.shot import shot_from_seed
 renderer = Renderer(samples=1)
-made = [renderer.render(person(k), shot(person(k), k), 48) for k in (1, 2, 1)]
+made = [renderer.render(person_from_seed(k), shot_from_seed(person_from_seed(k), k), 48) for k in (1, 2, 1)]
 assert np.array_equal(made[0].pixels, made[2].pixels) and not np.array_equal(made[0].pixels, made[1].pixels)
 assert made[0].pixels.std() > 10 and (made[0].points[:, 1] > 0.2).all() and made[0].points[0, 0] < made[0].points[1, 0]
 

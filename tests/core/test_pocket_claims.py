@@ -8,7 +8,7 @@ import torch
 from revpers_core import pocket
 from revpers_core.faces import recognise
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
-from revpers_core.lab.laboratory import People, anonymized, judged, read, somebody_else
+from revpers_core.lab.evaluation import People, anonymized, judged, read_factors, somebody_else
 from revpers_core.method.anonymize import invert_image, sample_image
 from revpers_core.method.identity import null_identity
 from revpers_core.method.types import NoFaceError, Plan
@@ -43,7 +43,7 @@ def test_likeness_falls_more_than_under_a_wrong_identity_and_pose_stays(people, 
     assert bootstrap(lambda i: float(fall[i].mean()), len(fall)).low > 0
     assert bootstrap(lambda i: float(more[i].mean()), len(more)).low > 0
     yaw = world.FACTORS.index("yaw")
-    seen = read(ours["away"]).factors[:, yaw]
+    seen = read_factors(ours["away"]).factors[:, yaw]
     assert torch.corrcoef(torch.stack([seen, people.factors[:, yaw]]))[0, 1] >= 0.8
 
 

@@ -12,9 +12,9 @@ import torch
 from revpers_core.cli import main
 from revpers_core.faces import recognise
 from revpers_core.faces.geometry import framing
-from revpers_core.lab import attacks, check, laboratory, real_nets, rendered
+from revpers_core.lab import attacks, check, evaluation, real_nets, rendered
 from revpers_core.lab.check import Gate
-from revpers_core.lab.laboratory import People, judged
+from revpers_core.lab.evaluation import People, judged
 from revpers_core.lab.people import DrawnAlbum
 from revpers_core.lab.world.shot import describe, held_out_shot
 from revpers_core.media import gallery
@@ -25,7 +25,7 @@ PEOPLE = 6
 
 
 def test_a_curve_is_a_table_for_everyone_and_a_plot(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(laboratory.curve, "__defaults__", ((0.0, -6.0),))
+    monkeypatch.setattr(evaluation.curve, "__defaults__", ((0.0, -6.0),))
     call = ["curve", "--people", PEOPLE, "--steps", 2, "--skip", 0.7, "--judge", "pocket", "-o", tmp_path / "curve"]
     assert main.main([str(part) for part in call]) == 0
     rows = list(csv.DictReader((tmp_path / "curve/curve.csv").open()))

@@ -10,7 +10,7 @@ from torch import nn
 
 from revpers_core.cli import main
 from revpers_core.faces.judge_spec import load_judge
-from revpers_core.lab import data, loop, prepared, stages
+from revpers_core.lab import data, feature_cache, loop, stages
 from revpers_core.lab.export import export
 from revpers_core.lab.loop import Budget, Task, averaged, fit, reached
 from revpers_core.lab.nets import load_denoiser
@@ -88,20 +88,20 @@ def test_stages_train_and_go_on(state, stage):
 
 def test_the_photographs_are_those_that_were_rendered_and_their_truth_follows_from_the_seeds(state):
     photos = data.Photos(state / "people")
-    assert len(photos) == 4 * PHOTOS and photos.known.person[::PHOTOS].tolist() == [0, 1, 9, 10]
+    assert len(photos) == 4 * PHOTOS and photos.annotations.person[::PHOTOS].tolist() == [0, 1, 9, 10]
     factors, attributes, said = describe(*training_shot(9, 2))
     item = 2 * PHOTOS + 2
-    assert photos.known.factors[item].tolist() == factors.tolist() and photos.known.words[item] == said
-    assert tuple(photos.known.attributes[item].tolist()) == attributes
+    assert photos.annotations.factors[item].tolist() == factors.tolist() and photos.annotations.words[item] == said
+    assert tuple(photos.annotations.attributes[item].tolist()) == attributes
     full = np.load(state / "people/people-00001.npz")["images"][2]
     small = photos[torch.tensor([item, 0])][0]
     assert small.shape == (3, 128, 128)
     assert abs(float(small.mean()) - full.mean() / 255) < 2e-3
-    a, b = (set(photos.known.person[photos.of(judge)].tolist()) for judge in (False, True))
+    a, b = (set(photos.annotations.person[photos.of(judge)].tolist()) for judge in (False, True))
     assert a == {0, 1} and b == {9, 10}
     index = torch.arange(len(photos)).repeat(20)
     other = photos.another(index, torch.Generator().manual_seed(0))
-    assert (photos.known.person[other] == photos.known.person[index]).all() and (other != index).all()
+    assert (photos.annotations.person[other] == photos.annotations.person[index]).all() and (other != index).all()
 
 
 def test_missing_photographs_are_told_with_the_command_that_makes_them(tmp_path):
@@ -139,7 +139,7 @@ def test_captions_are_what_the_tokenizer_makes_of_prompts():
 def test_what_is_prepared_is_made_again_once_its_net_is_trained_further(state):
     photos, device = data.Photos(state / "people"), torch.device("cpu")
     there = reached(state, "recogniser")
-    before = prepared.embeddings(photos, state, device)
-    assert torch.equal(prepared.embeddings(photos, state, device), before)
+    before = feature_cache.embeddings(photos, state, device)
+    assert torch.equal(feature_cache.embeddings(photos, state, device), before)
     assert train("recogniser", state, steps=there + 1) == there + 1
-    assert not torch.equal(prepared.embeddings(photos, state, device), before)
+    assert not torch.equal(feature_cache.embeddings(photos, state, device), before)

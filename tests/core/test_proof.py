@@ -62,7 +62,7 @@ def test_outputs_are_those_of_a_call_a_picture(ports, photos) -> None:
 def test_who_has_photo_settings_and_seed_confirms_a_guess(ports) -> None:
     outputs = Outputs(HeldOutPeople(3), ports, PLAN)
     assert confirmed(outputs).value == 1
-    outputs.kept[0, 1] = outputs.of(0, 1).roll(1, 0)
+    outputs.cache[0, 1] = outputs.of(0, 1).roll(1, 0)
     assert confirmed(outputs).value == 0
 
 

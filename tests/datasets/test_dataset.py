@@ -366,11 +366,11 @@ def test_strangers_are_a_rows_own(kinds):
     from revpers_core.media.roster import Roster
 
     worker = RowWorker(fakes.load(), SECRET, Encoder())
-    a, b, again = (worker._instead(Pseudonyms(Strangers(1)), Row(name)) for name in "aba")
+    a, b, again = (worker._pseudonyms_of(Pseudonyms(Strangers(1)), Row(name)) for name in "aba")
     assert a.drawing == again.drawing != b.drawing and a.drawing.seed != row_seed(SECRET, "a")
-    assert worker._instead(Pseudonyms(Strangers(2)), Row("a")).drawing == a.drawing
+    assert worker._pseudonyms_of(Pseudonyms(Strangers(2)), Row("a")).drawing == a.drawing
     with pytest.raises(ValueError, match="which row comes first"):
-        worker._instead(Pseudonyms(SameStrangers(b"", Roster("r", 0.4))), Row("a"))
+        worker._pseudonyms_of(Pseudonyms(SameStrangers(b"", Roster("r", 0.4))), Row("a"))
 
 
 def test_a_summary_in_numbers(kinds, tmp_path):

@@ -69,14 +69,14 @@ def test_predictions_equal_the_diffusers_hosts(lab: SimpleNamespace, case: str) 
     model, (uncond, cond), who = lab.model(), lab.words, lab.types.Identity(**kinds.who())
     hint = lab.draw(instantid.points(), 8 * kinds.SIDE)
     control = lab.control.of(lab.adapter, hint) if case == "with" else None
-    told = [(cond, who), (uncond, who.nobody)]
+    told = [(cond, who), (uncond, who.null)]
     conds = [control.on(words, identity) if control else words for words, identity in told]
     run = lab.run(lab.hosts.adapt(model, lab.adapter), lab.adapter, *conds)
     sigma = float(model.get_model_object("model_sampling").sigma(torch.tensor([float(kinds.TIMESTEP)])))
     found: list[torch.Tensor] = []
 
     def body(sampler: Any, extra_args: Any, on_step: Any) -> torch.Tensor:
-        known, nobody = (run._known(one, sampler) for one in (who, who.nobody))
+        known, nobody = (run._known(one, sampler) for one in (who, who.null))
         network = lab.network.under(known, nobody, sampler.inner_model, extra_args)
         found.extend(network.branches(kinds.latent(), sigma))
         return kinds.latent()
@@ -99,7 +99,7 @@ def test_nobody_comes_back_and_points_matter(lab: SimpleNamespace) -> None:
             (path,) = invert.execute(
                 model, lab.adapter, positive, latent, 4, 0.7, 3, "custom", 1, places
             ).args  # fmt: skip
-            for person, identity in {"nobody": who.nobody, "somebody": who}.items():
+            for person, identity in {"nobody": who.null, "somebody": who}.items():
                 (out,) = become.execute(model, lab.adapter, identity, path, attribute, -4.0).args
                 made[name, person] = out["samples"]
     size = latent["samples"].abs().max()

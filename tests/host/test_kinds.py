@@ -69,7 +69,7 @@ def predictions(lab: SimpleNamespace, kind: str) -> torch.Tensor:
     found: list[torch.Tensor] = []
 
     def body(sampler: Any, extra_args: Any, on_step: Any) -> torch.Tensor:
-        known, nobody = (run._known(one, sampler) for one in (who, who.nobody))
+        known, nobody = (run._known(one, sampler) for one in (who, who.null))
         network = lab.network.under(known, nobody, sampler.inner_model, extra_args)
         found.extend(network.branches(kinds.latent(), sigma))
         return kinds.latent()
@@ -106,7 +106,7 @@ def test_comfyuis_clip_vision_gives_transformers_features(lab: SimpleNamespace, 
     theirs, ours = clip_vision
     vision = lab.adapter.face_vision(ours)
     pixels = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
-    for one, made in ((pixels, vision.encode(pixels)), (pixels * 0, vision.nobody)):
+    for one, made in ((pixels, vision.encode(pixels)), (pixels * 0, vision.null_features)):
         golden = theirs(one, output_hidden_states=True).hidden_states[-2]
         assert (made - golden).abs().max() < 1e-5 * golden.abs().max()
 
@@ -140,7 +140,7 @@ def test_somebody_changes_and_nobody_comes_back(lab: SimpleNamespace, kind: str)
         path = lab.host.invert_latent(model, adapter, positive, latent, levels, seed=3, at_once=1)
         who = lab.types.Identity(**kinds.who())
         made, same = (
-            lab.host.sample_latent(model, adapter, one, path, words, -4.0)["samples"] for one in (who, who.nobody)
+            lab.host.sample_latent(model, adapter, one, path, words, -4.0)["samples"] for one in (who, who.null)
         )
     size = latent["samples"].abs().max()
     assert (same - latent["samples"]).abs().max() < 1e-6 * size

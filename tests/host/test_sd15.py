@@ -74,7 +74,7 @@ def test_results_equal_the_diffusers_hosts(lab: SimpleNamespace, prediction: str
         (made,) = nodes["NegativeIDGuidanceSampler"].execute(
             model, lab.adapter, who, path, attribute, sd15.GUIDANCE, 1.0, method
         ).args  # fmt: skip
-        nobody = lab.host.sample_latent(model, lab.adapter, who.nobody, path, empty, -10.0)["samples"]
+        nobody = lab.host.sample_latent(model, lab.adapter, who.null, path, empty, -10.0)["samples"]
     golden = lab.golden[f"{prediction}.{method}"]
     assert (made["samples"] * scale - golden).abs().max() < 3e-4 * golden.abs().max()
     assert (nobody - latent["samples"]).abs().max() < 1e-6 * latent["samples"].abs().max()

@@ -43,7 +43,7 @@ def results() -> dict[str, Tensor]:
     identity, levels = Identity(**who()), sdxl_sigmas()
     adapted = Adapted.inject(unet, weights.from_state(file("instantid"), "instantid"))
     ids = torch.tensor([[SIDE * 8.0, SIDE * 8, 0, 0, SIDE * 8, SIDE * 8]] * 2)
-    told = Conditions(*words(), ids, (adapted.tokens(identity.nobody), adapted.tokens(identity)))
+    told = Conditions(*words(), ids, (adapted.tokens(identity.null), adapted.tokens(identity)))
     made = {
         name: torch.cat(unet_branches(unet, told, levels, control=one)(latent(), levels[TIMESTEP])).float()
         for name, one in {"with": control, "without": None}.items()

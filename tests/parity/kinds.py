@@ -63,7 +63,7 @@ def predictions(kind: str) -> Tensor:
     identity, levels = Identity(**who()), sdxl_sigmas()
     adapted = Adapted.inject(unet, weights.from_state(file(kind), kind), vision=FaceVision(see))
     ids = torch.tensor([[SIDE * 8.0, SIDE * 8, 0, 0, SIDE * 8, SIDE * 8]] * 2)
-    tokens = adapted.tokens(identity.nobody), adapted.tokens(identity)
+    tokens = adapted.tokens(identity.null), adapted.tokens(identity)
     branches = unet_branches(unet, Conditions(*words(), ids, tokens), levels)
     return torch.cat(branches(latent(), levels[TIMESTEP]))
 

@@ -55,16 +55,16 @@ def results() -> dict[str, Tensor]:
     for prediction in PREDICTIONS:
 
         def branches(identity: Identity, uncond: Tensor, v: bool = prediction == "v_prediction"):
-            tokens = adapted.tokens(person.nobody), adapted.tokens(identity)
+            tokens = adapted.tokens(person.null), adapted.tokens(identity)
             return unet_branches(unet, Conditions(torch.cat([uncond, words()[0]]), None, None, tokens), table, v)
 
-        path = invert(branches(person.nobody, words()[0]), x0, levels, SeededNoise(STEPS, x0.shape, 5))
+        path = invert(branches(person.null, words()[0]), x0, levels, SeededNoise(STEPS, x0.shape, 5))
         for method, said in ((Method.REVERSE, words()[1]), (Method.NULLFACE, words()[0])):
             away, mask = steering(method, person, GUIDANCE), None
             if method is Method.NULLFACE:
                 keep = latent_mask(without_parts(128), x0.shape)
                 mask = blended_late(levels, lambda sigma, keep=keep: keep)
-            predict = network_guidance(branches(away.who, said), away.guidance)
+            predict = network_guidance(branches(away.identity, said), away.guidance)
             made = sample(predict, path, recorded_guidance(away.guidance), mask=mask)
             state[f"{prediction}.{method.value}"] = made.float()
     return {key: value.contiguous() for key, value in state.items()}

@@ -44,44 +44,44 @@ class Actor:
         mesh.polygons.foreach_set("use_smooth", [True] * len(faces))
         for attribute, kind in (("rest", "FLOAT_VECTOR"), ("folds", "FLOAT_VECTOR"), ("col", "FLOAT_COLOR")):
             mesh.attributes.new(attribute, kind, "POINT")
-        thing = self._add(mesh, material)
-        self._set((thing, used), "rest", "vector", self.head.rest)
+        obj = self._add(mesh, material)
+        self._set((obj, used), "rest", "vector", self.head.rest)
         if level:
-            smooth = thing.modifiers.new("smooth", "SUBSURF")
+            smooth = obj.modifiers.new("smooth", "SUBSURF")
             smooth.levels = smooth.render_levels = level
-        return thing, used
+        return obj, used
 
     def _add(self, data, material) -> bpy.types.Object:
-        thing = bpy.data.objects.new(data.name, data)
-        self.scene.collection.objects.link(thing)
+        obj = bpy.data.objects.new(data.name, data)
+        self.scene.collection.objects.link(obj)
         data.materials.append(material)
-        return thing
+        return obj
 
-    def _set(self, part: tuple[bpy.types.Object, np.ndarray], name: str, kind: str, values: np.ndarray) -> None:
-        thing, used = part
-        thing.data.attributes[name].data.foreach_set(kind, values[used].astype(np.float32).ravel())
+    def _set(self, mesh: tuple[bpy.types.Object, np.ndarray], name: str, kind: str, values: np.ndarray) -> None:
+        obj, used = mesh
+        obj.data.attributes[name].data.foreach_set(kind, values[used].astype(np.float32).ravel())
 
-    def become(self, who: Person, taken: Shot, vertices: np.ndarray) -> None:
+    def become(self, person: Person, shot: Shot, vertices: np.ndarray) -> None:
         """Take on a person's looks in a shot. vertices: (V, 3) world metres."""
         self._clear()
         body = body_of(self.head, vertices)
-        for thing, used in self.meshes:
-            thing.data.vertices.foreach_set("co", vertices[used].astype(np.float32).ravel())
-            thing.data.update()
-        colour = np.concatenate([skin.colours(self.head, who, taken), np.ones((len(vertices), 1))], 1)
+        for obj, used in self.meshes:
+            obj.data.vertices.foreach_set("co", vertices[used].astype(np.float32).ravel())
+            obj.data.update()
+        colour = np.concatenate([skin.colours(self.head, person, shot), np.ones((len(vertices), 1))], 1)
         self._set(self.meshes[0], "col", "color", colour)
-        self.skin.set(who)
-        self.eye.set(who)
-        self.hair.set(who)
-        self.brow.set(who, 0.12 * (1 - who.grey))
-        self.cloth.set(taken)
-        self._strands("hair", hair.strands(body, who, taken), self.hair)
-        self._strands("brow", face_hair.brows(body, who), self.brow)
-        self._strands("beard", face_hair.beard(body, who), self.brow)
-        self._strands("lash", face_hair.lashes(body, who), self.brow)
-        self._dress(body, taken)
-        if taken.glasses:
-            self._glasses(body, who)
+        self.skin.set(person)
+        self.eye.set(person)
+        self.hair.set(person)
+        self.brow.set(person, 0.12 * (1 - person.grey))
+        self.cloth.set(shot)
+        self._strands("hair", hair.strands(body, person, shot), self.hair)
+        self._strands("brow", face_hair.brows(body, person), self.brow)
+        self._strands("beard", face_hair.beard(body, person), self.brow)
+        self._strands("lash", face_hair.lashes(body, person), self.brow)
+        self._dress(body, shot)
+        if shot.glasses:
+            self._glasses(body, person)
         self.meshes[0][0].data.update()
 
     def _strands(self, name: str, path: np.ndarray | None, material: parts.Hair) -> None:
@@ -97,14 +97,14 @@ class Actor:
         curves.attributes["radius"].data.foreach_set("value", thin.astype(np.float32).ravel())
         self.loose.append(self._add(curves, material.material))
 
-    def _dress(self, body: Body, taken: Shot) -> None:
+    def _dress(self, body: Body, shot: Shot) -> None:
         """A shirt of the body's own faces, and its collar."""
         at, puffed = body.local(body.vertices), parts.puffed(body, 0.006)
-        below = at[:, 2] < parts.neckline(taken, at[:, 0], at[:, 1]) + 0.12
+        below = at[:, 2] < parts.neckline(shot, at[:, 0], at[:, 1]) + 0.12
         faces = [face for face in self.head.body if below[face].all()]
         if faces:
             self._solid("shirt", faces, puffed, 1)
-        vertices, band = parts.collar(body, taken)
+        vertices, band = parts.collar(body, shot)
         self._solid("collar", band, vertices, 2)
 
     def _solid(self, name: str, faces: list[list[int]], vertices: np.ndarray, level: int) -> None:
@@ -117,15 +117,15 @@ class Actor:
         rest = (vertices - vertices.mean(0)) / self.head.unit
         mesh.attributes.new("rest", "FLOAT_VECTOR", "POINT")
         mesh.attributes["rest"].data.foreach_set("vector", rest[used].astype(np.float32).ravel())
-        thing = self._add(mesh, self.cloth.material)
-        smooth = thing.modifiers.new("smooth", "SUBSURF")
+        obj = self._add(mesh, self.cloth.material)
+        smooth = obj.modifiers.new("smooth", "SUBSURF")
         smooth.levels = smooth.render_levels = level
-        thick = thing.modifiers.new("thick", "SOLIDIFY")
+        thick = obj.modifiers.new("thick", "SOLIDIFY")
         thick.thickness = 0.0025
-        self.loose.append(thing)
+        self.loose.append(obj)
 
-    def _glasses(self, body: Body, who: Person) -> None:
-        curves, radius = parts.frames(body, who)
+    def _glasses(self, body: Body, person: Person) -> None:
+        curves, radius = parts.frames(body, person)
         data = bpy.data.curves.new(f"{self.name}-glasses", "CURVE")
         data.dimensions, data.bevel_depth, data.bevel_resolution = "3D", radius, 2
         for points in curves:
@@ -138,9 +138,9 @@ class Actor:
 
     def _clear(self) -> None:
         """Take away what belonged to the last one."""
-        for thing in self.loose:
-            data = thing.data
-            bpy.data.objects.remove(thing)
+        for obj in self.loose:
+            data = obj.data
+            bpy.data.objects.remove(obj)
             {bpy.types.Curves: bpy.data.hair_curves, bpy.types.Mesh: bpy.data.meshes}.get(
                 type(data), bpy.data.curves
             ).remove(data)

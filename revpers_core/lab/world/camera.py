@@ -29,28 +29,28 @@ class Camera:
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """(N, 2) of points (N, 3), in the unit square, y down."""
-        seen = points - self.place
-        depth = seen @ self.look
-        x, y = seen @ self.right / depth, seen @ self.up / depth
+        offsets = points - self.place
+        depth = offsets @ self.look
+        x, y = offsets @ self.right / depth, offsets @ self.up / depth
         scale = self.away / self.extent
         return np.stack([0.5 + x * scale, 0.5 - y * scale], -1)
 
 
-def framed(points: np.ndarray, taken: Shot, wider: float = 1.0) -> Camera:
+def framed(points: np.ndarray, shot: Shot, wider: float = 1.0) -> Camera:
     """The camera of a shot for the face's five points (5, 3): FFHQ's square, ``wider`` times as large (then a little
     lower, so that shoulders are in it)."""
-    f = taken.factors
+    f = shot.factors
     yaw, pitch, roll = (radians(f[name]) for name in ("yaw", "pitch", "roll"))
     look = np.array([sin(yaw) * cos(pitch), cos(yaw) * cos(pitch), -sin(pitch)])
     right = np.array([cos(yaw), -sin(yaw), 0.0])
     up = np.cross(right, look)
     x, y = points @ right, points @ up
-    eyes, mouth = (np.array([x[part].mean(), y[part].mean()]) for part in (slice(0, 2), slice(3, 5)))
+    eyes, mouth = (np.array([x[rows].mean(), y[rows].mean()]) for rows in (slice(0, 2), slice(3, 5)))
     across = float(np.hypot(x[1] - x[0], y[1] - y[0]))
     side = 2 * max(2 * across, 1.8 * float(np.linalg.norm(mouth - eyes)))
     centre = eyes + 0.1 * (mouth - eyes)
-    side *= wider * (1 + taken.zoom)
-    centre = centre + side * np.array(taken.shift) - np.array([0.0, 0.11 * side * (wider > 1)])
+    side *= wider * (1 + shot.zoom)
+    centre = centre + side * np.array(shot.shift) - np.array([0.0, 0.11 * side * (wider > 1)])
     away = AWAY * float(np.linalg.norm(points[1] - points[0]))
     depth = float(points[:2].mean(0) @ look)
     target = right * centre[0] + up * centre[1] + look * depth

@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from .develop import developed
 from .factors import PHOTOS
-from .person import person
-from .shot import held_out_shot, shot, training_shot
+from .person import person_from_seed
+from .shot import held_out_shot, shot_from_seed, training_shot
 
 if TYPE_CHECKING:
     from .render import Renderer
@@ -56,14 +56,14 @@ def _render(
 def render_shots(renderer: Renderer, seeds: Sequence[tuple[int, int]], size: int = SIZE) -> dict[str, np.ndarray]:
     """The arrays of one file, for (person, shot) seeds."""
     pictures = []
-    for who_seed, shot_seed in seeds:
-        who = person(who_seed)
-        pictures.append(renderer.render(who, shot(who, shot_seed), size))
+    for person_seed, shot_seed in seeds:
+        person = person_from_seed(person_seed)
+        pictures.append(renderer.render(person, shot_from_seed(person, shot_seed), size))
     return {
-        "images": np.stack([one.pixels for one in pictures]),
-        "points": np.stack([one.points for one in pictures]).astype(np.float32),
-        "box": np.stack([one.box for one in pictures]).astype(np.float32),
-        "person": np.array([who for who, _ in seeds]), "shot": np.array([taken for _, taken in seeds]),
+        "images": np.stack([picture.pixels for picture in pictures]),
+        "points": np.stack([picture.points for picture in pictures]).astype(np.float32),
+        "box": np.stack([picture.box for picture in pictures]).astype(np.float32),
+        "person": np.array([person for person, _ in seeds]), "shot": np.array([shot for _, shot in seeds]),
     }  # fmt: skip
 
 
@@ -75,17 +75,17 @@ def render_places(renderer: Renderer, folder: Path, count: int, size: int = SIZE
 
 def _place(renderer: Renderer, number: int, size: int) -> np.ndarray:
     seed = PLACES + number
-    who = person(seed)
-    taken = shot(who, seed)
-    image = renderer.studio.blurred[taken.world][taken.blur]
+    person = person_from_seed(seed)
+    shot = shot_from_seed(person, seed)
+    image = renderer.studio.blurred[shot.world][shot.blur]
     pixels = np.empty(image.size[0] * image.size[1] * 4, np.float32)
     image.pixels.foreach_get(pixels)
     pixels = pixels.reshape(image.size[1], image.size[0], 4)[::-1, :, :3].astype(np.float64)
-    x, y, width = taken.part
+    x, y, width = shot.part
     across, down = np.meshgrid(*[np.linspace(0, 1, size)] * 2)
     at = [(1 - y - 2 * width * (1 - down)) * pixels.shape[0], (x + width * across) * pixels.shape[1]]
     linear = np.stack([map_coordinates(pixels[..., c], at, order=1, mode="mirror") for c in range(3)], -1)
-    return developed(np.maximum(linear, 0), who, taken)
+    return developed(np.maximum(linear, 0), person, shot)
 
 
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from .factors import FACTORS, PHOTOS
 from .group import GROUPS, group
-from .person import person
-from .shot import Shot, clip, held_out_shot, shot, words
+from .person import person_from_seed
+from .shot import Shot, clip, held_out_shot, shot_from_seed, words
 
 if TYPE_CHECKING:
     from .render import Renderer
@@ -41,15 +41,15 @@ Truth = dict[str, Any]
 def render_gallery(renderer: Renderer, folder: Path) -> None:
     """Write what is missing in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    told = folder / "gallery.json"
-    known: dict[str, Truth] = json.loads(told.read_text("utf-8")) if told.exists() else {}
-    known = {name: truth for name, truth in known.items() if (folder / name).exists()}
-    for name, make in tqdm([(name, make) for name, make in _jobs(renderer) if name not in known], desc="gallery"):
-        known[name] = make(folder / name)
-        new = told.with_suffix(".part")
-        lines = [f" {json.dumps(name)}: {json.dumps(known[name])}" for name in sorted(known)]
+    path = folder / "gallery.json"
+    truths: dict[str, Truth] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    truths = {name: truth for name, truth in truths.items() if (folder / name).exists()}
+    for name, make in tqdm([(name, make) for name, make in _jobs(renderer) if name not in truths], desc="gallery"):
+        truths[name] = make(folder / name)
+        new = path.with_suffix(".part")
+        lines = [f" {json.dumps(name)}: {json.dumps(truths[name])}" for name in sorted(truths)]
         new.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
-        os.replace(new, told)
+        os.replace(new, path)
 
 
 def _jobs(renderer: Renderer) -> Iterator[tuple[str, Callable[[Path], Truth]]]:
@@ -66,48 +66,55 @@ def _jobs(renderer: Renderer) -> Iterator[tuple[str, Callable[[Path], Truth]]]:
 
 
 def _photo(renderer: Renderer, path: Path, number: int, photo: int) -> Truth:
-    who_seed, shot_seed = held_out_shot(number, photo)
-    who = person(who_seed)
-    taken = shot(who, shot_seed)
-    picture = renderer.render(who, taken, SIDE, WIDER)
+    person_seed, shot_seed = held_out_shot(number, photo)
+    person = person_from_seed(person_seed)
+    shot = shot_from_seed(person, shot_seed)
+    picture = renderer.render(person, shot, SIDE, WIDER)
     Image.fromarray(picture.pixels).save(path, quality=QUALITY, subsampling=0)
-    seeds = {"person": who_seed, "shot": shot_seed}
-    return seeds | _place(picture.points, picture.box) | {"factors": _factors(taken), "words": words(who, taken)}
+    seeds = {"person": person_seed, "shot": shot_seed}
+    return seeds | _place(picture.points, picture.box) | {"factors": _factors(shot), "words": words(person, shot)}
 
 
 def _group(renderer: Renderer, path: Path, number: int) -> Truth:
     pixels, people = group(renderer, GROUPS[number])
     Image.fromarray(pixels).save(path, quality=QUALITY)
     faces: list[Truth] = []
-    for one in people:
-        seeds = {"person": one.who.seed, "shot": one.taken.seed}
-        faces.append(seeds | _place(one.points, one.box) | {"words": words(one.who, one.taken)})
+    for member in people:
+        seeds = {"person": member.person.seed, "shot": member.shot.seed}
+        faces.append(seeds | _place(member.points, member.box) | {"words": words(member.person, member.shot)})
     return {"faces": faces}
 
 
 def _clip(renderer: Renderer, path: Path, number: int) -> Truth:
     import av
 
-    who_seed, shot_seed = held_out_shot(CLIP_PEOPLE[number], PHOTOS + number)
-    who, told = person(who_seed), []
+    person_seed, shot_seed = held_out_shot(CLIP_PEOPLE[number], PHOTOS + number)
+    person, frames = person_from_seed(person_seed), []
     new = path.with_suffix(".part")
     with av.open(str(new), "w", format="mp4") as file:
         stream = file.add_stream("libx264", RATE, options={"crf": "18", "preset": "slow"})
         stream.width = stream.height = FRAME_SIDE
         stream.pix_fmt = "yuv420p"
-        for taken in clip(who, shot_seed, FRAMES):
-            picture = renderer.render(who, taken, FRAME_SIDE, WIDER)
+        for shot in clip(person, shot_seed, FRAMES):
+            picture = renderer.render(person, shot, FRAME_SIDE, WIDER)
             file.mux(stream.encode(av.VideoFrame.from_ndarray(picture.pixels, format="rgb24")))
-            told.append(_place(picture.points, picture.box) | {"factors": _factors(taken)})
+            frames.append(_place(picture.points, picture.box) | {"factors": _factors(shot)})
         file.mux(stream.encode())
     os.replace(new, path)
-    said = {"age": who.age, "sex": who.sex, "skin": f"{who.skin} skin"}
-    return {"person": who_seed, "shot": shot_seed, "side": FRAME_SIDE, "rate": RATE, "words": said, "frames": told}
+    description = {"age": person.age, "sex": person.sex, "skin": f"{person.skin} skin"}
+    return {
+        "person": person_seed,
+        "shot": shot_seed,
+        "side": FRAME_SIDE,
+        "rate": RATE,
+        "words": description,
+        "frames": frames,
+    }
 
 
 def _place(points: np.ndarray, box: np.ndarray) -> Truth:
     return {"points": np.round(points, 4).tolist(), "box": np.round(box, 4).tolist()}
 
 
-def _factors(taken: Shot) -> list[float]:
-    return [round(taken.factors[name], 3) for name in FACTORS]
+def _factors(shot: Shot) -> list[float]:
+    return [round(shot.factors[name], 3) for name in FACTORS]

@@ -9,8 +9,8 @@ import numpy as np
 
 from .camera import Camera, face_box
 from .develop import developed
-from .person import Person, person
-from .shot import Shot, edited, held_out_shot, shot
+from .person import Person, person_from_seed
+from .shot import Shot, edited, held_out_shot, shot_from_seed
 
 if TYPE_CHECKING:
     from .render import Renderer
@@ -56,8 +56,8 @@ GROUPS = (
 class Member:
     """Somebody in a group photo, with points (5, 2) and box (4,) in the picture's unit square."""
 
-    who: Person
-    taken: Shot
+    person: Person
+    shot: Shot
     points: np.ndarray
     box: np.ndarray
 
@@ -67,13 +67,13 @@ def group(renderer: Renderer, scene: Scene, width: int = WIDTH) -> tuple[np.ndar
     height = round(width * HEIGHT / WIDTH / 2) * 2
     people: list[tuple[Person, Shot]] = []
     for number in scene.people:
-        who = person(held_out_shot(number, 0)[0])
-        taken = shot(who, held_out_shot(number, 0)[1])
-        people.append((who, edited(taken, yaw=0.0, pitch=0.0, roll=0.0)))
-    who, taken = people[0]  # whose shot lights them all
-    lit = edited(taken, light_x=-0.35, light_y=0.35)
+        person = person_from_seed(held_out_shot(number, 0)[0])
+        shot = shot_from_seed(person, held_out_shot(number, 0)[1])
+        people.append((person, edited(shot, yaw=0.0, pitch=0.0, roll=0.0)))
+    person, shot = people[0]  # whose shot lights them all
+    lit = edited(shot, light_x=-0.35, light_y=0.35)
     people[0] = (
-        who,
+        person,
         replace(lit, seed=scene.seed, exposure=0.1, white=(1.0, 1.0), warm=0.03, grain=0.003, part=(0.2, 0.4, 0.5)),
     )
     face = renderer.head.middle
@@ -83,12 +83,12 @@ def group(renderer: Renderer, scene: Scene, width: int = WIDTH) -> tuple[np.ndar
     ])  # fmt: skip
     place = np.array([0.0, -AWAY, face[2] + RISE])
     camera = Camera(place, *np.array([[1.0, 0, 0], [0, 0, 1], [0, 1, 0]]), scene.extent, AWAY)
-    linear, found = renderer.group(people, places, camera, (width, height), REACH)
+    linear, points = renderer.group(people, places, camera, (width, height), REACH)
     members = [
-        Member(who, taken, points, group_box(points, width / height))
-        for (who, taken), points in zip(people, found, strict=True)
+        Member(person, shot, points, group_box(points, width / height))
+        for (person, shot), points in zip(people, points, strict=True)
     ]
-    faces = np.stack([one.box for one in members])
+    faces = np.stack([member.box for member in members])
     around = np.concatenate([faces[:, :2].min(0), faces[:, 2:].max(0)])
     return developed(linear, people[0][0], people[0][1], around), members
 

@@ -74,13 +74,13 @@ def body_of(head: Head, vertices: np.ndarray) -> Body:
     return Body(head, vertices, head.normals(vertices), (left + right) / 2, float(np.linalg.norm(left - right)))
 
 
-def scalp(head: Head, who: Person, style: str) -> np.ndarray:
+def scalp(head: Head, person: Person, style: str) -> np.ndarray:
     """(V,) how much hair grows at each vertex, 0 to 1."""
     x, y, z = head.rest.T
-    temple = np.exp(-(((np.abs(x) - 0.95) / 0.3) ** 2)) * who.hairline * 0.5
-    front = 1.02 + who.hairline * 0.9 - 0.2 * (np.abs(x) / 0.9) ** 2 + temple
+    temple = np.exp(-(((np.abs(x) - 0.95) / 0.3) ** 2)) * person.hairline * 0.5
+    front = 1.02 + person.hairline * 0.9 - 0.2 * (np.abs(x) / 0.9) ** 2 + temple
     side = 1.02 - 1.2 * np.clip((y - 0.3) / 1.1, 0, 1) - 0.75 * np.clip((y - 1.5) / 1.0, 0, 1)
-    line = np.where(y < 0.3, front, np.minimum(front, side + 0.25 * who.hairline))
+    line = np.where(y < 0.3, front, np.minimum(front, side + 0.25 * person.hairline))
     grows = 1 / (1 + np.exp(-(z - line + 0.07 * np.sin(11 * x) * np.sin(5 * x + 2)) / 0.075))
     ear = np.exp(-(((np.abs(x) - 1.25) / 0.33) ** 2 + ((z + 0.35) / 0.58) ** 2 + ((y - 1.5) / 0.5) ** 2))
     grows = grows * (1 - np.clip(2.2 * ear, 0, 1)) * (z > -1.7)
@@ -101,42 +101,42 @@ def roots(
     return (v[pick] * share).sum(1), unit((body.normals[pick] * share).sum(1)), (body.head.rest[pick] * share).sum(1)
 
 
-def strands(body: Body, who: Person, taken: Shot) -> np.ndarray | None:
+def strands(body: Body, person: Person, shot: Shot) -> np.ndarray | None:
     """(N, POINTS, 3) world metres; None for the bald."""
-    if taken.hair == "bald":
+    if shot.hair == "bald":
         return None
-    style, rng = STYLES[taken.hair], stream(taken.flow, 30)
-    start, normal, rest = roots(body, scalp(body.head, who, taken.hair), style.count, rng)
-    length = style.length * taken.length * rng.uniform(0.82, 1.12, style.count)
-    if taken.hair in ("short", "swept", "cropped", "fringe"):  # sides and neck are cut shorter
+    style, rng = STYLES[shot.hair], stream(shot.flow, 30)
+    start, normal, rest = roots(body, scalp(body.head, person, shot.hair), style.count, rng)
+    length = style.length * shot.length * rng.uniform(0.82, 1.12, style.count)
+    if shot.hair in ("short", "swept", "cropped", "fringe"):  # sides and neck are cut shorter
         low = np.clip((0.75 - rest[:, 2]) / 1.0, 0, 1)
         length = length * (1 - 0.68 * low) + 0.1 * low
     if style.fringe:  # what grows in front ends at the brows, what grows behind does not
         ahead = np.clip((0.75 - rest[:, 1]) / 0.5, 0, 1) * (np.abs(rest[:, 0]) < 0.85)
         length = length * (1 - ahead) + np.minimum(length, 0.85) * ahead
-    comb = _comb(style, taken, start, normal, rest, rng)
+    comb = _comb(style, shot, start, normal, rest, rng)
     path = _grow(body, style, start, normal, comb, length * body.unit, rng)
-    path = _gathered(body, path, rng) if taken.hair == "tied" else path
-    path = _clumped(path, style, rng, who.curl)
+    path = _gathered(body, path, rng) if shot.hair == "tied" else path
+    path = _clumped(path, style, rng, person.curl)
     return _clear_of_face(body, _outside(body, path), style)
 
 
 def _comb(
-    style: Style, taken: Shot, start: np.ndarray, normal: np.ndarray, rest: np.ndarray, rng: np.random.Generator
+    style: Style, shot: Shot, start: np.ndarray, normal: np.ndarray, rest: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """(N, 3) unit directions along the skin."""
     away = unit((rest - CROWN) * np.array([1.0, 1.0, 1.0]))
-    part = taken.parting
-    if taken.hair == "swept":
-        side = np.full(len(rest), 1.0 if part >= 0 else -1.0)
+    parting = shot.parting
+    if shot.hair == "swept":
+        side = np.full(len(rest), 1.0 if parting >= 0 else -1.0)
     else:
-        side = np.tanh((rest[:, 0] - part * 0.8) / 0.12)
+        side = np.tanh((rest[:, 0] - parting * 0.8) / 0.12)
     across = np.stack([side, 0 * side, 0 * side], -1)
     ahead = np.array([0.0, -1.0, 0.0])
     wild = np.sin(rest @ rng.normal(0, 2.2, (3, 3)) + rng.uniform(0, 6.28, 3)) * 0.3  # locks lie as they like
-    way = 0.55 * away + style.side * across + style.forward * ahead + np.array([0, 0, -style.down]) + wild
-    way = way + rng.normal(0, 0.09, way.shape)
-    return unit(way - (way * normal).sum(1, keepdims=True) * normal)
+    direction = 0.55 * away + style.side * across + style.forward * ahead + np.array([0, 0, -style.down]) + wild
+    direction = direction + rng.normal(0, 0.09, direction.shape)
+    return unit(direction - (direction * normal).sum(1, keepdims=True) * normal)
 
 
 def _grow(
@@ -145,13 +145,13 @@ def _grow(
 ) -> np.ndarray:  # fmt: skip
     """(N, POINTS, 3): combed at the root, taken down by gravity, kept out of the head."""
     path, at = [start], start.copy()
-    way = unit(normal * style.lift * (0.75 + 0.5 * rng.random((len(start), 1))) + comb)
+    direction = unit(normal * style.lift * (0.75 + 0.5 * rng.random((len(start), 1))) + comb)
     down, stride = np.array([0.0, 0.0, -1.0]), (length / (POINTS - 1))[:, None]
     for k in range(POINTS - 1):
         pull = style.fall * (0.25 + 0.22 * k)
         hold = max(0.0, 0.55 - 0.07 * k)
-        way = unit(0.75 * way + hold * comb + pull * down)
-        at = at + way * stride
+        direction = unit(0.75 * direction + hold * comb + pull * down)
+        at = at + direction * stride
         path.append(at.copy())
         if style.length > 0.3:
             at = path[-1] = _pushed(body, at, 0.02 + 0.05 * style.lift)
@@ -175,8 +175,8 @@ def _gathered(body: Body, path: np.ndarray, rng: np.random.Generator) -> np.ndar
     bow = np.sin(np.pi * share) * 0.12 * body.unit
     straight = start[:, None] * (1 - share) + knot * share
     out = unit(straight - (body.middle + body.unit * np.array([0, 1.6, 0.2])))
-    made = straight + out * bow
-    flat = made.reshape(-1, 3)
+    bowed = straight + out * bow
+    flat = bowed.reshape(-1, 3)
     return _pushed(body, flat, 0.03 + 0.02 * rng.random()).reshape(path.shape)
 
 
@@ -184,9 +184,9 @@ def _clumped(path: np.ndarray, style: Style, rng: np.random.Generator, curl: flo
     """Locks: strands come together towards their tips, and wind where hair is curly."""
     count = max(60, len(path) // 45)
     leaders = rng.choice(len(path), count, replace=False)
-    _, mine = cKDTree(path[leaders, 0]).query(path[:, 0])
+    _, leader = cKDTree(path[leaders, 0]).query(path[:, 0])
     share = np.linspace(0, 1, POINTS)[None, :, None]
-    lead = path[leaders][mine]
+    lead = path[leaders][leader]
     offset = path[:, :1] - lead[:, :1]
     path = path + (lead + offset * (1 - 0.6 * share) - path) * style.clump * share**1.2
     turns, radius = 3.2 + 2 * curl, style.curl
@@ -195,11 +195,11 @@ def _clumped(path: np.ndarray, style: Style, rng: np.random.Generator, curl: flo
     if radius < 0.004:
         return path
     size = np.linalg.norm(path[:, -1] - path[:, 0], axis=1).mean() / max(style.length, 0.1)
-    phase = (rng.uniform(0, 6.28, count)[mine] + rng.normal(0, 0.25, len(path)))[:, None]
+    phase = (rng.uniform(0, 6.28, count)[leader] + rng.normal(0, 0.25, len(path)))[:, None]
     angle = phase + 2 * np.pi * turns * np.linspace(0, 1, POINTS)[None]
     a = unit(np.cross(path[:, -1] - path[:, 0], np.array([0.3, 0.2, 0.9])))[:, None]
     b = unit(np.cross(path[:, -1] - path[:, 0], a[:, 0]))[:, None]
-    wide = radius * size * np.minimum(1, 2.5 * share) * rng.uniform(0.6, 1.3, count)[mine][:, None, None]
+    wide = radius * size * np.minimum(1, 2.5 * share) * rng.uniform(0.6, 1.3, count)[leader][:, None, None]
     return path + wide * (np.cos(angle)[..., None] * a + np.sin(angle)[..., None] * b)
 
 
@@ -224,6 +224,6 @@ def _clear_of_face(body: Body, path: np.ndarray, style: Style) -> np.ndarray:
     last = np.where(crosses.any(1), crosses.argmax(1) - 1, path.shape[1] - 1)
     step = np.linspace(0, 1, path.shape[1])[None] * np.maximum(last, 0.6)[:, None]
     low = np.minimum(step.astype(int), path.shape[1] - 2)
-    part = (step - low)[..., None]
+    share = (step - low)[..., None]
     rows = np.arange(len(path))[:, None]
-    return path[rows, low] * (1 - part) + path[rows, low + 1] * part
+    return path[rows, low] * (1 - share) + path[rows, low + 1] * share

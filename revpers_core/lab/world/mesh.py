@@ -65,11 +65,11 @@ class Head:
     def mouth(self) -> tuple[int, int]:
         """Vertices at the corners of the mouth, the viewer's left first."""
         at = self.rest[self.skin]
-        found = []
+        corners = []
         for x, z in (MOUTH_LEFT, MOUTH_RIGHT):
             gap = np.hypot(at[:, 0] - x, at[:, 2] - z) + 0.3 * np.maximum(at[:, 1], 0)
-            found.append(int(self.skin[gap.argmin()]))
-        return found[0], found[1]
+            corners.append(int(self.skin[gap.argmin()]))
+        return corners[0], corners[1]
 
     @cached_property
     def tip(self) -> int:
@@ -78,16 +78,16 @@ class Head:
         near = np.where((np.abs(at[:, 0]) < 0.15) & (at[:, 2] > -0.95) & (at[:, 2] < -0.3), at[:, 1], np.inf)
         return int(self.skin[near.argmin()])
 
-    def vertices(self, who: Person, taken: Shot) -> np.ndarray:
+    def vertices(self, person: Person, shot: Shot) -> np.ndarray:
         """(V, 3) metres, the face towards -y, z up."""
-        changes = {name: value for name, value in who.changes.items() if name in self.labels}
-        moves = {name: value for name, value in actions(taken).items() if name in self.actions}
+        changes = {name: value for name, value in person.changes.items() if name in self.labels}
+        moves = {name: value for name, value in actions(shot).items() if name in self.actions}
         with torch.no_grad():
-            made = self.model(
-                phenotype_kwargs=_tensors(who.phenotypes), local_changes_kwargs=_tensors(changes),
+            output = self.model(
+                phenotype_kwargs=_tensors(person.phenotypes), local_changes_kwargs=_tensors(changes),
                 facial_actions=_tensors(moves),
             )  # fmt: skip
-        return made["vertices"][0].numpy().astype(np.float64)
+        return output["vertices"][0].numpy().astype(np.float64)
 
     def normals(self, vertices: np.ndarray) -> np.ndarray:
         """(V, 3) unit vectors out of the body."""
@@ -104,26 +104,26 @@ class Head:
         return np.stack([*eyes, vertices[self.tip], vertices[self.mouth[0]], vertices[self.mouth[1]]])
 
 
-def actions(taken: Shot) -> dict[str, float]:
+def actions(shot: Shot) -> dict[str, float]:
     """ARKit's actions for a shot's factors: smiles reach the eyes, lids follow the look."""
-    f = taken.factors
+    f = shot.factors
     smile, frown = max(f["smile"], 0.0), max(-f["smile"], 0.0)
     up, down = max(f["brow"], 0.0), max(-f["brow"], 0.0)
     x, y, shut = f["gaze_x"], f["gaze_y"], 1 - f["lid"]
-    both = {
+    pairs = {
         "mouthSmile": 0.85 * smile, "cheekSquint": 0.5 * smile, "eyeSquint": 0.25 * smile,
         "mouthFrown": 0.9 * frown * (1 - f["open"]),
         "mouthLowerDown": 0.3 * f["open"] * smile, "mouthUpperUp": 0.25 * f["open"] * smile, "mouthPress": 0.2 * frown,
         "browDown": 0.9 * down, "browOuterUp": 0.8 * up, "eyeBlink": float(np.clip(0.8 * shut - 0.1 * max(y, 0), 0, 1)),
         "eyeWide": 0.12 + 0.25 * up + 0.12 * max(y, 0), "eyeLookUp": 0.75 * max(y, 0), "eyeLookDown": 0.55 * max(-y, 0),
     }  # fmt: skip
-    made = {f"{name}{side}": value for name, value in both.items() for side in ("Left", "Right")}
-    made |= {"jawOpen": 0.52 * f["open"], "browInnerUp": up, "mouthShrugLower": 0.15 * frown}
+    values = {f"{name}{side}": value for name, value in pairs.items() for side in ("Left", "Right")}
+    values |= {"jawOpen": 0.52 * f["open"], "browInnerUp": up, "mouthShrugLower": 0.15 * frown}
     # The person's left eye is on the viewer's right: a look there turns it out and the other one in.
-    made |= {"eyeLookOutLeft": 0.8 * max(x, 0), "eyeLookInRight": 0.8 * max(x, 0)}
-    made |= {"eyeLookInLeft": 0.8 * max(-x, 0), "eyeLookOutRight": 0.8 * max(-x, 0)}
-    gaze = {name for name in made if name.startswith("eyeLook")}
-    return {name: float(np.clip(value * (1 if name in gaze else STRENGTH), 0, 1)) for name, value in made.items()}
+    values |= {"eyeLookOutLeft": 0.8 * max(x, 0), "eyeLookInRight": 0.8 * max(x, 0)}
+    values |= {"eyeLookInLeft": 0.8 * max(-x, 0), "eyeLookOutRight": 0.8 * max(-x, 0)}
+    gaze = {name for name in values if name.startswith("eyeLook")}
+    return {name: float(np.clip(value * (1 if name in gaze else STRENGTH), 0, 1)) for name, value in values.items()}
 
 
 def _tensors(values) -> dict[str, torch.Tensor]:

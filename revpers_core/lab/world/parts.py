@@ -30,8 +30,8 @@ class Eye:
         rays = g.noise(rest.outputs["Vector"], 38.0, 3.0)
         self.ramp = g.ramp(g.math("MULTIPLY", reach.outputs["Value"], 5.0).outputs[0], ((0.0, (0, 0, 0)),))
         streak = g.ramp(rays.outputs["Fac"], ((0.3, (0.6,) * 3), (0.7, (1.35,) * 3)))
-        made = g.mix("MULTIPLY", self.ramp.outputs["Color"], streak.outputs["Color"], 0.45)
-        g.link(made.outputs[2], p.inputs["Base Color"])
+        mixed = g.mix("MULTIPLY", self.ramp.outputs["Color"], streak.outputs["Color"], 0.45)
+        g.link(mixed.outputs[2], p.inputs["Base Color"])
         p.inputs["Roughness"].default_value = 0.12
         p.inputs["Coat Weight"].default_value = 0.6
         p.inputs["Coat Roughness"].default_value = 0.015
@@ -39,9 +39,9 @@ class Eye:
         p.inputs["Subsurface Weight"].default_value = 0.15
         p.inputs["Subsurface Scale"].default_value = 0.001
 
-    def set(self, who: Person) -> None:
+    def set(self, person: Person) -> None:
         """Take on the colour of a person's iris."""
-        iris = np.array(who.iris)
+        iris = np.array(person.iris)
         stops = ((0.0, (0.002,) * 3), (0.215, (0.003,) * 3), (0.25, tuple(iris * 1.5)), (0.42, tuple(iris)),
                  (0.52, tuple(iris * 0.5)), (0.575, tuple(iris * 0.14)), (0.63, (0.42, 0.385, 0.36)),
                  (0.8, (0.47, 0.42, 0.39)), (1.0, (0.4, 0.28, 0.25)))  # fmt: skip
@@ -66,17 +66,17 @@ class Hair:
         info = nodes.new("ShaderNodeHairInfo")
         links.new(info.outputs["Random"], self.bsdf.inputs["Random"])
 
-    def set(self, who: Person, darker: float = 0.0) -> None:
+    def set(self, person: Person, darker: float = 0.0) -> None:
         """Take on the colour of a person's hair."""
-        ashen = who.grey > GREYING
+        ashen = person.grey > GREYING
         self.bsdf.parametrization = "COLOR" if ashen else "MELANIN"
         inputs = self.bsdf.inputs  # of which Blender names only those that the parametrization has
         if ashen:
-            ash = np.array([0.05, 0.045, 0.042]) * (1 - who.grey) + np.array([0.6, 0.59, 0.57]) * who.grey
+            ash = np.array([0.05, 0.045, 0.042]) * (1 - person.grey) + np.array([0.6, 0.59, 0.57]) * person.grey
             inputs["Color"].default_value = (*(ash * (1 - 2 * darker)), 1)
         else:
-            inputs["Melanin"].default_value = min(1.0, who.hair_melanin + darker)
-            inputs["Melanin Redness"].default_value = who.hair_redness
+            inputs["Melanin"].default_value = min(1.0, person.hair_melanin + darker)
+            inputs["Melanin Redness"].default_value = person.hair_redness
             inputs["Random Color"].default_value = 0.22
         inputs["Roughness"].default_value = 0.38
         inputs["Radial Roughness"].default_value = 0.55
@@ -106,11 +106,11 @@ class Cloth:
         p.inputs["Roughness"].default_value = 0.85
         p.inputs["Sheen Weight"].default_value = 0.25
 
-    def set(self, taken: Shot) -> None:
+    def set(self, shot: Shot) -> None:
         """Take on a shot's colours."""
-        other = tuple(np.clip(np.array(taken.cloth) * (2.2 if sum(taken.cloth) < 0.6 else 0.35), 0, 0.8))
-        striped = taken.stripes > 0.82
-        paint(self.ramp, ((0.0, taken.cloth), (0.49, taken.cloth), (0.51, other if striped else taken.cloth)))
+        other = tuple(np.clip(np.array(shot.cloth) * (2.2 if sum(shot.cloth) < 0.6 else 0.35), 0, 0.8))
+        striped = shot.stripes > 0.82
+        paint(self.ramp, ((0.0, shot.cloth), (0.49, shot.cloth), (0.51, other if striped else shot.cloth)))
 
 
 def plain(name: str, colour: tuple[float, float, float], roughness: float) -> bpy.types.Material:
@@ -125,26 +125,26 @@ NECKLINES = {"t-shirt": (-2.3, 0.25), "crew neck": (-2.15, 0.15), "shirt": (-2.2
 """Height of a neckline at the neck's sides, and how far it drops in front, in eye distances."""
 
 
-def neckline(taken: Shot, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def neckline(shot: Shot, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Heights of cloth's upper edge at places (x, y) in eye distances."""
-    side, drop = NECKLINES[taken.clothes]
+    side, drop = NECKLINES[shot.clothes]
     ahead = np.clip((1.2 - y) / 1.4, 0, 1)
-    slope = 1.0 if taken.clothes in ("shirt", "v-neck") else 0.55
+    slope = 1.0 if shot.clothes in ("shirt", "v-neck") else 0.55
     return side - drop * ahead * np.clip(1 - slope * np.abs(x) / 0.9, 0, 1) + 0.1 * np.clip((y - 1.5) / 1, 0, 1)
 
 
-def collar(body: Body, taken: Shot) -> tuple[np.ndarray, list[list[int]]]:
+def collar(body: Body, shot: Shot) -> tuple[np.ndarray, list[list[int]]]:
     """Vertices and faces of a collar: a low band, or the fold of a shirt with its points in front."""
     at = body.local(body.vertices[body.head.skin])
-    count, made = 48, []
-    shirt = taken.clothes == "shirt"
+    count, rim = 48, []
+    shirt = shot.clothes == "shirt"
     tops = (0.0, 0.42, 0.4, -0.05) if shirt else (-0.05, 0.1, 0.1)
     outs = (0.06, 0.1, 0.16, 0.3) if shirt else (0.06, 0.07, 0.12)
     middle = np.array([0.0, at[np.abs(at[:, 2] + 2.2) < 0.2][:, 1].mean()])
     for k, (top, out) in enumerate(zip(tops, outs, strict=True)):
         for angle in np.linspace(0, 2 * np.pi, count, endpoint=False):
-            way = np.array([np.sin(angle), -np.cos(angle)])
-            edge = float(neckline(taken, np.array([way[0] * 0.9]), np.array([middle[1] + way[1] * 0.9]))[0])
+            direction = np.array([np.sin(angle), -np.cos(angle)])
+            edge = float(neckline(shot, np.array([direction[0] * 0.9]), np.array([middle[1] + direction[1] * 0.9]))[0])
             ahead = max(0.0, float(np.cos(angle))) ** 6
             height = (
                 edge
@@ -153,25 +153,25 @@ def collar(body: Body, taken: Shot) -> tuple[np.ndarray, list[list[int]]]:
             )
             near = at[np.abs(at[:, 2] - edge) < 0.14]
             flat = near[:, :2] - middle
-            along, across = flat @ way, np.abs(flat @ np.array([way[1], -way[0]]))
+            along, across = flat @ direction, np.abs(flat @ np.array([direction[1], -direction[0]]))
             reach = along[(across < 0.2) & (along > 0)]
             radius = (float(np.quantile(reach, 0.9)) if len(reach) else 0.9) + out
-            made.append([*(middle + way * min(radius, 1.6 + out)), height])
+            rim.append([*(middle + direction * min(radius, 1.6 + out)), height])
     faces = [
         [r * count + i, r * count + (i + 1) % count, (r + 1) * count + (i + 1) % count, (r + 1) * count + i]
         for r in range(len(tops) - 1)
         for i in range(count)
     ]
-    return body.middle + body.unit * np.array(made), faces
+    return body.middle + body.unit * np.array(rim), faces
 
 
 FRAMES = {1: (0.37, 0.25, 2.0, 0.016), 2: (0.4, 0.29, 4.0, 0.03), 3: (0.33, 0.33, 2.0, 0.014)}
 """Half width and half height of a lens, the power of its outline (2 an ellipse), thickness of its wire."""
 
 
-def frames(body: Body, who: Person) -> tuple[list[np.ndarray], float]:
+def frames(body: Body, person: Person) -> tuple[list[np.ndarray], float]:
     """Curves (N, 3) of glasses in metres, and their wire's radius."""
-    wide, tall, power, wire = FRAMES[max(who.glasses, 1)]
+    wide, tall, power, wire = FRAMES[max(person.glasses, 1)]
     at = body.local(body.vertices[body.head.skin])
     front = (
         float(np.quantile(at[(np.abs(np.abs(at[:, 0]) - 0.5) < 0.4) & (np.abs(at[:, 2]) < 0.35)][:, 1], 0.02)) - 0.14

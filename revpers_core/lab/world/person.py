@@ -86,7 +86,7 @@ class Person:
         return AGES.index(self.age), SEXES.index(self.sex), SKINS.index(self.skin)
 
 
-def person(seed: int) -> Person:
+def person_from_seed(seed: int) -> Person:
     """The identity of a seed."""
     rng = stream(seed, 1)
     age, sex, skin = AGES[rng.integers(3)], SEXES[rng.integers(2)], SKINS[rng.integers(5)]
@@ -147,12 +147,12 @@ def _changes(rng: np.random.Generator, man: bool) -> dict[str, float]:
 
 def _moles(rng: np.random.Generator) -> tuple[tuple[float, float, float, float], ...]:
     """Three places, some of them bare (radius 0)."""
-    made: list[tuple[float, float, float, float]] = []
+    moles: list[tuple[float, float, float, float]] = []
     for _ in range(3):
-        shown = rng.random() < 0.4
+        visible = rng.random() < 0.4
         place = (float(rng.uniform(-0.9, 0.9)), float(rng.uniform(-1.5, 0.8)))
-        made.append((*place, float(rng.uniform(0.022, 0.05)) * shown, float(rng.uniform(0.5, 0.9))))
-    return tuple(made)
+        moles.append((*place, float(rng.uniform(0.022, 0.05)) * visible, float(rng.uniform(0.5, 0.9))))
+    return tuple(moles)
 
 
 def _iris(rng: np.random.Generator, melanin: float) -> tuple[float, float, float]:

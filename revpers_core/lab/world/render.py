@@ -39,16 +39,16 @@ class Renderer:
         self.actors = [Actor(self.studio.scene, self.head)]
         self.folder = tempfile.TemporaryDirectory()
 
-    def render(self, who: Person, taken: Shot, size: int, wider: float = 1.0) -> Picture:
+    def render(self, person: Person, shot: Shot, size: int, wider: float = 1.0) -> Picture:
         """One person in one shot, ``size`` pixels square."""
-        vertices = self.head.vertices(who, taken)
+        vertices = self.head.vertices(person, shot)
         points = self.head.points(vertices)
-        camera = framed(points, taken, wider)
-        self.actors[0].become(who, taken, vertices)
-        self.studio.set(who, taken, camera, points[:2].mean(0))
-        seen = camera.project(points)
-        box = face_box(seen)
-        return Picture(developed(self.shoot(size, size, taken.seed), who, taken, box), seen, box)
+        camera = framed(points, shot, wider)
+        self.actors[0].become(person, shot, vertices)
+        self.studio.set(person, shot, camera, points[:2].mean(0))
+        projected = camera.project(points)
+        box = face_box(projected)
+        return Picture(developed(self.shoot(size, size, shot.seed), person, shot, box), projected, box)
 
     def group(
         self,
@@ -63,15 +63,15 @@ class Renderer:
         first one's shot places, times what it is for a portrait."""
         while len(self.actors) < len(people):
             self.actors.append(Actor(self.studio.scene, self.head, f"a{len(self.actors)}"))
-        found = []
-        for actor, (who, taken), place in zip(self.actors, people, places, strict=False):
-            vertices = moved(self.head.vertices(who, taken), place)
-            actor.become(who, taken, vertices)
-            seen = camera.project(self.head.points(vertices))
-            found.append(0.5 + (seen - 0.5) * [1, size[0] / size[1]])
+        points = []
+        for actor, (person, shot), place in zip(self.actors, people, places, strict=False):
+            vertices = moved(self.head.vertices(person, shot), place)
+            actor.become(person, shot, vertices)
+            projected = camera.project(self.head.points(vertices))
+            points.append(0.5 + (projected - 0.5) * [1, size[0] / size[1]])
         middle = np.array([0.0, 0.0, camera.place[2]])
         self.studio.set(*people[0], camera, middle, reach)
-        return self.shoot(*size, people[0][1].seed), found
+        return self.shoot(*size, people[0][1].seed), points
 
     def shoot(self, width: int, height: int, seed: int) -> np.ndarray:
         """(H, W, 3) linear light of the scene as it stands."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .factors import CLOTHES, FACTORS, HAIRS, HELD_OUT, PHOTOS, SCENES, clipped, odds, stream
-from .person import Person, person
+from .person import Person, person_from_seed
 
 STYLES = {
     # Odds of young, middle-aged and old women, then men, in HAIRS' order.
@@ -62,18 +62,18 @@ class Shot:
     shift: tuple[float, float]
 
 
-def shot(who: Person, seed: int) -> Shot:
+def shot_from_seed(person: Person, seed: int) -> Shot:
     """The photograph of a scene seed."""
     style, light, camera = stream(seed, 11), stream(seed, 12), stream(seed, 13)
-    hair = odds(style, dict(zip(HAIRS, STYLES[who.sex, who.age], strict=True)))
-    if hair == "curly" and who.curl < 0.2:
+    hair = odds(style, dict(zip(HAIRS, STYLES[person.sex, person.age], strict=True)))
+    if hair == "curly" and person.curl < 0.2:
         hair = "short"
     hue = style.uniform(0, 1)
     return Shot(
         seed=seed, factors=_factors(stream(seed, 10)), hair=hair, length=float(style.uniform(0.8, 1.2)),
         volume=float(style.uniform(0, 1)), parting=clipped(style, 0, 0.35, -0.6, 0.6), flow=int(style.integers(2**31)),
         clothes=CLOTHES[style.integers(len(CLOTHES))], cloth=_cloth(hue, float(style.uniform(0.03, 0.7)), style),
-        stripes=float(style.uniform(0, 1)), glasses=bool(who.glasses) and bool(style.random() < 0.8),
+        stripes=float(style.uniform(0, 1)), glasses=bool(person.glasses) and bool(style.random() < 0.8),
         world=int(light.integers(6)), turn=float(light.uniform(0, 2 * np.pi)),
         part=(float(light.uniform(0, 1)), float(light.uniform(0.3, 0.55)), float(light.uniform(0.12, 0.3))),
         blur=int(light.integers(2)), ambient=float(light.uniform(0.45, 0.8)), behind=float(light.uniform(0.25, 0.6)),
@@ -110,27 +110,27 @@ def _cloth(hue: float, value: float, rng: np.random.Generator) -> tuple[float, f
     return float(colour[0]), float(colour[1]), float(colour[2])
 
 
-def edited(taken: Shot, **factors: float) -> Shot:
+def edited(shot: Shot, **factors: float) -> Shot:
     """The same photograph with some of the factors set. Raises ValueError for a name that is none."""
     if wrong := set(factors) - set(FACTORS):
         raise ValueError(f"a factor must be one of {', '.join(FACTORS)}, got {', '.join(sorted(wrong))}")
-    return replace(taken, factors={**taken.factors, **factors})
+    return replace(shot, factors={**shot.factors, **factors})
 
 
-def clip(who: Person, seed: int, frames: int) -> list[Shot]:
+def clip(person: Person, seed: int, frames: int) -> list[Shot]:
     """The photographs of a clip: factors, light and camera move smoothly, all else stays."""
-    first = shot(who, seed)
+    first = shot_from_seed(person, seed)
     time = np.arange(frames) / 24  # seconds at 24 frames each
-    drawn = [_factors(stream(seed + 1000 + k, 10)) for k in range(int(time[-1]) + 3)]
+    targets = [_factors(stream(seed + 1000 + k, 10)) for k in range(int(time[-1]) + 3)]
     moves: list[Shot] = []
     for t in time:
         k, share = int(t), (1 - np.cos(np.pi * (t - int(t)))) / 2
-        now = {name: float(drawn[k][name] * (1 - share) + drawn[k + 1][name] * share) for name in FACTORS}
+        factors = {name: float(targets[k][name] * (1 - share) + targets[k + 1][name] * share) for name in FACTORS}
         turn = first.turn + 0.15 * np.sin(2 * np.pi * t / 5)
         sway = tuple(
             float(0.012 * np.sin(2 * np.pi * t / period + phase)) for period, phase in ((3.1, 0.4), (2.3, 1.9))
         )
-        moves.append(replace(first, factors=now, turn=float(turn), shift=(sway[0], sway[1]), grain=first.grain))
+        moves.append(replace(first, factors=factors, turn=float(turn), shift=(sway[0], sway[1]), grain=first.grain))
 
     return moves
 
@@ -147,17 +147,17 @@ def held_out_shot(number: int, photo: int) -> tuple[int, int]:
 
 def describe(person_seed: int, shot_seed: int) -> tuple[np.ndarray, tuple[int, int, int], dict[str, str]]:
     """Factors (11,) float32 in FACTORS' order, indices of age, sex and skin, and the words for a photograph."""
-    who = person(person_seed)
-    taken = shot(who, shot_seed)
-    return np.array([taken.factors[name] for name in FACTORS], np.float32), who.attributes, words(who, taken)
+    person = person_from_seed(person_seed)
+    shot = shot_from_seed(person, shot_seed)
+    return np.array([shot.factors[name] for name in FACTORS], np.float32), person.attributes, words(person, shot)
 
 
-def words(who: Person, taken: Shot) -> dict[str, str]:
+def words(person: Person, shot: Shot) -> dict[str, str]:
     """What one would say of a photograph: age, sex, skin, hair, and, where there is something to say, the rest."""
-    smile, wide = taken.factors["smile"], taken.factors["open"]
+    smile, wide = shot.factors["smile"], shot.factors["open"]
     return {
-        "age": who.age, "sex": who.sex, "skin": f"{who.skin} skin",
-        "hair": "bald" if taken.hair == "bald" else f"{who.hair} hair",
+        "age": person.age, "sex": person.sex, "skin": f"{person.skin} skin",
+        "hair": "bald" if shot.hair == "bald" else f"{person.hair} hair",
         "expression": "open mouth" if wide > 0.45 else "smiling" if smile > 0.35 else "",
-        "beard": "beard" if who.beard > 0.25 else "", "glasses": "glasses" if taken.glasses else "",
+        "beard": "beard" if person.beard > 0.25 else "", "glasses": "glasses" if shot.glasses else "",
     }  # fmt: skip

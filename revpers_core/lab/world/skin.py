@@ -16,62 +16,62 @@ DEPTH = 0.0015
 """Metres that light goes under the skin: more is waxy, and blurs who somebody is."""
 
 
-def tone(who: Person) -> np.ndarray:
+def tone(person: Person) -> np.ndarray:
     """(3,) a person's linear skin colour."""
-    mixed = np.exp(np.log(LIGHT) * (1 - who.melanin) + np.log(DARK) * who.melanin)
-    return mixed * np.array(who.undertone)
+    mixed = np.exp(np.log(LIGHT) * (1 - person.melanin) + np.log(DARK) * person.melanin)
+    return mixed * np.array(person.undertone)
 
 
-def hair_tone(who: Person) -> np.ndarray:
+def hair_tone(person: Person) -> np.ndarray:
     """(3,) about the linear colour of somebody's hair."""
-    dark, warm = who.hair_melanin, who.hair_redness
+    dark, warm = person.hair_melanin, person.hair_redness
     base = np.exp(-np.array([2.2, 3.4, 5.0]) * (0.18 + dark) * np.array([1 - 0.15 * warm, 1, 1 + 0.2 * warm]))
-    return base * (1 - who.grey) + np.array([0.3, 0.3, 0.3]) * who.grey
+    return base * (1 - person.grey) + np.array([0.3, 0.3, 0.3]) * person.grey
 
 
-def colours(head: Head, who: Person, taken: Shot) -> np.ndarray:
+def colours(head: Head, person: Person, shot: Shot) -> np.ndarray:
     """(V, 3) linear: lips, blush, shadows under the eyes, and the tint of hair's roots."""
     x, y, z = head.rest.T
     front = y < 0.7
-    skin = tone(who)
-    made = np.tile(skin, (len(x), 1))
+    skin = tone(person)
+    colour = np.tile(skin, (len(x), 1))
     red = (
         np.exp(-(((np.abs(x) - 0.72) / 0.34) ** 2 + ((z + 0.58) / 0.32) ** 2))
         + 0.9 * np.exp(-((x / 0.2) ** 2 + ((z + 0.68) / 0.17) ** 2))
         + 0.35 * np.exp(-((x / 0.3) ** 2 + ((z + 1.55) / 0.15) ** 2))
         + 0.8 * np.exp(-(((np.abs(x) - 1.3) / 0.18) ** 2 + ((z + 0.3) / 0.4) ** 2))
     )
-    made *= 1 - 0.3 * (0.35 + who.blush) * np.clip(red, 0, 1)[:, None] * np.array([0.02, 0.75, 0.65])
+    colour *= 1 - 0.3 * (0.35 + person.blush) * np.clip(red, 0, 1)[:, None] * np.array([0.02, 0.75, 0.65])
     under = np.exp(-(((np.abs(x) - 0.48) / 0.26) ** 2 + ((z + 0.24) / 0.1) ** 2)) * front
-    made *= 1 - 0.3 * who.eye_shade * under[:, None] * np.array([0.7, 0.95, 0.75])
+    colour *= 1 - 0.3 * person.eye_shade * under[:, None] * np.array([0.7, 0.95, 0.75])
     rim = np.exp(-((((np.abs(x) - 0.5) / 0.3) ** 2 + (z / 0.12) ** 2) ** 2)) * front
-    made *= 1 - 0.22 * rim[:, None] * np.array([0.75, 0.95, 0.9])
+    colour *= 1 - 0.22 * rim[:, None] * np.array([0.75, 0.95, 0.9])
     fold = (
         np.exp(-(((np.abs(x) - 0.42 - 0.16 * (-0.75 - z) / 0.4) / 0.045) ** 2))
         * np.exp(-(((z + 0.85) / 0.25) ** 4))
         * front
     )
-    made *= 1 - 0.42 * who.wrinkles * fold[:, None] * np.array([0.8, 0.95, 1])
+    colour *= 1 - 0.42 * person.wrinkles * fold[:, None] * np.array([0.8, 0.95, 1])
     lip = np.exp(-(((x / 0.42) ** 2 + ((z + 1.12) / 0.135) ** 2) ** 2)) * front
-    rouge = skin * np.array([0.92, 0.6, 0.58]) * (1 - 0.35 * who.lips[1]) - skin * [0.02, 0.26, 0.2] * who.lips[0]
-    made += 0.85 * lip[:, None] * (np.maximum(rouge, 0.01) - made)
-    return _haired(made, head, who, taken)
+    rouge = skin * np.array([0.92, 0.6, 0.58]) * (1 - 0.35 * person.lips[1]) - skin * [0.02, 0.26, 0.2] * person.lips[0]
+    colour += 0.85 * lip[:, None] * (np.maximum(rouge, 0.01) - colour)
+    return _haired(colour, head, person, shot)
 
 
-def _haired(made: np.ndarray, head: Head, who: Person, taken: Shot) -> np.ndarray:
+def _haired(colour: np.ndarray, head: Head, person: Person, shot: Shot) -> np.ndarray:
     """The same with roots and stubble under the skin."""
-    root = np.minimum(hair_tone(who) * 0.8, tone(who))
-    stubble = (0.3 + 0.4 * min(who.beard, 0.6)) if who.beard > 0 else 0.16 * who.is_man
+    root = np.minimum(hair_tone(person) * 0.8, tone(person))
+    stubble = (0.3 + 0.4 * min(person.beard, 0.6)) if person.beard > 0 else 0.16 * person.is_man
     for weight, share in (
         (
-            hair.scalp(head, who, taken.hair if taken.hair != "bald" else "cropped"),
-            0.15 if taken.hair == "bald" else 0.8,
+            hair.scalp(head, person, shot.hair if shot.hair != "bald" else "cropped"),
+            0.15 if shot.hair == "bald" else 0.8,
         ),
-        (face_hair.brow_weight(head, who), who.brow["tint"]),
+        (face_hair.brow_weight(head, person), person.brow["tint"]),
         (face_hair.beard_weight(head), stubble),
     ):
-        made = made + (share * np.clip(weight, 0, 1))[:, None] * (root - made)
-    return np.clip(made, 0.004, 0.95)
+        colour = colour + (share * np.clip(weight, 0, 1))[:, None] * (root - colour)
+    return np.clip(colour, 0.004, 0.95)
 
 
 def wrinkle_weights(head: Head) -> np.ndarray:
@@ -125,9 +125,9 @@ class Skin:
         patch = g.ramp(cover.outputs["Fac"], ((0.4, (0,) * 3), (0.6, (1,) * 3)))
         amount = g.math("MULTIPLY", shape.outputs["Color"], patch.outputs["Color"])
         factor = g.math("MULTIPLY", amount.outputs[0], 0.0)
-        made = g.mix("MULTIPLY", colour, (0.62, 0.44, 0.34, 1), 0.0)
-        g.link(factor.outputs[0], made.inputs[0])
-        return factor, made.outputs[2]
+        mixed = g.mix("MULTIPLY", colour, (0.62, 0.44, 0.34, 1), 0.0)
+        g.link(factor.outputs[0], mixed.inputs[0])
+        return factor, mixed.outputs[2]
 
     def _moles(self, g: Graph, rest, colour):
         """Three dark spots at set places of the face's front."""
@@ -160,20 +160,20 @@ class Skin:
             wave.inputs["Detail Scale"].default_value = 0.7
             g.link(rest.outputs["Vector"], wave.inputs["Vector"])
             sharp = g.ramp(wave.outputs["Fac"], ((0.0, (0,) * 3), (0.3, (1,) * 3)))
-            here = g.math("MULTIPLY", sharp.outputs["Color"], split.outputs[k])
-            amount = g.math("MULTIPLY", here.outputs[0], 0.0)
+            share = g.math("MULTIPLY", sharp.outputs["Color"], split.outputs[k])
+            amount = g.math("MULTIPLY", share.outputs[0], 0.0)
             self.folds.append((amount, depth))
             height = g.math("ADD", height, amount.outputs[0]).outputs[0]
         return height
 
-    def set(self, who: Person) -> None:
+    def set(self, person: Person) -> None:
         """Take on a person's skin."""
-        self.place.inputs[1].default_value = (who.texture, who.texture / 3, 0)
-        self.blotches.inputs[0].default_value = who.blotches
-        self.freckles.inputs[1].default_value = min(1.0, 1.2 * who.freckles)
+        self.place.inputs[1].default_value = (person.texture, person.texture / 3, 0)
+        self.blotches.inputs[0].default_value = person.blotches
+        self.freckles.inputs[1].default_value = min(1.0, 1.2 * person.freckles)
         for amount, depth in self.folds:
-            amount.inputs[1].default_value = depth * who.wrinkles
-        for (gap, size, factor), (x, z, radius, dark) in zip(self.moles, who.moles, strict=True):
+            amount.inputs[1].default_value = depth * person.wrinkles
+        for (gap, size, factor), (x, z, radius, dark) in zip(self.moles, person.moles, strict=True):
             gap.inputs[1].default_value = (x, 0, z)
             size.inputs[1].default_value = max(radius, 1e-3)
             factor.inputs[1].default_value = dark * (radius > 0)

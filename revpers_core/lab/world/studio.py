@@ -50,19 +50,19 @@ class Studio:
         scene.render.use_persistent_data = True
         scene.view_settings.view_transform, scene.view_settings.look = "AgX", "AgX - Medium High Contrast"
         if device == "GPU":
-            chosen = bpy.context.preferences.addons["cycles"].preferences
+            preferences = bpy.context.preferences.addons["cycles"].preferences
             for kind in ("OPTIX", "CUDA"):
-                chosen.compute_device_type = kind
-                chosen.get_devices()
-                if any(one.type == kind for one in chosen.devices):
+                preferences.compute_device_type = kind
+                preferences.get_devices()
+                if any(unit.type == kind for unit in preferences.devices):
                     break
-            for one in chosen.devices:
-                one.use = True
+            for unit in preferences.devices:
+                unit.use = True
 
     def _add(self, data) -> bpy.types.Object:
-        thing = bpy.data.objects.new(data.name, data)
-        self.scene.collection.objects.link(thing)
-        return thing
+        obj = bpy.data.objects.new(data.name, data)
+        self.scene.collection.objects.link(obj)
+        return obj
 
     def _world(self) -> None:
         """Light from an environment all around; behind, for the camera alone, a part of it out of focus."""
@@ -93,42 +93,46 @@ class Studio:
         folder = Path(bpy.utils.resource_path("LOCAL")) / "datafiles/studiolights/world"
         self.worlds = [bpy.data.images.load(str(folder / f"{name}.exr")) for name in WORLDS]
         pixels = [_pixels(image) for image in self.worlds]
-        for image, one in zip(self.worlds, pixels, strict=True):  # a bare sun makes spots of light at few samples
-            one[..., :3] = np.minimum(one[..., :3], SUN * one[..., :3].mean())
-            image.pixels.foreach_set(one.ravel())
+        for image, values in zip(self.worlds, pixels, strict=True):  # a bare sun makes spots of light at few samples
+            values[..., :3] = np.minimum(values[..., :3], SUN * values[..., :3].mean())
+            image.pixels.foreach_set(values.ravel())
             image.update()
-        self.means = [float(one[..., :3].mean()) for one in pixels]
+        self.means = [float(values[..., :3].mean()) for values in pixels]
         self.blurred = [
-            [_blurred(image, one, blur) for blur in BLURS] for image, one in zip(self.worlds, pixels, strict=True)
+            [_blurred(image, values, blur) for blur in BLURS] for image, values in zip(self.worlds, pixels, strict=True)
         ]
 
-    def set(self, who: Person, taken: Shot, camera: Camera, middle: np.ndarray, reach: float = 1.0) -> None:
+    def set(self, person: Person, shot: Shot, camera: Camera, middle: np.ndarray, reach: float = 1.0) -> None:
         """Stand camera and lights for a shot. middle: (3,) of the face. reach: of the lamps; as bright from there."""
         self._look(camera)
-        f = taken.factors
+        f = shot.factors
         side, above = 1.15 * f["light_x"], 0.12 + 0.62 * max(f["light_y"], -0.2)
         back = -camera.look
         flat = np.cross(np.array([0.0, 0.0, 1.0]), back)
         flat = flat / np.linalg.norm(flat)
         upright = np.cross(back, flat)
 
-        def way(x: float, y: float) -> np.ndarray:
+        def direction(x: float, y: float) -> np.ndarray:
             return flat * (sin(x) * cos(y)) + back * (cos(x) * cos(y)) + upright * sin(y)
 
-        dark = 1 + 0.7 * who.melanin
-        warm = np.array([1 + taken.warm, 1.0, 1 - taken.warm])
+        dark = 1 + 0.7 * person.melanin
+        warm = np.array([1 + shot.warm, 1.0, 1 - shot.warm])
         far, power = reach, reach**2
-        self._lamp("key", middle, way(side, above), 1.2 * far, taken.key * dark * power, taken.soft * far, warm)
-        self._lamp("fill", middle, way(-side * 0.7, 0.1), 1.3 * far, taken.fill * dark * power, 1.5 * far, np.ones(3))
-        self._lamp("rim", middle, way(2.5 * taken.rim_side, 0.55), 1.1 * far, taken.rim * power, 0.5 * far, np.ones(3))
-        world = taken.world % len(self.worlds)
-        self.around.image, self.back.image = self.worlds[world], self.blurred[world][taken.blur]
-        self.turn.inputs["Rotation"].default_value = (0, 0, taken.turn)
-        self.ambient.inputs[1].default_value = taken.ambient * dark / max(0.05, self.means[world])
-        self.behind.inputs[1].default_value = taken.behind / max(0.05, self.means[world])
-        x, y, width = taken.part
+        self._lamp("key", middle, direction(side, above), 1.2 * far, shot.key * dark * power, shot.soft * far, warm)
+        self._lamp(
+            "fill", middle, direction(-side * 0.7, 0.1), 1.3 * far, shot.fill * dark * power, 1.5 * far, np.ones(3)
+        )
+        self._lamp(
+            "rim", middle, direction(2.5 * shot.rim_side, 0.55), 1.1 * far, shot.rim * power, 0.5 * far, np.ones(3)
+        )
+        world = shot.world % len(self.worlds)
+        self.around.image, self.back.image = self.worlds[world], self.blurred[world][shot.blur]
+        self.turn.inputs["Rotation"].default_value = (0, 0, shot.turn)
+        self.ambient.inputs[1].default_value = shot.ambient * dark / max(0.05, self.means[world])
+        self.behind.inputs[1].default_value = shot.behind / max(0.05, self.means[world])
+        x, y, width = shot.part
         self.part.inputs["Scale"].default_value = (width, width * 2, 1)
-        self.part.inputs["Location"].default_value = (x + 0.05 * taken.turn, y, 0)
+        self.part.inputs["Location"].default_value = (x + 0.05 * shot.turn, y, 0)
 
     def _look(self, camera: Camera) -> None:
         axes = np.stack([camera.right, camera.up, -camera.look], 1)
@@ -137,9 +141,16 @@ class Studio:
         self.camera.clip_start, self.camera.clip_end = 0.05, 50
 
     def _lamp(
-        self, name: str, middle: np.ndarray, way: np.ndarray, away: float, watts: float, size: float, colour: np.ndarray
+        self,
+        name: str,
+        middle: np.ndarray,
+        direction: np.ndarray,
+        away: float,
+        watts: float,
+        size: float,
+        colour: np.ndarray,
     ) -> None:
-        place = Vector(middle + way * away)
+        place = Vector(middle + direction * away)
         stand, lamp = self.stands[name], self.lamps[name]
         stand.location = place
         stand.rotation_euler = (Vector(middle) - place).to_track_quat("-Z", "Y").to_euler()
@@ -157,7 +168,7 @@ def _blurred(image: bpy.types.Image, pixels: np.ndarray, blur: float) -> bpy.typ
     soft = pixels.copy()
     soft[..., :3] = np.minimum(soft[..., :3], np.quantile(soft[..., :3], 0.985))
     soft[..., :3] = gaussian_filter(soft[..., :3], (blur * image.size[1] / 256,) * 2 + (0,))
-    made = bpy.data.images.new(f"{image.name}-{blur:g}", image.size[0], image.size[1], float_buffer=True)
-    made.pixels.foreach_set(soft.ravel())
-    made.update()
-    return made
+    result = bpy.data.images.new(f"{image.name}-{blur:g}", image.size[0], image.size[1], float_buffer=True)
+    result.pixels.foreach_set(soft.ravel())
+    result.update()
+    return result

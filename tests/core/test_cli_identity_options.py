@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from revpers_core.cli.instead import who
+from revpers_core.cli.identity_options import identity_choice
 from revpers_core.cli.main import main
 from revpers_core.media import images
 
@@ -52,7 +52,7 @@ def test_a_stranger_is_the_default_everywhere_but_in_the_papers_preset(arguments
 
     parser = argparse.ArgumentParser()
     anonymize.add(parser.add_subparsers())
-    assert who(parser.parse_args(["anonymize", "a.png", "-o", "out", *arguments])) == said
+    assert identity_choice(parser.parse_args(["anonymize", "a.png", "-o", "out", *arguments])) == said
 
 
 def test_another_person_seed_is_another_result_and_the_same_one_the_same(capsys):

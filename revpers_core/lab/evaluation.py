@@ -64,12 +64,12 @@ class People:
 
     @property
     def photos(self) -> Tensor:
-        return _drawn(self, 0)
+        return _rendered(self, 0)
 
     @property
     def gallery(self) -> Tensor:
         """Another photo of each, other expression, pose, hair, light and place."""
-        return _drawn(self, 1)
+        return _rendered(self, 1)
 
     @property
     def factors(self) -> Tensor:
@@ -82,7 +82,7 @@ def _described(people: People, photo: int) -> world.Faces:
 
 
 @lru_cache(maxsize=4)
-def _drawn(people: People, photo: int) -> Tensor:
+def _rendered(people: People, photo: int) -> Tensor:
     return world.render(_described(people, photo))
 
 
@@ -95,13 +95,13 @@ class Reading(NamedTuple):
     skin: Tensor
 
 
-def read(images: Tensor, session: Any = None) -> Reading:
+def read_factors(images: Tensor, session: Any = None) -> Reading:
     """Regress factors and attributes from images (N, 3, 128, 128) in [0, 1]."""
     session = session or open_network(FACTORS, "cpu")
     (feed,) = session.get_inputs()
-    found = [session.run(None, {feed.name: one[None].numpy().astype(np.float32)}) for one in images.cpu()]
-    factors, *logits = (torch.from_numpy(np.concatenate(part)) for part in zip(*found, strict=True))
-    return Reading(factors, *(part.argmax(1) for part in logits))
+    outputs = [session.run(None, {feed.name: image[None].numpy().astype(np.float32)}) for image in images.cpu()]
+    factors, *logits = (torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*outputs, strict=True))
+    return Reading(factors, *(logit.argmax(1) for logit in logits))
 
 
 def judged(judge: FaceModel | Judge, images: Tensor, points: Tensor | None = None) -> Tensor:
@@ -112,41 +112,41 @@ def judged(judge: FaceModel | Judge, images: Tensor, points: Tensor | None = Non
     """
     if isinstance(judge, FaceModel) and points is None:
         return normalize(judge.features(face_of_aligned(images)), dim=1)
-    faces = [face_in_aligned(one) for one in images] if points is None else _faces(images, points)
+    faces = [face_in_aligned(image) for image in images] if points is None else _faces(images, points)
     if isinstance(judge, FaceModel):
-        cut = [face_for_recogniser(one, face, judge.size) for one, face in zip(images, faces, strict=True)]
-        return normalize(judge.features(torch.stack(cut)), dim=1)
-    return normalize(torch.stack([judge.embed(one, face) for one, face in zip(images, faces, strict=True)]), dim=1)
+        crops = [face_for_recogniser(image, face, judge.size) for image, face in zip(images, faces, strict=True)]
+        return normalize(judge.features(torch.stack(crops)), dim=1)
+    return normalize(torch.stack([judge.embed(image, face) for image, face in zip(images, faces, strict=True)]), dim=1)
 
 
 def _faces(images: Tensor, points: Tensor) -> list[Face]:
     side = images.shape[-1]
     x0, y0, x1, y1 = (side * share for share in ALIGNED_BOX)
-    return [Face((x0, y0, x1, y1), one * side - 0.5, 1.0) for one in points]
+    return [Face((x0, y0, x1, y1), image * side - 0.5, 1.0) for image in points]
 
 
-def themselves(who: Identity) -> Identity:
+def themselves(identity: Identity) -> Identity:
     """The method: everyone is led away from themselves."""
-    return who
+    return identity
 
 
-def somebody_else(who: Identity) -> Identity:
+def somebody_else(identity: Identity) -> Identity:
     """The wrong-identity control: everyone is led away from their neighbour instead of themselves."""
-    return Identity(who.embedding.roll(1, 0))
+    return Identity(identity.embedding.roll(1, 0))
 
 
 def anonymized(
-    ports: Ports, photos: Tensor, plans: Mapping[str, Plan], who: Callable[[Identity], Identity] = themselves
+    ports: Ports, photos: Tensor, plans: Mapping[str, Plan], choose: Callable[[Identity], Identity] = themselves
 ) -> dict[str, Tensor]:
     """Results (N, 3, 128, 128) by plan, along one inversion a photo; plans differ in guidance and attribute only."""
-    made: dict[str, list[Tensor]] = {name: [] for name in plans}
-    identities = who(Identity(torch.cat([ports.embed(part).embedding for part in photos.split(BATCH)])))
-    for k, part in enumerate(photos.split(BATCH)):
-        identity = Identity(identities.embedding[k * BATCH : k * BATCH + len(part)])
-        path = invert_image(part, ports, replace(next(iter(plans.values())), seed=k))
+    results: dict[str, list[Tensor]] = {name: [] for name in plans}
+    identities = choose(Identity(torch.cat([ports.embed(chunk).embedding for chunk in photos.split(BATCH)])))
+    for k, chunk in enumerate(photos.split(BATCH)):
+        identity = Identity(identities.embedding[k * BATCH : k * BATCH + len(chunk)])
+        path = invert_image(chunk, ports, replace(next(iter(plans.values())), seed=k))
         for name, plan in plans.items():
-            made[name].append(sample_image(path, identity, ports, plan))
-    return {name: torch.cat(parts) for name, parts in made.items()}
+            results[name].append(sample_image(path, identity, ports, plan))
+    return {name: torch.cat(parts) for name, parts in results.items()}
 
 
 def measured(people: Crowd, images: Tensor, judge: FaceModel | Judge) -> dict[str, Estimate]:
@@ -157,7 +157,7 @@ def measured(people: Crowd, images: Tensor, judge: FaceModel | Judge) -> dict[st
     """
     similarity = judged(judge, images, people.points(0)) @ judged(judge, people.gallery, people.points(1)).T
     own = torch.eye(len(images), dtype=torch.bool)
-    seen = read(images).factors
+    factors = read_factors(images).factors
     distance = (images - people.photos).abs().mean((1, 2, 3))
     count = len(images)
     rows: dict[str, Estimate] = {
@@ -168,7 +168,7 @@ def measured(people: Crowd, images: Tensor, judge: FaceModel | Judge) -> dict[st
     }
     for name in PRESERVED:
         k = world.FACTORS.index(name)
-        pair = torch.stack([seen[:, k], people.factors[:, k]]).double()
+        pair = torch.stack([factors[:, k], people.factors[:, k]]).double()
         rows[f"r_{name}"] = bootstrap(lambda i, pair=pair: float(torch.corrcoef(pair[:, i])[0, 1]), count)
     return rows
 
@@ -195,14 +195,14 @@ def curve(
             yield {"method": method, "guidance": guidance, "judge": name, **measured(people, images, judge)}
 
     yield from rows("photo", None, people.photos)
-    yield from rows("blur", None, torch.stack([blurred(one) for one in people.photos]))
-    yield from rows("pixelation", None, torch.stack([pixelated(one) for one in people.photos]))
+    yield from rows("blur", None, torch.stack([blurred(photo) for photo in people.photos]))
+    yield from rows("pixelation", None, torch.stack([pixelated(photo) for photo in people.photos]))
     plans = {str(g): replace(plan, guidance=g) for g in guidances}
     obeyed = attribute_success(people, ports, plans)
-    for method, who in (("ours", themselves), ("wrong identity", somebody_else)):
-        for name, images in anonymized(ports, people.photos, plans, who).items():
+    for method, choose in (("ours", themselves), ("wrong identity", somebody_else)):
+        for name, images in anonymized(ports, people.photos, plans, choose).items():
             for row in rows(method, float(name), images):
-                yield row | obeyed[name] if who is themselves else row
+                yield row | obeyed[name] if choose is themselves else row
 
 
 def pixelated(image: Tensor, cells: int = 16) -> Tensor:
@@ -218,12 +218,12 @@ def attribute_success(people: Crowd, ports: Ports, plans: Mapping[str, Plan]) ->
     """
     right: dict[str, list[Tensor]] = {name: [] for name in plans}
     for group in range(WISHES):
-        age, sex, skin = (group % len(part) for part in (world.AGES, world.SEXES, world.SKINS))
+        age, sex, skin = (group % len(values) for values in (world.AGES, world.SEXES, world.SKINS))
         words = Attribute(world.AGES[age], world.SEXES[sex], f"{world.SKINS[skin]} skin")
-        asked = {name: replace(plan, attribute=words) for name, plan in plans.items()}
-        for name, images in anonymized(ports, people.photos[group::WISHES], asked).items():
-            seen = read(images)
-            right[name].append(torch.stack((seen.age == age, seen.sex == sex, seen.skin == skin)).double())
+        wanted_plans = {name: replace(plan, attribute=words) for name, plan in plans.items()}
+        for name, images in anonymized(ports, people.photos[group::WISHES], wanted_plans).items():
+            reading = read_factors(images)
+            right[name].append(torch.stack((reading.age == age, reading.sex == sex, reading.skin == skin)).double())
     return {name: _shares(torch.cat(parts, 1)) for name, parts in right.items()}
 
 

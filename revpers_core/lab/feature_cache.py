@@ -21,22 +21,24 @@ from .stages import packed, placed
 
 def latents(photos: Photos, state_dir: Path, device: torch.device) -> Tensor:
     """(N, 4, 16, 16) of all photographs, each channel at mean 0 and spread 1."""
-    state = _kept(state_dir, "latents", "vae", len(photos), lambda: _encoded(photos, state_dir, device))
+    state = _cached(state_dir, "latents", "vae", len(photos), lambda: _encoded(photos, state_dir, device))
     return (state["latents"] - state["mean"][:, None, None]) / state["std"][:, None, None]
 
 
 def embeddings(photos: Photos, state_dir: Path, device: torch.device) -> Tensor:
     """(N, 512) unit-length identities of all photographs."""
-    made = _kept(state_dir, "embeddings", "recogniser", len(photos), lambda: _embedded(photos, state_dir, device))
-    return made["embeddings"]
+    cached = _cached(state_dir, "embeddings", "recogniser", len(photos), lambda: _embedded(photos, state_dir, device))
+    return cached["embeddings"]
 
 
-def remade(photos: Photos, state_dir: Path, device: torch.device) -> Tensor | None:
+def reconstructions(photos: Photos, state_dir: Path, device: torch.device) -> Tensor | None:
     """(N, 3, S, S) uint8: what the VAE makes of all photographs; None as long as none is trained."""
     stage = "decoder" if (state_dir / "decoder").exists() else "vae"
     if not (state_dir / stage).exists():
         return None
-    return _kept(state_dir, "remade", stage, len(photos), lambda: _remade(photos, state_dir, stage, device))["remade"]
+    return _cached(state_dir, "remade", stage, len(photos), lambda: _reconstructed(photos, state_dir, stage, device))[
+        "remade"
+    ]
 
 
 def baked(state_dir: Path) -> VAE:
@@ -48,24 +50,26 @@ def baked(state_dir: Path) -> VAE:
     return vae.eval()
 
 
-def _kept(state_dir: Path, name: str, stage: str, count: int, make: Callable[[], dict[str, Tensor]]) -> dict[str, Any]:
+def _cached(
+    state_dir: Path, name: str, stage: str, count: int, make: Callable[[], dict[str, Tensor]]
+) -> dict[str, Any]:
     """What was made of ``count`` photographs by the stage as it is now; made anew where either has grown."""
-    path, now = state_dir / f"{name}.pt", [reached(state_dir, stage), count]
-    if path.exists() and (state := torch.load(path, weights_only=True)).get("of") == now:
+    path, key = state_dir / f"{name}.pt", [reached(state_dir, stage), count]
+    if path.exists() and (state := torch.load(path, weights_only=True)).get("of") == key:
         return state
-    state, new = {"of": now, **make()}, path.with_suffix(".part")
+    state, new = {"of": key, **make()}, path.with_suffix(".part")
     torch.save(state, new)
     new.replace(path)
     return state
 
 
 @torch.no_grad()
-def _remade(photos: Photos, state_dir: Path, stage: str, device: torch.device) -> dict[str, Tensor]:
+def _reconstructed(photos: Photos, state_dir: Path, stage: str, device: torch.device) -> dict[str, Tensor]:
     vae = placed(VAE(), device).eval()
     vae.load_state_dict(averaged(state_dir, stage)["vae"])
     batches = tqdm(torch.arange(len(photos)).split(16), desc="reconstruct", mininterval=10)
-    made = [vae.decode(vae.encode(packed(photos[i].to(device)) * 2 - 1)).cpu() for i in batches]
-    return {"remade": ((torch.cat(made) / 2 + 0.5).clamp(0, 1) * 255).round().byte().contiguous()}
+    decoded = [vae.decode(vae.encode(packed(photos[i].to(device)) * 2 - 1)).cpu() for i in batches]
+    return {"remade": ((torch.cat(decoded) / 2 + 0.5).clamp(0, 1) * 255).round().byte().contiguous()}
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from ..metrics.steadiness import correlation_in_time, farthest, flicker, neighbo
 from ..pocket import world
 from . import baselines
 from .clips import MOVES, clip, moving, other_photo
-from .laboratory import read
+from .evaluation import read_factors
 
 Way = Callable[[Tensor, int, Ports, Plan], Tensor]
 """(a clip (T, 3, S, S), whose it is, the network, settings) -> the clip made anonymous."""
@@ -42,16 +42,16 @@ def one_stranger(frames: Tensor, person: int, ports: Ports, plan: Plan) -> Tenso
 
 def every_second(frames: Tensor, person: int, ports: Ports, plan: Plan) -> Tensor:
     """The same for every second frame; those between are the mean of their neighbours."""
-    kept = one_stranger(frames[::2], person, ports, plan)
-    out = kept.repeat_interleave(2, 0)[: len(frames)].clone()
-    out[1:-1:2] = (kept[:-1] + kept[1:])[: len(out[1:-1:2])] / 2
+    sampled = one_stranger(frames[::2], person, ports, plan)
+    out = sampled.repeat_interleave(2, 0)[: len(frames)].clone()
+    out[1:-1:2] = (sampled[:-1] + sampled[1:])[: len(out[1:-1:2])] / 2
     return out
 
 
 def swapped(frames: Tensor, person: int, ports: Ports, plan: Plan) -> Tensor:
     """An ideal face swap: the renderer draws one fixed stand-in with every frame's own expression, pose and light."""
-    theirs, stand_in = moving(person, len(frames)), moving(STAND_IN, len(frames))
-    return world.render(world.Faces(stand_in.identity, theirs.scene))
+    source, stand_in = moving(person, len(frames)), moving(STAND_IN, len(frames))
+    return world.render(world.Faces(stand_in.identity, source.scene))
 
 
 def of_photos(method: Callable[[Tensor, Ports, Plan], Tensor]) -> Way:
@@ -85,11 +85,11 @@ def compare_clips(people: int, frames: int, ports: Ports, judge: Judge, plan: Pl
     detector, upright = detect.load(pocket.DETECTOR), detect.Search(smallest=40, turn="never")
 
     def embedded(images: Tensor) -> Tensor:
-        return torch.stack([judge.embed(one, face_in_aligned(one)) for one in images])
+        return torch.stack([judge.embed(image, face_in_aligned(image)) for image in images])
 
     def points(images: Tensor) -> Tensor:
-        found = [detect.find_faces(one, [detector], upright) for one in images]
-        return torch.stack([faces[0].points if faces else torch.full((5, 2), torch.nan) for faces in found])
+        detections = [detect.find_faces(image, [detector], upright) for image in images]
+        return torch.stack([faces[0].points if faces else torch.full((5, 2), torch.nan) for faces in detections])
 
     clips: list[_Clip] = []
     for person in range(people):
@@ -103,36 +103,40 @@ def _row(
     name: str, way: Way, clips: Sequence[_Clip], embedded: Callable[[Tensor], Tensor],
     points: Callable[[Tensor], Tensor], ports: Ports, plan: Plan,
 ) -> dict[str, Any]:  # fmt: skip
-    seen: list[tuple[Tensor, dict[str, float]]] = []
-    for one in clips:
-        made = way(one.frames, one.person, ports, plan)
-        now, before = embedded(made), embedded(one.frames)
-        alike = torch.nn.functional.cosine_similarity(now, before)
-        where, meant = points(made), one.points
-        there = ~(where.isnan() | meant.isnan()).flatten(1).any(1)
-        base = one.frames if name in ("source", "blur") or name.startswith("swap") else one.decoded
+    measurements: list[tuple[Tensor, dict[str, float]]] = []
+    for sample in clips:
+        result = way(sample.frames, sample.person, ports, plan)
+        after, before = embedded(result), embedded(sample.frames)
+        alike = torch.nn.functional.cosine_similarity(after, before)
+        result_points, source_points = points(result), sample.points
+        visible = ~(result_points.isnan() | source_points.isnan()).flatten(1).any(1)
+        base = sample.frames if name in ("source", "blur") or name.startswith("swap") else sample.decoded
         figures = {
             "worst frame": float(alike.max()),
             "mean": float(alike.mean()),
-            "neighbours": neighbours(now),
-            "farthest": farthest(now),
-            "landmarks": correlation_in_time(where[there], meant[there]) if int(there.sum()) > 3 else float("nan"),
-            "factor r": _factor_r(made, one.person),
-            "flicker": flicker(made, base),
-            "warp error": warp_error(made, one.frames),
+            "neighbours": neighbours(after),
+            "farthest": farthest(after),
+            "landmarks": correlation_in_time(result_points[visible], source_points[visible])
+            if int(visible.sum()) > 3
+            else float("nan"),
+            "factor r": _factor_r(result, sample.person),
+            "flicker": flicker(result, base),
+            "warp error": warp_error(result, sample.frames),
         }
-        seen.append((now.mean(0), figures))
-    means = torch.stack([mean for mean, _ in seen])
-    others = torch.stack([one.other for one in clips])
+        measurements.append((after.mean(0), figures))
+    means = torch.stack([mean for mean, _ in measurements])
+    others = torch.stack([sample.other for sample in clips])
     similar = torch.nn.functional.cosine_similarity(means[:, None], others[None], dim=-1)
     own = torch.eye(len(clips), dtype=torch.bool)
     row: dict[str, Any] = {"way": name, "AUC of the mean": auc(similar[own], similar[~own])}
-    return row | {key: sum(one[key] for _, one in seen) / len(seen) for key in seen[0][1]}
+    return row | {
+        key: sum(figures[key] for _, figures in measurements) / len(measurements) for key in measurements[0][1]
+    }
 
 
-def _factor_r(made: Tensor, person: int) -> float:
+def _factor_r(result: Tensor, person: int) -> float:
     """Mean correlation over time of expression, pose and gaze, read in the clip, with the true ones."""
-    seen, true = read(made).factors.double(), world.factors(moving(person, len(made))).double()
+    estimated, true = read_factors(result).factors.double(), world.factors(moving(person, len(result))).double()
     columns = [world.FACTORS.index(name) for name in MOVES]
-    pairs = (torch.stack([seen[:, k], true[:, k]]) for k in columns)
+    pairs = (torch.stack([estimated[:, k], true[:, k]]) for k in columns)
     return float(torch.stack([torch.corrcoef(pair)[0, 1] for pair in pairs]).nanmean())

@@ -54,7 +54,7 @@ def instead_options(parser: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Raise ValueError for options that contradict each other, before anything is loaded."""
-    words = [one for one in args.instead or [] if one in SHORT]
+    words = [word for word in args.instead or [] if word in SHORT]
     if words and len(args.instead) > 1:
         raise ValueError(f"--instead {words[0]} stands alone: leave out the other --instead")
     if args.pseudonyms is not None and args.instead:
@@ -63,12 +63,12 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError("--roster is kept for later runs: it needs --pseudonyms KEYFILE, the key that opens it again")
     if args.person is not None and (args.pseudonyms is not None or args.instead not in (None, ["stranger"])):
         raise ValueError("--person is the seed of --instead stranger: it does nothing here")
-    if args.method != METHOD.default and (args.person is not None or who(args) != NOBODY):
+    if args.method != METHOD.default and (args.person is not None or identity_choice(args) != NOBODY):
         raise ValueError(f"--method {args.method} leads away from nobody in particular: leave out who comes instead")
     LENGTH.check("--length", args.length)
 
 
-def who(args: argparse.Namespace) -> str:
+def identity_choice(args: argparse.Namespace) -> str:
     """Which of ``pseudonyms.WHO`` is asked for."""
     if args.pseudonyms is not None:
         return KEY
@@ -86,21 +86,21 @@ def pseudonyms(
 ) -> Pseudonyms | None:
     """Who comes instead in this run; None for nobody in particular. seed: of the strangers where none was given; drawn
     where it is None."""
-    asked = who(args)
+    choice = identity_choice(args)
     drawing: Drawing
-    if asked == NOBODY:
+    if choice == NOBODY:
         return None
-    if asked == STRANGER:
-        given = args.person if args.person is not None else args.seed if args.seed is not None else seed
-        drawing = Strangers(secrets.randbits(62) if given is None else given)
-    elif asked == PICTURE:
-        drawing = Pictured(_pictured([Path(one) for one in args.instead], face_model, detect, embed))
+    if choice == STRANGER:
+        seed_given = args.person if args.person is not None else args.seed if args.seed is not None else seed
+        drawing = Strangers(secrets.randbits(62) if seed_given is None else seed_given)
+    elif choice == PICTURE:
+        drawing = Pictured(_pictured([Path(picture) for picture in args.instead], face_model, detect, embed))
     else:
         key = args.key = read_key(args.pseudonyms) if args.pseudonyms else None
         people = face_model.population
         same = args.same if args.same is not None else people.same if people else SAME
-        known = roster.load(args.roster, key, face_model.name, same) if args.roster and key else None
-        drawing = SameStrangers(secret_of_key(key), known or Roster(face_model.name, same))
+        loaded = roster.load(args.roster, key, face_model.name, same) if args.roster and key else None
+        drawing = SameStrangers(secret_of_key(key), loaded or Roster(face_model.name, same))
     return Pseudonyms(drawing, args.length, args.same)
 
 
@@ -115,36 +115,36 @@ def read_key(name: str) -> bytes:
     return keys.checked(getpass("passphrase: "), "the passphrase")
 
 
-def keep_roster(args: argparse.Namespace, chosen: Pseudonyms | None) -> None:
+def keep_roster(args: argparse.Namespace, pseudonyms: Pseudonyms | None) -> None:
     """Write the roster, where one is kept: after every picture, so that nothing is lost."""
-    if args.roster and chosen and isinstance(chosen.drawing, SameStrangers):
-        chosen.drawing.roster.save(args.roster, args.key)
+    if args.roster and pseudonyms and isinstance(pseudonyms.drawing, SameStrangers):
+        pseudonyms.drawing.roster.save(args.roster, args.key)
 
 
-def doubtful(chosen: Pseudonyms | None) -> list[str]:
+def doubtful(pseudonyms: Pseudonyms | None) -> list[str]:
     """Cases in which who is who was a matter of luck, in words."""
-    return chosen.drawing.roster.doubtful if chosen and isinstance(chosen.drawing, SameStrangers) else []
+    return pseudonyms.drawing.roster.doubtful if pseudonyms and isinstance(pseudonyms.drawing, SameStrangers) else []
 
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:
     """What decides a result, for the manifest: no seed that was drawn, and of files their names."""
-    asked = who(args)
-    told: dict[str, Any] = {"instead": asked}
-    if asked == NOBODY:
-        return told
-    if asked == PICTURE:
-        told["pictures"] = [Path(one).name for one in args.instead]
-    if asked == KEY and args.pseudonyms:
-        told["key"] = Path(args.pseudonyms).name
+    choice = identity_choice(args)
+    record: dict[str, Any] = {"instead": choice}
+    if choice == NOBODY:
+        return record
+    if choice == PICTURE:
+        record["pictures"] = [Path(picture).name for picture in args.instead]
+    if choice == KEY and args.pseudonyms:
+        record["key"] = Path(args.pseudonyms).name
     if args.person is not None:
-        told["person"] = args.person
-    return told | {"length": args.length}
+        record["person"] = args.person
+    return record | {"length": args.length}
 
 
 def _pictured(
     photos: Sequence[Path], face_model: FaceModel, detect: Callable[[Tensor], list[Face]] | None, embed: Embed
 ) -> list[Any]:
-    read = [images.read(path) for path in photos]
+    photos_read = [images.read(path) for path in photos]
     if detect is None:
-        return [face_model.embed(images.centre_square(one)[None]) for one in read]
-    return reference_identities(read, [detect(one) for one in read], embed)
+        return [face_model.embed(images.centre_square(photo)[None]) for photo in photos_read]
+    return reference_identities(photos_read, [detect(photo) for photo in photos_read], embed)

@@ -16,7 +16,7 @@ from ..metrics.interval import Estimate, bootstrap, wilson
 from ..metrics.reidentification import at_rank, ranks
 from ..metrics.ssim import ssim
 from .baselines import METHODS, Baseline
-from .laboratory import BATCH, Crowd, Judges, judged, measured
+from .evaluation import BATCH, Crowd, Judges, judged, measured
 
 SURE = 0.5
 """Score from which on a face counts as found."""
@@ -35,18 +35,20 @@ def compare_methods(
     galleries = {name: judged(judge, people.gallery, people.points(1)) for name, judge in judges.items()}
     outside = (whole_face(people.photos.shape[-1]) == 0)[None]
     for method, run in methods.items():
-        made = torch.cat([run(part, ports, replace(plan, seed=k)) for k, part in enumerate(people.photos.split(BATCH))])
-        count = len(made)
+        results = torch.cat(
+            [run(chunk, ports, replace(plan, seed=k)) for k, chunk in enumerate(people.photos.split(BATCH))]
+        )
+        count = len(results)
         where = outside.expand(count, -1, -1, -1)
-        seen = {
-            "face_found": wilson(sum(any(face.score > SURE for face in detect(one)) for one in made), count),
-            "ssim_outside": mean(ssim(made, people.photos, where)),
-            "change_outside": mean(change(made, people.photos, where)),
+        shared = {
+            "face_found": wilson(sum(any(face.score > SURE for face in detect(image)) for image in results), count),
+            "ssim_outside": mean(ssim(results, people.photos, where)),
+            "change_outside": mean(change(results, people.photos, where)),
         }
         for name, judge in judges.items():
-            embedded, gallery = judged(judge, made, people.points(0)), galleries[name]
+            embedded, gallery = judged(judge, results, people.points(0)), galleries[name]
             last = at_rank(ranks(-embedded @ gallery.T, torch.arange(count)), 1)
-            row = {"judge": name, **measured(people, made, judge), "found_last": last, **seen}
+            row = {"judge": name, **measured(people, results, judge), "found_last": last, **shared}
             yield method, row | {"frechet": round(frechet(embedded, gallery), 4)}
 
 
