@@ -14,7 +14,6 @@ from ..revpers_core.hosts.comfy_progress import Progress, interruptible
 from ..revpers_core.hosts.comfy_video import ClipProgress
 from ..revpers_core.media import images, photo
 from ..revpers_core.media.anonymize_frames import FramesResult, anonymize_images
-from ..revpers_core.media.casting import as_stand_ins
 from ..revpers_core.media.clip_report import summary
 from ..revpers_core.media.strength import Target
 from ..revpers_core.media.video_ports import VideoOptions, VideoPorts
@@ -25,7 +24,7 @@ from ..revpers_core.method.types import Method
 from . import sockets
 from .convert import to_comfy, to_core, to_core_masks
 from .provenance import is_a_photo
-from .pseudonym import wanted
+from .pseudonym import wanted, with_stand_ins
 
 
 def _inputs():
@@ -113,7 +112,7 @@ class AnonymizeFaces(io.ComfyNode):
             raise ValueError("image: the batch is empty: connect at least one image")
         allowed, detectors = to_core_masks(mask, photos), interruptible(as_detectors(detector))
         search = detect.Search(min_score=min_score, smallest=smallest)
-        population = recogniser.population
+        population, recipe = recogniser.population, wanted(instead, who, person, method, preset)
         levels = host.levels(model, *resolve_preset(preset, steps, skip))
         tools = photo.PhotoPorts(
             detect=lambda one: detect.find_faces(one, detectors, search),
@@ -131,11 +130,10 @@ class AnonymizeFaces(io.ComfyNode):
             keep_parts=("eyes", "mouth") if keep_eyes_and_mouth else (),
             match=match_colour,
             aim=Target(target) if target else None,
-            instead=wanted(instead, who, person, method).start(population.same if population else SAME),
+            instead=None if frames else recipe.start(population.same if population else SAME),
         )
         if isinstance(progress, ClipProgress):
-            if wishes.instead:
-                tools = replace(tools, invert_face=as_stand_ins(tools.invert_face, wishes.instead, population))
+            tools = replace(tools, invert_face=with_stand_ins(tools.invert_face, recipe, population))
             ports = VideoPorts(tools, lambda one: sure_and_faint(one, detectors, search))
             whom = select.reference_identities(references, [tools.detect(one) for one in references], tools.embed)
             options = VideoOptions(

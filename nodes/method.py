@@ -108,9 +108,8 @@ class NullIDInvertDPMPP(io.ComfyNode):
         levels = host.levels(model, steps, skip)
         callback = latent_preview.prepare_callback(model, steps)
         points = None if places is None else shares([crop for _, crop in places])
-        return io.NodeOutput(
-            host.invert_latent(model, adapter, positive, latent, levels, seed, callback, at_once, points)
-        )
+        path = host.invert_latent(model, adapter, positive, latent, levels, seed, callback, at_once, points)
+        return io.NodeOutput(path._replace(preset=preset))
 
 
 class NegativeIDGuidanceSampler(io.ComfyNode):
@@ -165,7 +164,7 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
         guidance = settings.guidance_from(strength, guidance)
         if not allow_unchanged:
             host.check_sampling(trajectory, guidance)
-        chosen = wanted(instead, who, person, method).start(same_person(identity))
+        chosen = wanted(instead, who, person, method, trajectory.preset).start(same_person(identity))
         stand_ins = for_crops(chosen, identity) if chosen else None
         callback = latent_preview.prepare_callback(model, trajectory.path.steps)
         latent = host.sample_latent(

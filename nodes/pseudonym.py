@@ -5,23 +5,34 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..revpers_core.faces.insightface import as_face_model
+from ..revpers_core.media.casting import InvertFace, as_stand_ins
 from ..revpers_core.media.pseudonyms import Recipe, made_up, secret_of
 from ..revpers_core.method import settings
 from ..revpers_core.method.identity import null_identity
+from ..revpers_core.method.population import SAME, Population
 from ..revpers_core.method.settings import KEY, NOBODY, PICTURE, STRANGER
 from ..revpers_core.method.types import Identity, Method
 from . import sockets
 from .convert import to_core
 
 
-def wanted(instead, who: str, person: int, method: str = settings.METHOD.default) -> Recipe:
-    """What is connected, else what the widgets say; nobody where the method leads away from nobody in particular."""
+def wanted(
+    instead, who: str, person: int, method: str = settings.METHOD.default, preset: str = settings.CUSTOM
+) -> Recipe:
+    """What is connected, else what the widgets say; nobody under the preset 'paper', and where the method leads away
+    from nobody in particular."""
     if isinstance(instead, Identity):
         rows = range(len(instead.embedding))
         return Recipe(PICTURE, pictures=tuple(instead.rows(slice(i, i + 1)) for i in rows))
     if instead is not None:
         return instead
-    return Recipe(who if Method(method) is Method.REVERSE else NOBODY, person)
+    return Recipe(who if Method(method) is Method.REVERSE and preset != settings.PAPER else NOBODY, person)
+
+
+def with_stand_ins(invert_face: InvertFace, recipe: Recipe, population: Population | None) -> InvertFace:
+    """A clip's ``invert_face`` with who comes instead. population: of the recogniser."""
+    chosen = recipe.start(population.same if population else SAME)
+    return as_stand_ins(invert_face, chosen, population) if chosen else invert_face
 
 
 class Pseudonym(io.ComfyNode):
@@ -64,7 +75,9 @@ class Pseudonym(io.ComfyNode):
                 ),
             ],
             outputs=[
-                sockets.Pseudonym.Output("instead", tooltip="To 'instead' of the sampler or 'Anonymize Everyone'."),
+                sockets.Pseudonym.Output(
+                    "instead", tooltip="To 'instead' of the sampler, 'Anonymize Everyone' or 'Anonymize a Clip'."
+                ),
                 sockets.Identity.Output(
                     "identity", tooltip="The first who would come, for boxes that take an identity. Keep it private."
                 ),

@@ -27,6 +27,7 @@ from . import sockets
 from .anonymize import AnonymizeFaces
 from .convert import to_core
 from .provenance import EDITED, check_made, is_a_photo
+from .pseudonym import wanted, with_stand_ins
 
 SHARED = (
     "model", "clip", "vae", "adapter", "face_model", "detector", "attribute", "strength", "size", "preset", "steps",
@@ -59,6 +60,7 @@ class AnonymizeVideo(io.ComfyNode):
                     optional=True,
                     tooltip="Rate factor of H.264, 0 (lossless) to 51; lower is better and larger.",
                 ),
+                *sockets.instead_inputs(),
             ],
             outputs=[
                 io.Video.Output("anonymized", display_name="video", tooltip="The finished clip, without metadata."),
@@ -73,20 +75,22 @@ class AnonymizeVideo(io.ComfyNode):
         cls, video, model, clip, vae, adapter, face_model, detector, attribute, strength, size, steps, skip, seed,
         no_face, preset=CUSTOM, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4,
         match_colour=False, min_score=0.5, smallest=20.0, method=settings.METHOD.default, quality=QUALITY,
+        instead=None, who=settings.NOBODY, person=0,
     ) -> io.NodeOutput:  # fmt: skip
         positive, recogniser = clip.encode_from_tokens_scheduled(clip.tokenize("")), as_face_model(face_model)
         progress, detectors = comfy_video.ClipProgress(model), interruptible(as_detectors(detector))
         search, chosen = detect.Search(min_score=min_score, smallest=smallest), resolve_preset(preset, steps, skip)
         levels, words = host.levels(model, *chosen), (positive, attribute)
+        invert_face = host.face_inverter(model, vae, adapter, words, levels, seed, progress.on_step, Method(method))
         photo = PhotoPorts(
             detect=lambda one: detect.find_faces(one, detectors, search),
             embed=recogniser.identify_face,
-            invert_face=host.face_inverter(
-                model, vae, adapter, words, levels, seed, progress.on_step, Method(method)
+            invert_face=with_stand_ins(
+                invert_face, wanted(instead, who, person, method, preset), recogniser.population
             ),
             size=size,
             judges=judge,
-        )  # fmt: skip
+        )
         ports = VideoPorts(photo, lambda one: sure_and_faint(one, detectors, search))
         people = [] if keep is None else list(to_core(keep, "keep"))
         options = VideoOptions(

@@ -22,6 +22,7 @@ from ..method.anonymize import finite
 from ..method.identity import null_identity
 from ..method.pixels import check_pixels
 from ..method.schedule import sigmas, timesteps
+from ..method.settings import CUSTOM
 from ..method.steering import check_words, steering
 from ..method.trajectory import SeededNoise
 from ..method.types import Identity, Method
@@ -37,7 +38,8 @@ class ComfyTrajectory(NamedTuple):
 
     path: on the CPU. latent: the LATENT that was inverted. positive: encoded "". weights: fingerprint of the model with
     its LoRAs and the adapter, under which the inversion was made. points: (B or 1, 5, 2) of the faces in shares of the
-    crop's side, which InstantID's ControlNet sees; None for crops framed as FFHQ's.
+    crop's side, which InstantID's ControlNet sees; None for crops framed as FFHQ's. preset: by which steps and skip
+    were chosen.
     """
 
     path: core.Trajectory
@@ -45,6 +47,7 @@ class ComfyTrajectory(NamedTuple):
     positive: Conditioning
     weights: str
     points: Tensor | None = None
+    preset: str = CUSTOM
 
 
 def levels(model: Any, steps: int, skip: float) -> tuple[float, ...]:

@@ -11,8 +11,8 @@ from .schedule import PAPER_SKIP, PAPER_STEPS
 
 T = TypeVar("T", int, float)
 
-CUSTOM = "custom"
-"""Steps and skip of the user's own."""
+CUSTOM, PAPER = "custom", "paper"
+"""Presets: steps and skip of the user's own; what the paper does, and nobody in particular who comes instead."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Preset(NamedTuple):
         return 4 * self.steps
 
 
-PRESETS = {"paper": Preset(PAPER_STEPS), "balanced": Preset(16), "fast": Preset(10), "instant": Preset(6)}
+PRESETS = {PAPER: Preset(PAPER_STEPS), "balanced": Preset(16), "fast": Preset(10), "instant": Preset(6)}
 COSTS = ", ".join(f"{name} {preset.evaluations} ({preset.steps} steps)" for name, preset in PRESETS.items())
 """In words, for help."""
 
@@ -112,7 +112,8 @@ WHO = Choice(
     (STRANGER, NOBODY),
     STRANGER,
     "Who comes instead: a stranger, by the person seed, another for each face; or nobody in particular, as in the "
-    "paper (right for its preset). 'Who Comes Instead', connected to instead, knows more ways and then counts.",
+    "paper and always under the preset 'paper'. 'Who Comes Instead', connected to instead, knows more ways and then "
+    "counts under any preset.",
 )
 LENGTH = Number(
     1.0, 0.0, 1.0, 0.05,

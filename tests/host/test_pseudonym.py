@@ -41,10 +41,18 @@ def test_old_workflows_give_what_they_gave_and_new_boxes_a_stranger(desk: Simple
     old = sampled(desk)
     assert torch.equal(old, sampled(desk, who=NOBODY))
     assert (old - sampled(desk, who=STRANGER)).abs().max() > 0.05
-    for name in ("NegativeIDGuidanceSampler", "RevPersAnonymizeFaces"):
+    for name in ("NegativeIDGuidanceSampler", "RevPersAnonymizeFaces", "RevPersAnonymizeVideo"):
         inputs = desk.nodes[name].define_schema().inputs
         assert [one.id for one in inputs][-3:] == ["instead", "who", "person"], "behind what old workflows know"
         assert {one.id: one.default for one in inputs if one.id == "who"} == {"who": STRANGER}
+
+
+def test_nobody_comes_instead_under_the_papers_preset_unless_connected(desk: SimpleNamespace) -> None:
+    wanted = desk.core("nodes.pseudonym").wanted
+    assert wanted(None, STRANGER, 3).who == STRANGER == wanted(None, STRANGER, 3, preset="balanced").who
+    assert wanted(None, STRANGER, 3, preset="paper").who == NOBODY
+    keyed = pseudonym(desk, KEY, key="a long secret sentence")[0]
+    assert wanted(keyed, STRANGER, 3, preset="paper") is keyed
 
 
 def test_another_person_seed_is_another_result_along_one_inversion(desk: SimpleNamespace) -> None:

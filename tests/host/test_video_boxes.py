@@ -163,3 +163,18 @@ def test_images_that_are_frames(scene: Any) -> None:
     assert torch.equal(image[mask == 0], frames[mask == 0])
     x, y = scene.faces[1].points[2].int().tolist()
     assert (image - frames)[:, y - 15 : y + 15, x - 15 : x + 15].abs().amax((1, 2, 3)).min() > 0.1
+
+
+def test_a_clips_stranger_is_of_the_seed_or_of_the_key_and_nobody_in_old_workflows(scene: Any, clip: Path) -> None:
+    def frames(**more: Any) -> torch.Tensor:
+        return anonymized(scene, of_file(clip), **more)[0].get_components().images
+
+    key = {"who": "the same stranger by key", "person": 0, "key": "a long secret sentence", "length": 1.0}
+    with torch.inference_mode():
+        keyed = scene.nodes["RevPersPseudonym"].execute(**key).args[0]
+    nobody, (one, other) = frames(), [frames(who="a stranger by seed", person=seed) for seed in (1, 2)]
+    assert torch.equal(nobody, frames(who="nobody", person=1))
+    assert torch.equal(one, frames(who="a stranger by seed", person=1))
+    assert (one - nobody).abs().max() > 0.05 < (one - other).abs().max()
+    assert (frames(instead=keyed) - one).abs().max() > 0.05
+    assert torch.equal(frames(instead=keyed, who="nobody"), frames(instead=keyed))

@@ -82,7 +82,7 @@ app.registerExtension({
     };
   },
   nodeCreated(node) {
-    if (["NegativeIDGuidanceSampler", "RevPersAnonymizeFaces"].includes(node.constructor.comfyClass))
+    if (["NegativeIDGuidanceSampler", "RevPersAnonymizeFaces", "RevPersAnonymizeVideo"].includes(node.constructor.comfyClass))
       nobodyInOldWorkflows(node);
     if (["NullIDInvertDPMPP", "RevPersAnonymizeFaces", "RevPersAnonymizeVideo"].includes(node.constructor.comfyClass)) follow(node);
   },
