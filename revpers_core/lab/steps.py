@@ -1,10 +1,15 @@
 """How many evaluations of the network does it need? Step counts and ways to save, each by the same measures."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ..method.anonymize import invert_image, sample_image
@@ -16,7 +21,7 @@ from ..metrics.interval import Estimate, bootstrap
 from .evaluation import BATCH, PRESERVED, Crowd, Judges, measured, read_factors
 from .world.factors import FACTORS
 
-COUNTS = (4, 6, 8, 10, 16, 30, 100)
+COUNTS = (4, 6, 8, 10, 12, 16, 20, 30, 100)
 MOST = COUNTS[-1]
 SAVING = (10, 16)
 """Step counts at which the other ways to save are tried."""
@@ -62,30 +67,58 @@ class PlanResult(NamedTuple):
     evaluations: int
 
 
-def run_plan(photos: Tensor, ports: Ports, plan: Plan, counted: Callable[[], int]) -> PlanResult:
-    """Results of a plan, each photo with noise of its own. counted: evaluations of the network so far."""
-    before, parts = counted(), list[Tensor]()
+def run_plan(
+    photos: Tensor, ports: Ports, plan: Plan, counted: Callable[[], int], folder: Path | None = None
+) -> PlanResult:  # fmt: skip
+    """Results of a plan, each photo with noise of its own. counted: evaluations of the network so far. folder: where
+    results are kept, and taken from where they are there."""
+    parts, evaluations = list[Tensor](), 0
     for k, chunk in enumerate(photos.split(BATCH)):
-        path = invert_image(chunk, ports, plan, indices=range(k * BATCH, k * BATCH + len(chunk)))
-        parts.append(sample_image(path, ports.embed(chunk), ports, plan))
-    return PlanResult(torch.cat(parts), (counted() - before) // len(photos))
+        file = folder and folder / f"{_digest(chunk, plan, k)}.safetensors"
+        if file is None or not file.is_file():
+            before = counted()
+            path = invert_image(chunk, ports, plan, indices=range(k * BATCH, k * BATCH + len(chunk)))
+            parts.append(sample_image(path, ports.embed(chunk), ports, plan))
+            evaluations = (counted() - before) // len(chunk)
+            if file is not None:
+                _keep(file, parts[-1], evaluations)
+        else:
+            with safe_open(str(file), "pt") as kept_file:
+                parts.append(kept_file.get_tensor("images"))
+                evaluations = int(kept_file.metadata()["evaluations"])
+    return PlanResult(torch.cat(parts), evaluations)
+
+
+def _digest(photos: Tensor, plan: Plan, number: int) -> str:
+    """Of all that a part's results depend on beside the networks."""
+    settled = hashlib.sha256(json.dumps([number, repr(plan)]).encode())
+    settled.update(photos.contiguous().numpy().tobytes())
+    return settled.hexdigest()[:32]
+
+
+def _keep(file: Path, images: Tensor, evaluations: int) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".part")
+    save_file({"images": images.contiguous()}, unfinished, {"evaluations": str(evaluations)})
+    unfinished.replace(file)
 
 
 def table(
-    people: Crowd, ports: Ports, judges: Judges, plan: Plan, counted: Callable[[], int]
+    people: Crowd, ports: Ports, judges: Judges, plan: Plan, counted: Callable[[], int], folder: Path | None = None
 ) -> Iterator[dict[str, Any]]:
-    """A row a way and judge: {"way", "steps", "evaluations" a face, "judge", metric: Estimate ...}.
+    """A row a way and judge: {"way", "steps", "evaluations" a face, "judge", metric: Estimate ...}. folder: where
+    results are kept, so that a run that was stopped goes on.
 
     Beside the laboratory's measures: kept, the mean correlation of all factors that should stay; apart, the RMS pixel
     distance to the result of the most steps under another seed, over the distance of two such results: 1 is as near as
     the same settings under another seed.
     """
     most = replace(plan, steps=MOST)
-    finished = {most: run_plan(people.photos, ports, most, counted)}
-    other = run_plan(people.photos, ports, replace(most, seed=plan.seed + 1), counted).images
+    finished = {most: run_plan(people.photos, ports, most, counted, folder)}
+    other = run_plan(people.photos, ports, replace(most, seed=plan.seed + 1), counted, folder).images
     spread = _squares(finished[most].images, other)
     for way in ways(plan):
-        images, evaluations = finished.get(way.plan) or run_plan(people.photos, ports, way.plan, counted)
+        images, evaluations = finished.get(way.plan) or run_plan(people.photos, ports, way.plan, counted, folder)
         distance = _squares(images, other)
         stays = {
             "kept": factor_correlation(people, images),
@@ -94,6 +127,20 @@ def table(
         for name, judge in judges.items():
             labels = {"way": way.name, "steps": way.plan.steps, "evaluations": evaluations, "judge": name}
             yield {**labels, **measured(people, images, judge), **stays}
+
+
+def fewest(rows: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
+    """For each judge the (steps, evaluations) of the shortest run with both branches from which on AUC and the factors
+    kept lie within the intervals of the run with the most steps."""
+    found: dict[str, tuple[int, int]] = {}
+    for judge in dict.fromkeys(row["judge"] for row in rows):
+        runs = [row for row in rows if row["judge"] == judge and _kind(row) == "both branches"]
+        runs.sort(key=lambda row: row["steps"], reverse=True)
+        for row in runs:
+            if not all(runs[0][name].low <= row[name].value <= runs[0][name].high for name in ("auc", "kept")):
+                break
+            found[judge] = (row["steps"], row["evaluations"])
+    return found
 
 
 def _squares(a: Tensor, b: Tensor) -> Tensor:

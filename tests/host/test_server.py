@@ -19,7 +19,7 @@ NODES = {
     "RevPersAudit", "RevPersSave", "RevPersAdapterFromIPAdapter", "RevPersBeforeAfter", "RevPersSeveralStrengths",
     "RevPersCheckChange",
     "RevPersAnonymizeVideo", "RevPersSaveVideo",
-    "RevPersPseudonym", "RevPersSeal",
+    "RevPersPseudonym", "RevPersSeal", "RevPersLoadEverything",
 }  # fmt: skip
 
 
