@@ -29,7 +29,7 @@ from ..method.types import Identity, Method
 from .comfy_adapter import Adapter, adapt
 from .comfy_backbone import check_backbone, has_words, unconditional
 from .comfy_control import PointedControl
-from .comfy_fingerprint import fingerprint
+from .comfy_fingerprint import fingerprint, hooks_fingerprint
 from .comfy_run import Callback, Conditioning, Run
 
 
@@ -200,6 +200,11 @@ def sample_latent(
         raise ValueError(
             "trajectory: it was made with another model, LoRA or adapter: "
             "connect the same model and adapter to the inversion and to the sampler"
+        )
+    if hooks_fingerprint(attribute) != hooks_fingerprint(trajectory.positive):
+        raise ValueError(
+            "attribute: its LoRA hooks are not those of the inversion's conditioning: set the same hooks on both, or "
+            "on the clip of 'New Face Looks Like'"
         )
 
     def part(few: slice) -> Tensor:

@@ -35,6 +35,18 @@ def fingerprint(model: Any, adapter: Adapter) -> str:
     return digest.hexdigest()
 
 
+def hooks_fingerprint(conditioning: list[Any]) -> str:
+    """Hexadecimal digest of the LoRAs that travel with a conditioning: their weights, strengths and schedules."""
+    digest = hashlib.sha256()
+    for _, rest in conditioning:
+        hooks = rest["hooks"].hooks if rest.get("hooks") else []
+        for hook in sorted(hooks, key=lambda hook: type(hook).__name__):
+            keyframes = [[frame.strength, frame.start_percent] for frame in hook.hook_keyframe.keyframes]
+            strength = getattr(hook, "strength_model", None)
+            _add(digest, [type(hook).__name__, strength, getattr(hook, "weights", None), keyframes])
+    return digest.hexdigest()
+
+
 def _add(digest: Any, value: Any) -> None:
     """Tell the digest of a nest of tensors, numbers and names; what else patches hold (functions) is left out."""
     tensors: list[Tensor] = []
