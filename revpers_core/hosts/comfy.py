@@ -32,6 +32,11 @@ from .comfy_control import PointedControl
 from .comfy_fingerprint import fingerprint, hooks_fingerprint
 from .comfy_run import Callback, Conditioning, Run
 
+OTHER_PREDICTIONS = {"X0", "IMG_TO_IMG", "IMG_TO_IMG_FLOW", "EDM", "LCM"}
+"""Relatives of EPS and V_PREDICTION in ComfyUI whose network predicts something else, or at few levels only."""
+PYTHONS = {"object", "Module", "ModelSamplingAdvanced", "ModelSampling"}
+"""Classes that tell nobody how a model is sampled."""
+
 
 class ComfyTrajectory(NamedTuple):
     """A photo's inversion with what the replay needs to be true to it. It restores the photo: treat it as the photo.
@@ -55,10 +60,12 @@ def levels(model: Any, steps: int, skip: float) -> tuple[float, ...]:
     for those turned into flow models."""
     check_backbone(model)
     sampling = model.get_model_object("model_sampling")
-    if not isinstance(sampling, (comfy.model_sampling.EPS, comfy.model_sampling.V_PREDICTION)):
+    kinds = {kind.__name__ for kind in type(sampling).__mro__}
+    levels, predictions = comfy.model_sampling.ModelSamplingDiscrete, {"EPS", "V_PREDICTION"} & kinds
+    if not isinstance(sampling, levels) or not predictions or OTHER_PREDICTIONS & kinds:
         raise ValueError(
-            f"model: its sampling is {type(sampling).__name__}, but it must predict noise or v: "
-            "take out the node that changes the model's sampling"
+            f"model: its sampling is {', '.join(sorted(kinds - PYTHONS))}, but it must predict noise or v at the "
+            "levels that SDXL was trained at: take out the node that changes the model's sampling"
         )
     return sigmas(timesteps(steps, skip), lambda t: float(sampling.sigma(torch.tensor([float(t)]))))
 

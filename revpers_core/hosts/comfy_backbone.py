@@ -11,6 +11,8 @@ Conditioning = list[Any]
 
 COMMON = {"BaseModel": "SD 2 or a relative", "SDXLRefiner": "SDXL's refiner"}
 """What people call a class of ComfyUI's model_base whose name does not say it."""
+SIZES = 6
+"""Numbers that SDXL is told of sizes and crops, beside the pooled output."""
 CHANNELS = {8: "an InstructPix2Pix", 9: "an inpainting"}
 
 
@@ -37,10 +39,28 @@ def check_backbone(model: Any) -> None:
 
 def zero_out(conditioning: Conditioning) -> Conditioning:
     """The same conditioning without a word: zero tensors, as SDXL takes an empty unconditional prompt."""
-    return [
-        [torch.zeros_like(embeds), {**rest, "pooled_output": torch.zeros_like(rest["pooled_output"])}]
-        for embeds, rest in conditioning
-    ]
+    return [[torch.zeros_like(embeds), {**rest, **_zero_pooled(rest)}] for embeds, rest in conditioning]
+
+
+def _zero_pooled(rest: dict[str, Any]) -> dict[str, Any]:
+    pooled = rest.get("pooled_output")
+    return {} if pooled is None else {"pooled_output": torch.zeros_like(pooled)}
+
+
+def check_pooled(model: Any, conditioning: Conditioning) -> None:
+    """Raise ValueError where SDXL's conditioning lacks the pooled output that its UNet takes, or has another's."""
+    if not is_sdxl(model):
+        return
+    sizes = SIZES * model.model.embedder(torch.zeros(1)).shape[-1]
+    wanted = model.model.model_config.unet_config["adm_in_channels"] - sizes
+    for _, rest in conditioning:
+        pooled = rest.get("pooled_output")
+        if pooled is None or pooled.shape[-1] != wanted:
+            there = "no pooled output" if pooled is None else f"a pooled output of width {pooled.shape[-1]}"
+            raise ValueError(
+                f"the prompt has {there}, but the model takes one of width {wanted}: connect the clip of the same "
+                "checkpoint to 'New Face Looks Like'"
+            )
 
 
 def unconditional(model: Any, positive: Conditioning) -> Conditioning:

@@ -19,6 +19,7 @@ from ..method.memory import Fits, Part, faces_at_once, in_chunks, is_out_of_memo
 from ..method.steering import blended_late
 from ..method.types import Identity
 from .comfy_adapter import Adapter, IdentityKV, compute_dtype, is_plain
+from .comfy_backbone import check_pooled
 from .comfy_network import Network
 
 SIZES_AND_POOLED = {
@@ -46,6 +47,7 @@ class Run:
                     f"the prompt was encoded by another text encoder (width {embeds.shape[-1]}, not {wanted}): connect "
                     "the clip of the same checkpoint to 'New Face Looks Like'"
                 )
+        check_pooled(self.adapted, [*self.positive, *self.negative])
 
     def invert(
         self,

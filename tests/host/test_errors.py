@@ -66,6 +66,40 @@ def test_an_adapter_of_another_model(lab: SimpleNamespace) -> None:
         inverted(lab, adapter=adapter)
 
 
+@pytest.mark.parametrize("pooled", [None, torch.zeros(1, 48)])
+def test_a_prompt_without_the_pooled_output_of_the_model(lab: SimpleNamespace, pooled: Any) -> None:
+    """What T5, or another text encoder's half, gives."""
+    words = [[torch.zeros(1, 77, 64), {} if pooled is None else {"pooled_output": pooled}]]
+    with pytest.raises(ValueError, match=r"pooled output.*takes one of width 32: connect the clip of the same"):
+        inverted(lab, positive=words)
+    face = lab.core("revpers_core.method.types").Identity(torch.nn.functional.normalize(torch.ones(2, 512), dim=-1))
+    model = lab.model()
+    with pytest.raises(ValueError, match=r"pooled output.*takes one of width 32: connect the clip of the same"):
+        lab.nodes["NegativeIDGuidanceSampler"].execute(
+            model=model, adapter=lab.adapter, identity=face, trajectory=inverted(lab, model=model), attribute=words,
+            guidance=-4.0,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["ModelSamplingDiscrete", "ModelSamplingContinuousEDM", "ModelSamplingContinuousV"])
+def test_models_that_are_sampled_otherwise(lab: SimpleNamespace, name: str) -> None:
+    """Noise and v at the levels that SDXL was trained at run; what else there is is refused by name."""
+    from comfy_extras import nodes_model_advanced as advanced
+
+    node = getattr(advanced, name)()
+    choices = node.INPUT_TYPES()["required"]["sampling"][0]
+    assert len(choices) >= 1
+    for sampling in choices:
+        more = {"zsnr": False} if name == "ModelSamplingDiscrete" else {"sigma_max": 120.0, "sigma_min": 0.002}
+        (model,) = node.patch(lab.model(), sampling, **more)
+        if sampling in ("eps", "v_prediction") and name == "ModelSamplingDiscrete":
+            trajectory = inverted(lab, model=model)
+            assert torch.isfinite(trajectory.path.x0).all() and len(set(trajectory.path.sigmas)) > 2
+            continue
+        with pytest.raises(ValueError, match=r"model: its sampling is .*take out the node that changes"):
+            inverted(lab, model=model)
+
+
 def test_a_trajectory_of_another_model(lab: SimpleNamespace) -> None:
     face = lab.core("revpers_core.method.types").Identity(torch.nn.functional.normalize(torch.ones(2, 512), dim=-1))
     other = lab.model()

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 from server import Server
 from test_fails_closed import INVERT, MODEL, SAMPLE, WORDS, Prompt, outcome, prompt
