@@ -2,8 +2,12 @@
 
 import torch
 from einops import rearrange
+from torch.nn.functional import interpolate
 
 from ..revpers_core.method.pixels import as_images, check_pixels
+
+NO_ALPHA = torch.Size((64, 64))
+"""Of the black mask that 'Load Image' gives where a picture has no alpha."""
 
 
 def to_core(image, name="image"):
@@ -15,17 +19,29 @@ def to_core(image, name="image"):
 
 
 def to_core_masks(mask, images):
-    """MASK (B, H, W), one for each of the images (3, H, W) or one for all -> as many (1, H, W); None stays None."""
+    """MASK (B, H, W), one for each of the images (3, H, W) or one for all -> as many (1, H, W); None stays None.
+
+    Other sizes are resized as ComfyUI's own nodes do; 'Load Image' gives a black one of 64 x 64 for a picture without
+    alpha, which is none.
+    """
+    nothing = [None] * len(images)
     if mask is None:
-        return [None] * len(images)
+        return nothing
     check_pixels(mask, "mask")
     masks = mask.reshape(-1, 1, *mask.shape[-2:])
-    if len(masks) not in (1, len(images)) or any(masks.shape[-2:] != one.shape[-2:] for one in images):
-        raise ValueError(
-            f"mask: expected {len(images)} of the images' size ({images[0].shape[-1]} x {images[0].shape[-2]} pixels) "
-            f"or one for all, got {len(masks)} of {masks.shape[-1]} x {masks.shape[-2]}"
-        )
-    return list(masks.expand(len(images), -1, -1, -1))
+    if len(masks) not in (1, len(images)):
+        raise ValueError(f"mask: expected one for each of {len(images)} images or one for all, got {len(masks)}")
+    sizes = {image.shape[-2:] for image in images}
+    if masks.shape[-2:] == NO_ALPHA and NO_ALPHA not in sizes and not masks.any():
+        return nothing
+    return [
+        resized(one, image.shape[-2:]) for one, image in zip(masks.expand(len(images), -1, -1, -1), images, strict=True)
+    ]
+
+
+def resized(mask, size):
+    """(1, h, w) -> (1, H, W), bilinear."""
+    return mask if mask.shape[-2:] == size else interpolate(mask[None], size=size, mode="bilinear")[0]
 
 
 def to_comfy(images):

@@ -256,15 +256,17 @@ def test_a_face_that_cannot_be_read_never_passes_for_no_face(scene: SimpleNamesp
 
 
 def test_a_mask_confines_the_change(scene: SimpleNamespace) -> None:
-    """The lower edge of the second person's face stays bit for bit; a mask over somebody is an error, as is one of
-    another size."""
+    """The lower edge of the second person's face stays bit for bit; a mask over somebody is an error, as are
+    too many."""
     mask = torch.ones(1, *scene.photo.shape[1:3])
     bottom = round(scene.faces[1].box[3]) - 20
     mask[:, bottom:] = 0
     image, changed, _ = everyone(scene, mask=mask)
     assert torch.equal(image[:, bottom:], scene.photo[:, bottom:]) and changed[:, bottom:].max() == 0
     assert not torch.equal(image[:, bottom - 30 : bottom], scene.photo[:, bottom - 30 : bottom])
-    for bad, said in ((mask * 0, "leave 0% of a face to change"), (mask[:, :64, :64], "64 x 64")):
+    half = everyone(scene, mask=torch.nn.functional.avg_pool2d(mask, 2))[0]
+    assert torch.equal(half[:, bottom + 2 :], scene.photo[:, bottom + 2 :]) and (half - image).abs().mean() < 0.001
+    for bad, said in ((mask * 0, "leave 0% of a face to change"), (mask.repeat(3, 1, 1), "for all, got 3")):
         with pytest.raises(ValueError, match=said):
             everyone(scene, mask=bad)
     crops, places = run(scene, "RevPersCropFaces", image=scene.photo, faces=[scene.faces], size=SIDE)
@@ -273,6 +275,18 @@ def test_a_mask_confines_the_change(scene: SimpleNamespace) -> None:
     assert torch.equal(image[:, bottom:], scene.photo[:, bottom:]) and changed[:, bottom:].max() == 0
     with pytest.raises(ValueError, match="leave 0% of a face to change"):
         run(scene, "RevPersPasteFaces", image=scene.photo, mask=mask * 0, **back)
+
+
+def test_the_black_mask_of_a_picture_without_alpha_is_none(scene: SimpleNamespace) -> None:
+    """'Load Image' gives one of 64 x 64 for whatever picture."""
+    plain, _, _ = everyone(scene)
+    assert torch.equal(everyone(scene, mask=torch.zeros(1, 64, 64))[0], plain)
+    crops, places = run(scene, "RevPersCropFaces", image=scene.photo, faces=[scene.faces], size=SIDE)
+    back = {"places": places, "crop": 1 - crops, "match_colour": True, "keep_eyes_and_mouth": False}
+    (pasted, _), (same, _) = (
+        run(scene, "RevPersPasteFaces", image=scene.photo, mask=mask, **back) for mask in (None, torch.zeros(1, 64, 64))
+    )
+    assert torch.equal(pasted, same)
 
 
 def test_who_is_on_a_picture_of_any_framing(scene: SimpleNamespace) -> None:
