@@ -10,16 +10,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import images
     from .hosts.diffusers import ReversePersonalizationPipeline
+    from .media.image_file import ImageFileError
+    from .media.strength import StillRecognisedError
     from .method.types import Attribute, Identity, NoFaceError, Plan
 
-__all__ = ["Attribute", "Identity", "NoFaceError", "Plan", "ReversePersonalizationPipeline", "images"]
+__all__ = [
+    "Attribute",
+    "Identity",
+    "ImageFileError",
+    "NoFaceError",
+    "Plan",
+    "ReversePersonalizationPipeline",
+    "StillRecognisedError",
+    "images",
+]
 
 _HOMES = {
     "Attribute": "method.types",
     "Identity": "method.types",
+    "ImageFileError": "media.image_file",
     "NoFaceError": "method.types",
     "Plan": "method.types",
     "ReversePersonalizationPipeline": "hosts.diffusers",
+    "StillRecognisedError": "media.strength",
 }
 
 

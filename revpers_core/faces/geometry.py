@@ -129,11 +129,13 @@ def crop_face(image: Tensor, face: Face, size: int) -> Crop:
 
     Beyond the image's border, the border's pixels drawn out and blurred: mirroring, as FFHQ does, would give half a
     face a second half of its own (similarity to the whole face .88 so, .72 mirrored, fr_feature on obama_partial_face).
-    image: (3, H, W) float32 in [0, 1]. size: 64 to 2048 pixels.
+    image: (3, H, W) float32 in [0, 1]. size: pixels, a multiple of 8 from 64 to 2048.
     """
     check_image(image)
-    if not MIN_SIDE <= size <= MAX_SIDE:
-        raise ValueError(f"the crop's size must be from {MIN_SIDE} to {MAX_SIDE} pixels, got {size}")
+    if not MIN_SIDE <= size <= MAX_SIDE or size % 8:
+        raise ValueError(
+            f"the crop's size must be a multiple of 8 (a latent's pixel) from {MIN_SIDE} to {MAX_SIDE}, got {size}"
+        )
     matrix = similarity_transform(face.points, framing(size))
     pixels = warp(image, matrix, (size, size)).clamp(0, 1)
     valid = inside(matrix, (size, size), image.shape[-2:]).to(pixels)

@@ -96,6 +96,8 @@ def invert_latent(
             f"latent: expected a latent of SDXL or SD 1.5 (B, 4, h, w), got {tuple(samples.shape)}: "
             "encode the image with the VAE of the checkpoint"
         )
+    if not samples.numel():
+        raise ValueError("latent: it holds no image: connect the encoded photo")
     _check_mask(latent.get("noise_mask"))
     noise = SeededNoise(len(sigmas) - 1, samples.shape, seed, latent.get("batch_index"))
     conds = _pointed(adapter, samples, points, (positive, null_identity(1)), (unconditional(model, positive), None))

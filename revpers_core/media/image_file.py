@@ -34,6 +34,8 @@ class ImageFileError(ValueError):
     """A picture file that cannot be used. path: which, or what it is called where it is no file. reason: why, for those
     who name the file in their own way."""
 
+    __module__ = "revpers_core"  # where it is imported from; ComfyUI would show the path of our folder
+
     def __init__(self, path: Path | str, reason: str):
         super().__init__(path, reason)
         self.path, self.reason = path, reason

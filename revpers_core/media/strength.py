@@ -141,6 +141,8 @@ def _limit(judge: Judge, aim: Target | None) -> float:
 class StillRecognisedError(ValueError):
     """A judge still takes a face for its source, or a face was missed: nothing is handed back."""
 
+    __module__ = "revpers_core"  # where it is imported from; ComfyUI would show the path of our folder
+
 
 def refusal(number: int, tries: Sequence[Trial], aim: Target | None) -> StillRecognisedError:
     """Why the face of this number is not handed back."""

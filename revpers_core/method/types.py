@@ -20,6 +20,8 @@ PAPER_GUIDANCE = GUIDANCE.default
 class NoFaceError(ValueError):
     """No face was found where one must be: nothing is handed back, so that nobody takes it for anonymized."""
 
+    __module__ = "revpers_core"  # where it is imported from; ComfyUI would show the path of our folder
+
 
 FACE_SIDE = 224
 """Pixels of the aligned face that goes with an identity: CLIP's input."""

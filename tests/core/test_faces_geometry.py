@@ -174,8 +174,9 @@ def test_the_recognisers_face_is_where_arcface_has_it() -> None:
         (torch.rand(4, 80, 80), 64, r"got \(4, 80, 80\)"),
         (torch.rand(3, 0, 80), 64, r"got \(3, 0, 80\)"),
         (torch.zeros(3, 80, 80, dtype=torch.uint8), 64, "floating point"),
-        (torch.rand(3, 80, 80), 63, "64 to 2048 pixels, got 63"),
-        (torch.rand(3, 80, 80), 4096, "64 to 2048 pixels, got 4096"),
+        (torch.rand(3, 80, 80), 56, "from 64 to 2048, got 56"),
+        (torch.rand(3, 80, 80), 100, "a multiple of 8"),
+        (torch.rand(3, 80, 80), 4096, "from 64 to 2048, got 4096"),
     ],
 )
 def test_bad_images_and_sizes_are_refused(image: torch.Tensor, size: int, message: str) -> None:

@@ -58,6 +58,25 @@ def test_a_latent_of_another_model(lab: SimpleNamespace) -> None:
         inverted(lab, latent={"samples": torch.zeros(1, 16, 8, 8)})
 
 
+def test_an_empty_latent(lab: SimpleNamespace) -> None:
+    with pytest.raises(ValueError, match="latent: it holds no image: connect the encoded photo"):
+        inverted(lab, latent={"samples": torch.zeros(0, 4, SIZE, SIZE)})
+
+
+def test_errors_are_called_by_their_names(server: Server) -> None:
+    """What the page shows as the kind of an error is no path on this machine."""
+    prompt = {
+        "1": {"class_type": "RevPersLoadPocket", "inputs": {}},
+        "2": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 0}},
+        "3": {"class_type": "FaceIDEmbed", "inputs": {"face_model": ["1", 4], "image": ["2", 0], "scale": 1.0}},
+        "4": {"class_type": "PreviewAny", "inputs": {"source": ["3", 0]}},
+    }
+    messages = dict(server.result(server.queue(prompt))["status"]["messages"])
+    error = messages["execution_error"]
+    assert error["exception_type"] == "revpers_core.NoFaceError" and "sees no face" in error["exception_message"]
+    assert "revpers" not in error["exception_message"]
+
+
 def test_an_adapter_of_another_model(lab: SimpleNamespace) -> None:
     keys = {key: value for key, value in lab.weights.ip_adapter.items() if int(key.split(".")[0]) < 20}
     other = lab.faceid.AdapterWeights(lab.weights.image_proj, keys)
