@@ -49,8 +49,8 @@ def _inputs():
             "keep_eyes_and_mouth",
             optional=True,
             default=False,
-            tooltip="Leave the eyes and the mouth of every face as they were: more of the expression stays, "
-            "and more of the person.",
+            tooltip="Leave the eyes and the mouth of every face, in the new face's colours: more of the expression "
+            "stays, and more of the person.",
         ),
         io.Image.Input("keep", optional=True, tooltip="Photos of people to leave alone: the largest face in each."),
         sockets.number("likeness", settings.LIKENESS, lead="For 'keep': ", optional=True),
@@ -61,7 +61,7 @@ def _inputs():
             "face must be left to change.",
         ),
         io.Boolean.Input(
-            "match_colour", optional=True, default=False, tooltip="Fit the colours to the face's surround."
+            "match_colour", optional=True, default=True, tooltip="Fit the colours to the face's surround."
         ),
         sockets.number("min_score", settings.MIN_SCORE, optional=True),
         sockets.number("smallest", settings.SMALLEST, optional=True),

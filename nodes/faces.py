@@ -213,9 +213,11 @@ class PasteFaces(io.ComfyNode):
                 io.Image.Input("image", tooltip="The images that the faces were cut from."),
                 sockets.Crops.Input("places", tooltip="From 'Cut Faces Out'."),
                 io.Image.Input("crop", tooltip="The changed squares, in the same order."),
-                io.Boolean.Input("match_colour", default=False, tooltip="Fit the colours to the face's surround."),
+                io.Boolean.Input("match_colour", default=True, tooltip="Fit the colours to the face's surround."),
                 io.Boolean.Input(
-                    "keep_eyes_and_mouth", default=False, tooltip="Leave eyes and mouth as they were in the photo."
+                    "keep_eyes_and_mouth",
+                    default=False,
+                    tooltip="Leave the photo's eyes and mouth, in the new colours.",
                 ),
                 io.Mask.Input(
                     "mask",
@@ -243,7 +245,8 @@ class PasteFaces(io.ComfyNode):
         changed = [one.new_zeros(1, *one.shape[-2:]) for one in done]
         for (i, place), pixels in zip(places, to_core(crop, "crop"), strict=True):
             where = masks.change_mask(place, kept, allowed[i])
-            done[i] = paste.within(paste.paste(done[i], place, pixels, where, match=match_colour), done[i], allowed[i])
+            made = paste.paste(done[i], place, pixels, where, match=match_colour, keep=kept)
+            done[i] = paste.within(made, done[i], allowed[i])
             reached = paste.within(paste.footprint(done[i], place, where), torch.zeros_like(changed[i]), allowed[i])
             changed[i] = torch.maximum(changed[i], reached)
         return io.NodeOutput(to_comfy(done), torch.cat(changed))

@@ -16,6 +16,7 @@ from ..revpers_core.method import settings
 from ..revpers_core.method.settings import CUSTOM, resolve_preset
 from ..revpers_core.method.types import Attribute, Method
 from . import sockets
+from .provenance import check_photo_is_there
 from .pseudonym import wanted
 
 ANY = "any"
@@ -97,6 +98,7 @@ class NullIDInvertDPMPP(io.ComfyNode):
                     "trajectory", tooltip="Restores the original photo: never share it. To the sampler."
                 )
             ],
+            hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
         )
 
     @classmethod
@@ -104,6 +106,7 @@ class NullIDInvertDPMPP(io.ComfyNode):
         cls, model, adapter, positive, latent, steps: int = settings.STEPS.default, skip: float = settings.SKIP.default,
         seed: int = settings.SEED.default, preset: str = CUSTOM, at_once: int = 0, places=None,
     ) -> io.NodeOutput:  # fmt: skip
+        check_photo_is_there(cls.hidden)
         steps, skip = resolve_preset(preset, steps, skip)
         levels = host.levels(model, steps, skip)
         callback = latent_preview.prepare_callback(model, steps)

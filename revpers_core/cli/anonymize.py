@@ -74,7 +74,10 @@ def photo_options(parser: argparse.ArgumentParser) -> None:
     stays.add_argument(
         "--keep-parts", choices=("eyes", "mouth"), action="append", default=[], help="of every face; repeatable"
     )
-    parser.add_argument("--match-colour", action="store_true", help="fit a new face's colours to what surrounds it")
+    parser.add_argument(
+        "--match-colour", action=argparse.BooleanOptionalAction, default=True,
+        help="fit a new face's colours to what surrounds it (default: on)",
+    )  # fmt: skip
     words = parser.add_argument_group("who the new face may look like")
     for name in ("age", "sex", "look", "text"):
         words.add_argument(f"--{name}", default="", metavar="WORDS")
@@ -176,10 +179,8 @@ def load_job(args: argparse.Namespace) -> JobConfig:
     )  # fmt: skip
     settle_detector(args)
     search, looks_again = load_search(args), load_judges(args.judge or [])
-    if search is None and (args.keep or args.keep_parts or args.match_colour):
-        raise ValueError(
-            "--keep, --keep-parts and --match-colour are for photos, in which faces are found: give a --detector"
-        )
+    if search is None and (args.keep or args.keep_parts):
+        raise ValueError("--keep and --keep-parts are for photos, in which faces are found: give a --detector")
     model = load_model(args)
     if args.model and search is None and not args.crops:
         raise ValueError(

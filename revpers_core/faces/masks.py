@@ -35,7 +35,7 @@ def face_mask(crop: Crop, feather: float = FEATHER) -> Tensor:
     length = down.norm().clamp(min=1e-3)
     across = torch.maximum((points[1] - points[0]).norm() * CHEEK, length * (FOREHEAD + CHIN) / 2 * 0.7)
     middle = (eyes + mouth) / 2 + down * (CHIN - FOREHEAD) / 2
-    head = _ellipse(crop.side, middle, down / length, length * (FOREHEAD + CHIN) / 2, across, feather)
+    head = ellipse(crop.side, middle, down / length, length * (FOREHEAD + CHIN) / 2, across, feather)
     return torch.maximum(head, _in_box(crop, feather)).to(crop.pixels) * _frame(crop) * crop.inside
 
 
@@ -57,7 +57,7 @@ def parts_mask(crop: Crop, parts: tuple[Part, ...] = ("eyes", "mouth"), feather:
             out = torch.maximum(out, face_mask(crop, feather).double().cpu())
             continue
         for centre, tall, wide in shapes[part]:
-            out = torch.maximum(out, _ellipse(crop.side, centre, down, span * tall, span * wide, feather))
+            out = torch.maximum(out, ellipse(crop.side, centre, down, span * tall, span * wide, feather))
     return out.to(crop.pixels)
 
 
@@ -80,16 +80,17 @@ def latent_mask(mask: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def change_mask(crop: Crop, keep: tuple[Part, ...] = (), where: Tensor | None = None) -> Tensor:
-    """Where a face may change, (1, S, S): its mask without the parts to keep, within ``where``.
+    """Where a face may change, (1, S, S): its mask within ``where``. keep: parts that ``paste`` will leave there.
 
     where: (1, H, W) of the photo, above 0 where it may change. Raises ValueError where less than a quarter of the face
     is left to change: it would pass for anonymized as it is.
     """
     face = face_mask(crop)
-    mask = face * (1 - parts_mask(crop, keep)) if keep else face
+    mask = face
     if where is not None:
         mask = mask * warp(where.to(mask), crop.matrix, (crop.side, crop.side), beyond="black").clamp(0, 1)
-    share = float(mask.sum() / face.sum().clamp(min=1e-6))
+    left = mask * (1 - parts_mask(crop, keep)) if keep else mask
+    share = float(left.sum() / face.sum().clamp(min=1e-6))
     if share < LEAST:
         raise ValueError(
             f"the mask and the parts to keep leave {share:.0%} of a face to change: let more of it change, or "
@@ -105,10 +106,10 @@ def _in_box(crop: Crop, feather: float) -> Tensor:
     (centre,) = transform_points(crop.matrix, middle)
     down = crop.matrix[:, 1] / crop.matrix[:, 1].norm()
     scale = crop.matrix[:, 1].norm()
-    return _ellipse(crop.side, centre, down, scale * (y1 - y0) / 2, scale * (x1 - x0) / 2, feather)
+    return ellipse(crop.side, centre, down, scale * (y1 - y0) / 2, scale * (x1 - x0) / 2, feather)
 
 
-def _ellipse(side: int, centre: Tensor, down: Tensor, tall: Tensor, wide: Tensor, feather: float) -> Tensor:
+def ellipse(side: int, centre: Tensor, down: Tensor, tall: Tensor, wide: Tensor, feather: float) -> Tensor:
     """(1, side, side): 1 within an ellipse with half axes ``tall`` along ``down`` and ``wide`` across, soft outside."""
     y = torch.arange(side, dtype=torch.float64)[:, None] - centre[1]
     x = torch.arange(side, dtype=torch.float64)[None] - centre[0]

@@ -6,15 +6,17 @@ paste gives the photo back. The difference alone would not do for changed conten
 crop would stay on the new face.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from ..method.pixels import check_pixels
+from ..method.pixels import check_pixels, grey, is_grey
 from .geometry import Crop, check_image
-from .masks import face_mask
+from .keep import part_masks, with_parts
+from .masks import Part, face_mask
+from .tones import encoded, linear, mean_in
 from .warp import BAND, blurred, inverted, shifted, warp
 
 CHANGED = 4 / 255
@@ -24,12 +26,20 @@ FAINT = 1 / 512
 MAX_GAIN = 2.0
 
 
-def paste(image: Tensor, crop: Crop, pixels: Tensor, mask: Tensor | None = None, *, match: bool = False) -> Tensor:
+def paste(
+    image: Tensor,
+    crop: Crop,
+    pixels: Tensor,
+    mask: Tensor | None = None,
+    *,
+    match: bool = False,
+    keep: Sequence[Part] = (),
+) -> Tensor:
     """A new image (3, H, W) with the crop's place taken by ``pixels`` (3, S, S) in [0, 1], S the crop's own side.
 
     mask: (1, S, S) in the crop, the face's shape unless given; pixels of the image outside it stay bit for bit.
-    match: fit the new crop's colours to the old one's around the face first. ``image`` may hold faces that were pasted
-    already.
+    match: fit the new crop's colours to the old one's around the face first. keep: parts that stay the old one's, in
+    the new one's colours. ``image`` may hold faces that were pasted already. A black-and-white image stays one.
     """
     check_image(image)
     if tuple(pixels.shape) != tuple(crop.pixels.shape):
@@ -39,6 +49,9 @@ def paste(image: Tensor, crop: Crop, pixels: Tensor, mask: Tensor | None = None,
     new, old = pixels.to(crop.pixels).clamp(0, 1), crop.pixels
     if match:
         new = matched(new, old, mask * crop.inside)
+    new = with_parts(new, old, part_masks(crop, keep))
+    if is_grey(image):
+        new = grey(new)
     layers = torch.cat([mask, changed(new, old), new, new - old])
     out = image.clone()
     for top, left, weight, layer in _bands(layers, crop, image):
@@ -78,16 +91,13 @@ def matched(new: Tensor, old: Tensor, mask: Tensor) -> Tensor:
     The rim, where the mask is between 0 and 1, is what both share: skin and hair at the face's edge.
     """
     rim = mask * (1 - mask)
-    total = rim.sum()
-    if not total > 0:
+    if not rim.sum() > 0:
         return new
-    a, b = _linear(new), _linear(old)
-    a_mean, b_mean = ((x * rim).sum((1, 2), keepdim=True) / total for x in (a, b))
-    a_std, b_std = (
-        (((x - mean) ** 2 * rim).sum((1, 2), keepdim=True) / total).sqrt() for x, mean in ((a, a_mean), (b, b_mean))
-    )
+    a, b = linear(new), linear(old)
+    a_mean, b_mean = (mean_in(x, rim) for x in (a, b))
+    a_std, b_std = (mean_in((x - mean) ** 2, rim).sqrt() for x, mean in ((a, a_mean), (b, b_mean)))
     gain = (b_std.clamp(min=1e-4) / a_std.clamp(min=1e-4)).clamp(1 / MAX_GAIN, MAX_GAIN)
-    return _encoded((a - a_mean) * gain + b_mean) if bool((a != b).any()) else new
+    return encoded((a - a_mean) * gain + b_mean) if bool((a != b).any()) else new
 
 
 def _checked(mask: Tensor, crop: Crop) -> Tensor:
@@ -112,14 +122,3 @@ def _bands(layers: Tensor, crop: Crop, image: Tensor) -> Iterator[tuple[int, int
         layer = warp(layers, shifted(back, left, start), size, beyond="black").to(image)
         weight = layer[:1].clamp(0, 1)
         yield start, left, torch.where(weight < FAINT, 0.0, weight), layer
-
-
-def _linear(srgb: Tensor) -> Tensor:
-    """Linear light of sRGB values in [0, 1] (IEC 61966-2-1)."""
-    return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4)
-
-
-def _encoded(linear: Tensor) -> Tensor:
-    """sRGB values of linear light, both cut to [0, 1]."""
-    linear = linear.clamp(0, 1)
-    return torch.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055)

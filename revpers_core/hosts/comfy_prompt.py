@@ -18,6 +18,8 @@ PASTES = {"RevPersPasteFaces": "crop"}
 RENDERED = {"RevPersPocketFace"}
 """Boxes that give pictures of nobody."""
 POCKET = "RevPersLoadPocket"
+GREYS_OUT = {"VAEEncodeForInpaint"}
+"""Boxes that paint over the masked place before they encode a picture."""
 PICTURES = ("IMAGE", "LATENT", "VIDEO", "*")
 
 
@@ -61,6 +63,17 @@ def is_pocket_on_a_photo(prompt: Any, link: Any, kind: Kind) -> bool:
     """Whether the pocket model stands above a link, and a picture that was not rendered."""
     names = {prompt.get_node(node)["class_type"] for node in upstream(prompt, [link])}
     return POCKET in names and is_a_photo(prompt, link, kind)
+
+
+def is_greyed_out(prompt: Any, link: Any, kind: Kind) -> bool:
+    """Whether a latent comes from a box that has painted over what the mask shows, with no sampler after it."""
+    if not is_link(link) or not prompt.has_node(link[0]):
+        return False
+    node = prompt.get_node(link[0])
+    if node["class_type"] in GREYS_OUT:
+        return True
+    ways = {kind(prompt.get_node(v[0])["class_type"], v[1]): v for v in node["inputs"].values() if is_link(v)}
+    return "MODEL" not in ways and is_greyed_out(prompt, ways.get("LATENT"), kind)
 
 
 def upstream(prompt: Any, links: list[Any]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from ..faces.masks import Part
 from ..faces.recognise import FaceModel
 from ..faces.select import Embed, Keep, keep_people
 from ..method.anonymize import Anonymized, source_similarity
+from ..method.pixels import grey_where
 from ..method.trajectory import OnStep, Trajectory
 from ..method.types import Identity, NoFaceError, Plan
 from . import images, seal
@@ -86,7 +87,7 @@ class JobConfig:
     aim: Target | None = None
     keep: Keep = nobody_stays
     keep_parts: tuple[Part, ...] = ()
-    match: bool = False
+    match: bool = True
     instead: Pseudonyms | None = None
     mark: Mark = NO_MARK
     seal: SealOptions | None = None
@@ -139,7 +140,7 @@ def anonymize_crop(
         if guidance == job.plan.guidance:
             return result.image
         plan = replace(job.plan, guidance=guidance)
-        return job.pipeline.sample(result.trajectory, result.source, plan, on_step, **instead)
+        return grey_where(job.pipeline.sample(result.trajectory, result.source, plan, on_step, **instead), source[None])
 
     def look(made: Tensor) -> Judgement:
         now = [judge.embed(made[0], face) for judge in job.judges]

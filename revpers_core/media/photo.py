@@ -179,7 +179,7 @@ def _anonymize_face(person: _FaceState, state: _PhotoState, ports: PhotoPorts, o
 
     def make(guidance: float, instead: Identity | None) -> Tensor:
         sampled = sampler(guidance) if instead is None else sampler(guidance, instead)
-        anonymized = paste(state.image, crop, sampled[0], mask, match=options.match)
+        anonymized = paste(state.image, crop, sampled[0], mask, match=options.match, keep=options.keep_parts)
         return within(anonymized, state.image, options.where)
 
     def judge_image(image: Tensor) -> Judgement:

@@ -55,7 +55,7 @@ class PhotoOptions:
     guidance: float
     keep: Keep = nobody_stays
     keep_parts: tuple[Part, ...] = ()
-    match: bool = False
+    match: bool = True
     aim: Target | None = None
     where: Tensor | None = None
     instead: Pseudonyms | None = None

@@ -34,7 +34,7 @@ class VideoOptions:
     keep: tuple[Identity, ...] = ()
     likeness: float = 0.4
     keep_parts: tuple[Part, ...] = ()
-    match: bool = False
+    match: bool = True
     aim: Target | None = None
     where: Callable[[int], Tensor | None] = lambda frame: None
 

@@ -114,7 +114,9 @@ class Window:
         known: list[_Cut] = []
         for one, pixels in zip(cuts, sampler(guidance), strict=True):
             state, where = one.state, self.options.where(one.state.number)
-            made = paste(state.image, one.crop, pixels, one.where, match=self.options.match)
+            made = paste(
+                state.image, one.crop, pixels, one.where, match=self.options.match, keep=self.options.keep_parts
+            )
             made = within(made, state.image, where)
             if self._judged(state.original, made, one.face, who).seen is Outcome.KNOWN:
                 known.append(one)
@@ -174,7 +176,9 @@ class Window:
         where = change_mask(crop, self.options.keep_parts, None)
         sampler = self.ports.photo.invert_face(crop.pixels[None], who, place.person)
         result = search_guidance(
-            lambda guidance: paste(image, crop, sampler(guidance)[0], where, match=self.options.match),
+            lambda guidance: paste(
+                image, crop, sampler(guidance)[0], where, match=self.options.match, keep=self.options.keep_parts
+            ),
             lambda made: self._judged(image, made, face, who, self.options.aim),
             self.options.guidance,
             self.options.aim,

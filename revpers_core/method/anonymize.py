@@ -9,7 +9,7 @@ from torch import Tensor
 from .guidance import network_guidance, recorded_guidance
 from .identity import SAME_PERSON, cosine, null_identity
 from .memory import in_chunks
-from .pixels import as_images
+from .pixels import as_images, grey_where
 from .steering import blended_late, check_words, steering
 from .trajectory import OnStep, SeededNoise, Trajectory, concatenate, invert, sample
 from .types import Identity, NoFaceError, Plan, Ports
@@ -36,7 +36,7 @@ def anonymize(
     instead: Identity | None = None,
     where: Tensor | None = None,
 ) -> Anonymized:
-    """Aligned square crops (B, 3, S, S) in [0, 1], one face each, made into somebody else.
+    """Aligned square crops (B, 3, S, S) in [0, 1], one face each, made into somebody else; grey ones stay grey.
 
     instead: who comes instead, one for all or one an image; nobody in particular unless given, as in the paper. where:
     as in ``sample_image``.
@@ -50,6 +50,7 @@ def anonymize(
     identity = ports.embed(image)
     path = invert_image(image, ports, plan, on_step)
     result, same = sample_image(path, identity, ports, plan, on_step, instead, where), ports.decode(path.x0)
+    result = grey_where(result, image)
     for i, image_out in enumerate(result.split(1)):
         if (source_similarity(identity.rows(slice(i, i + 1)), image_out, ports.embed) or 0) >= SAME_PERSON:
             raise ValueError(f"face {i + 1} of {len(result)} came out unchanged: use guidance well below 0")

@@ -28,6 +28,27 @@ def check_pixels(image: Tensor, name: str = "image") -> None:
         raise ValueError(f"{name}: its pixels are from {low:g} to {high:g}, but they must be in [0, 1]: {hint}")
 
 
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in a grey picture (ITU-R BT.601)."""
+
+
+def is_grey(image: Tensor) -> bool:
+    """Whether every pixel of a picture (..., 3, H, W) is exactly as red as green and blue: black and white."""
+    red, green, blue = image.unbind(-3)
+    return bool((red == green).all() and (green == blue).all())
+
+
+def grey(image: Tensor) -> Tensor:
+    """The picture (..., 3, H, W) in black and white, its channels equal."""
+    weights = image.new_tensor(LUMA)[:, None, None]
+    return (image * weights).sum(-3, keepdim=True).expand_as(image)
+
+
+def grey_where(made: Tensor, image: Tensor) -> Tensor:
+    """Pictures (B, 3, H, W) in black and white where those that they were made from are."""
+    return torch.stack([grey(one) if is_grey(source) else one for one, source in zip(made, image, strict=True)])
+
+
 def as_images(images: Any, name: str = "image") -> Tensor:
     """Pictures as (B, 3, H, W) float32 in [0, 1].
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-LUMA = (0.299, 0.587, 0.114)
+from ..method.pixels import LUMA
 
 
 def seam(result: Tensor, source: Tensor, mask: Tensor) -> float:

@@ -184,9 +184,27 @@ class Desk:
         """Addresses of the two pictures on the slider, when both are there."""
         pictures = self.page.locator("img[alt=before], img[alt=after]")
         expect(pictures).to_have_count(2)
-        for picture in pictures.all():
-            picture.evaluate("i => i.decode()")
+        self.page.wait_for_function(
+            "[...document.querySelectorAll('img[alt=before], img[alt=after]')].every(i => i.complete && i.naturalWidth)"
+        )
         return pictures.evaluate_all("all => all.map(i => i.src)")
+
+    def line_and_picture(self, share: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Where the slider's line and its picture are on the screen, drawn to that many percent."""
+        self.page.get_by_label("before and after").fill(str(share))
+        script = """image => [image.parentElement.querySelector("i"), image]
+          .map(part => part.getBoundingClientRect().toJSON())"""
+        places = self.page.locator("img[alt=after]").evaluate(script)
+        return places[0], places[1]
+
+    def away_and_back(self) -> None:
+        """To another workflow's tab and back."""
+        there = "app.extensionManager.workflow.activeWorkflow.path"
+        here = self.page.evaluate(there)
+        self.page.evaluate("app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")
+        self.page.wait_for_function(f"here => {there} != here", arg=here)
+        self.page.evaluate("app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
+        self.page.wait_for_function(f"here => {there} == here", arg=here)
 
     def left_of_the_result(self, share: int) -> str:
         """How much of the result is cut off when the slider is drawn to that many percent."""

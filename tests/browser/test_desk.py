@@ -47,6 +47,55 @@ def test_the_slider_shows_before_and_after(desk: Desk) -> None:
     assert (desk.left_of_the_result(20), desk.left_of_the_result(80)) == ("20%", "80%")
 
 
+def two_photos() -> dict[str, Any]:
+    """Wide pictures, two of them, before and after."""
+    batch = {"class_type": "EmptyImage", "inputs": {"width": 300, "height": 100, "batch_size": 2, "color": 255}}
+    compare = {"class_type": "RevPersBeforeAfter", "inputs": {"before": ["1", 0], "after": ["1", 0]}}
+    return {"1": batch, "2": compare}
+
+
+def test_the_slider_has_words_and_turns_pages_and_its_line_stays_inside_the_picture(desk: Desk) -> None:
+    desk.load(two_photos())
+    desk.run()
+    desk.wait("execution_success")
+    first = desk.slider_pictures()
+    for word in ("before", "after"):
+        expect(desk.page.locator("span", has_text=word).last).to_be_visible()
+    for button, place in (("next", "2 of 2"), ("previous", "1 of 2"), ("previous", "2 of 2")):
+        desk.page.get_by_label(f"{button} picture").click()
+        expect(desk.page.get_by_text(place)).to_be_visible()
+    assert desk.slider_pictures() != first
+    for share in (0, 100):
+        line, picture = desk.line_and_picture(share)
+        assert line["y"] >= picture["y"] - 1 and line["height"] <= picture["height"] + 2
+        assert picture["x"] - 2 <= line["x"] <= picture["x"] + picture["width"] + 2
+
+
+def test_the_slider_survives_a_switch_of_workflow_tabs(desk: Desk) -> None:
+    desk.load(two_photos())
+    desk.run()
+    desk.wait("execution_success")
+    before = [name.split("&rand")[0] for name in desk.slider_pictures()]
+    desk.away_and_back()
+    assert [name.split("&rand")[0] for name in desk.slider_pictures()] == before
+
+
+def test_wheel_and_right_click_on_the_slider_are_the_canvas_s(desk: Desk) -> None:
+    desk.load(two_photos())
+    desk.run()
+    desk.wait("execution_success")
+    desk.slider_pictures()
+    zoom = "app.canvas.ds.scale"
+    before = desk.page.evaluate(zoom)
+    slider = desk.page.get_by_label("before and after")
+    slider.hover()
+    desk.page.mouse.wheel(0, 120)
+    desk.page.wait_for_function(f"before => {zoom} != before", arg=before)
+    slider.click(button="right")
+    expect(desk.page.locator(".litecontextmenu, .p-contextmenu, [role=menu]").first).to_be_visible()
+    desk.page.keyboard.press("Escape")
+
+
 def test_steps_and_skip_are_there_for_the_preset_custom_only(desk: Desk) -> None:
     kind = "NullIDInvertDPMPP"
     desk.load(pocket())

@@ -372,7 +372,9 @@ def test_people_and_parts_can_be_kept(capsys, told):
     code, _, _ = run(capsys, *call, "--keep-parts", "eyes", "--keep-parts", "mouth")
     changed = (images.read("out/two_anonymous.png") - images.read("two.png")).abs().amax(0)
     x, y = told[0].points[0].round().int().tolist()
-    assert code == 0 and changed[y - 2 : y + 3, x - 2 : x + 3].max() == 0 and changed.max() > 0.05
+    eyes = [images.read(name)[:, y - 3 : y + 4, x - 5 : x + 6] for name in ("out/two_anonymous.png", "two.png")]
+    (now, then) = ((one - one.mean((1, 2), keepdim=True)).flatten() for one in eyes)
+    assert code == 0 and changed.max() > 0.05 and torch.corrcoef(torch.stack([now, then]))[0, 1] > 0.8
 
 
 def test_everyone_kept_is_told_and_nobody_on_a_reference_is_an_error(capsys, told, tmp_path):

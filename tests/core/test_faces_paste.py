@@ -1,14 +1,18 @@
 """Pasting: nothing where nothing changed, nothing outside the mask, nothing of the source under a new face."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from revpers_core.faces.face import Face
 from revpers_core.faces.geometry import Crop, crop_face, framing, transform_points
+from revpers_core.faces.keep import part_masks
 from revpers_core.faces.masks import face_mask, parts_mask
 from revpers_core.faces.paste import changed, footprint, matched, paste
+from revpers_core.method.pixels import grey, is_grey
 from revpers_core.metrics.seam import jump, seam
 
 PLACES = {
@@ -184,3 +188,38 @@ def test_a_face_out_of_the_photo_changes_nothing() -> None:
     crop = crop_face(image, face_at(0, 1, 500, 500), 64)
     assert torch.equal(paste(image, crop, torch.zeros(3, 64, 64)), image)
     assert footprint(image, crop).max() == 0
+
+
+def detail(image: Tensor, at: Tensor) -> Tensor:
+    """A window of 9 x 9 pixels without its mean colour and length."""
+    x, y = at.round().long().tolist()
+    window = image[:, y - 4 : y + 5, x - 4 : x + 5]
+    window = window - window.mean((1, 2), keepdim=True)
+    return window / window.norm()
+
+
+def test_kept_parts_have_the_photos_detail_in_the_new_faces_colours() -> None:
+    """A window of the old colour would show as goggles."""
+    image = photo() * 0.5 + 0.4
+    crop = crop_face(image, face_at(0, 3, 30, 30), 128)
+    new = crop.pixels.flip(-1) * image.new_tensor([0.5, 0.4, 0.3])[:, None, None]
+    plain, kept = paste(image, crop, new), paste(image, crop, new, keep=("eyes", "mouth"))
+    for place in crop.face.points[[0, 1]]:
+        assert (detail(kept, place) * detail(image, place)).sum() > 0.75
+        assert (detail(plain, place) * detail(image, place)).sum() < 0.7
+    masks = part_masks(crop, ("eyes", "mouth"))
+    around = torch.stack(masks).amax(0)
+    rim = ((around > 0.2) & (around < 0.8)).expand_as(new)
+    back = crop_face(kept, crop.face, 128).pixels
+    assert (back - new).abs()[rim].mean() < 0.5 * (back - crop.pixels).abs()[rim].mean()
+    assert all(mask.max() > 0.99 and (mask > 0.99).sum() < 0.5 * (mask > 0.01).sum() for mask in masks), "hard edges"
+
+
+@pytest.mark.parametrize("wishes", [{}, {"match": True}, {"keep": ("eyes", "mouth")}])
+def test_a_black_and_white_photo_stays_one(wishes: dict[str, Any]) -> None:
+    image = grey(photo())
+    crop = crop_face(image, face_at(0, 3, 30, 30), 128)
+    out = paste(image, crop, torch.rand(3, 128, 128), **wishes)
+    assert is_grey(out) and not torch.equal(out, image)
+    tinted = image + image.new_tensor([0.01, 0.0, 0.0])[:, None, None]
+    assert not is_grey(paste(tinted.clamp(0, 1), crop, torch.rand(3, 128, 128), **wishes))

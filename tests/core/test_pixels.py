@@ -12,7 +12,7 @@ from revpers_core.faces import detect, geometry, paste, recognise
 from revpers_core.faces.geometry import face_in_aligned
 from revpers_core.media.photo import PhotoOptions, PhotoPorts, anonymize_or, anonymize_photo
 from revpers_core.method.identity import null_identity
-from revpers_core.method.pixels import as_image, as_images, check_pixels
+from revpers_core.method.pixels import as_image, as_images, check_pixels, grey, is_grey
 
 BROKEN = {
     "NaN": (float("nan"), "NaN or infinite"),
@@ -136,3 +136,10 @@ def test_an_array_is_anonymized_as_its_tensor_is(face):
     plan = Plan(steps=3, skip=0.5, guidance=-6.0)
     made = [pipeline.anonymize(given, plan).image for given in (face[None], [face.permute(1, 2, 0).numpy()])]
     assert torch.equal(*made)
+
+
+def test_a_black_and_white_face_comes_back_in_black_and_white(face: torch.Tensor) -> None:
+    pipe = ReversePersonalizationPipeline.from_pocket()
+    both = torch.stack([grey(face), face])
+    out = pipe.anonymize(both, Plan(steps=4, skip=0.5, guidance=-8.0)).image
+    assert [is_grey(one) for one in (*both, *out)] == [True, False, True, False]

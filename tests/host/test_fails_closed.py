@@ -82,6 +82,16 @@ def masked(**mask: Any) -> Prompt:
     return made
 
 
+def inpainted() -> Prompt:
+    """The face painted over before it is encoded, as people do it who inpaint."""
+    made = masked(side=64, x=32, y=32)
+    made["92"] = {
+        "class_type": "VAEEncodeForInpaint",
+        "inputs": {"pixels": [PHOTO, 0], "vae": ["1", 2], "mask": ["94", 0], "grow_mask_by": 6},
+    }
+    return made
+
+
 def of_three(identity: str = PHOTO) -> Prompt:
     """Three people in one batch; the identity of all of them, or of the node that is named."""
     made = prompt(3)
@@ -130,6 +140,7 @@ GRAPHS: dict[str, tuple[Callable[[], Prompt], str]] = {
     "strength 0": (lambda: prompt(strength=0.0), GUIDANCE),
     "faint guidance": (lambda: prompt(guidance=-0.25, strength=1.0), STILL),
     "an empty noise mask": (masked, "leaves nothing to change"),
+    "VAE Encode (for Inpainting)": (inpainted, "paints over the masked place before it encodes"),
     "a mask beside the face": (lambda: masked(side=16, x=0, y=0), STILL),
     "a mask on one eye": (lambda: masked(side=16, x=40, y=48), EITHER),
     "skip .99": (lambda: prompt(skip=0.99, steps=4), STILL),

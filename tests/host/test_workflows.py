@@ -75,8 +75,8 @@ def test_a_touch_up_changes_nothing_outside_the_mask(server: Server) -> None:
 @pytest.mark.upstream
 def test_eyes_and_mouth_stay(server: Server) -> None:
     source, made = run(server, "keep_eyes_and_mouth.pocket", **FEW)
-    change = np.abs(made - source).mean(-1)
-    assert change[54:64, 44:54].mean() < 0.6 * change[74:84, 44:54].mean()
+    eyes = [one[54:64, 42:56].mean(-1).ravel() for one in (source, made)]
+    assert np.corrcoef(*eyes)[0, 1] > 0.8
 
 
 @pytest.mark.upstream
