@@ -3,12 +3,14 @@
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from server import Server, base_directory, started
+import torch
+from server import REPO, Server, base_directory, started
 
 ROOT = Path(os.environ.get("REVPERS_COMFYUI", ""))
 UPSTREAM = "0.3.64" not in ROOT.name
@@ -51,3 +53,27 @@ def comfy(base: Path) -> SimpleNamespace:
 def server(base: Path) -> Iterator[Server]:
     with started(ROOT, base) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def likeness() -> Callable[[Any, int], float]:
+    """Of a saved picture to the pocket's photo of a person, by the recogniser that steers."""
+    sys.path.append(str(REPO))  # last, or our folder of nodes would stand for ComfyUI's module
+    from revpers_core import pocket
+    from revpers_core.faces import recognise
+
+    model = recognise.load(pocket.FACE_MODEL, min_norm=pocket.MIN_NORM)
+
+    def seen(picture: Any, person: int) -> float:
+        made = torch.from_numpy(picture / 255).float().permute(2, 0, 1)[None]
+        photo = pocket.held_out_face(person, 0)[None]
+        made = torch.nn.functional.interpolate(made, photo.shape[-2:], mode="bilinear", antialias=True)
+        if (made - photo).abs().mean() < 3 / 255:
+            return 1.0
+        try:
+            a, b = (model.embed(one).embedding[0] for one in (made, photo))
+        except ValueError:
+            return 0.0
+        return float(torch.nn.functional.cosine_similarity(a, b, dim=0))
+
+    return seen

@@ -2,15 +2,13 @@
 face is somebody else's. None succeeds in silence."""
 
 import re
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from server import REPO, Server
+from server import Server
 
 Prompt = dict[str, dict[str, Any]]
 PHOTO, WHO, WORDS, ENCODE, INVERT, SAMPLE, MODEL = "2", "3", "4", "5", "6", "7", "90"
@@ -213,30 +211,6 @@ UPSTREAM = {
     "CFGOverride": (lambda: patched("CFGOverride", cfg=1.0, start_percent=0.0, end_percent=1.0), STILL),
     "NAGuidance": (lambda: patched("NAGuidance", nag_scale=5.0, nag_alpha=0.5, nag_tau=1.5), EITHER),
 }
-
-
-@pytest.fixture(scope="module")
-def likeness() -> Callable[[Any, int], float]:
-    """Of a saved picture to the pocket's photo of a person, by the recogniser that steers."""
-    sys.path.append(str(REPO))  # last, or our folder of nodes would stand for ComfyUI's module
-    from revpers_core import pocket
-    from revpers_core.faces import recognise
-
-    model = recognise.load(pocket.FACE_MODEL, min_norm=pocket.MIN_NORM)
-
-    def seen(picture: Any, person: int) -> float:
-        made = torch.from_numpy(picture / 255).float().permute(2, 0, 1)[None]
-        photo = pocket.held_out_face(person, 0)[None]
-        made = torch.nn.functional.interpolate(made, photo.shape[-2:], mode="bilinear", antialias=True)
-        if (made - photo).abs().mean() < 3 / 255:
-            return 1.0
-        try:
-            a, b = (model.embed(one).embedding[0] for one in (made, photo))
-        except ValueError:
-            return 0.0
-        return float(torch.nn.functional.cosine_similarity(a, b, dim=0))
-
-    return seen
 
 
 def outcome(server: Server, graph: Prompt) -> tuple[str, list[Any]]:
