@@ -1,8 +1,10 @@
 """The method's three boxes: what the new face may look like, the way back into noise, the way out as somebody else."""
 
+import comfy.cli_args
 import comfy.model_management
 import latent_preview
 from comfy_api.latest import io
+from comfy_execution import caching
 from comfy_execution.graph_utils import GraphBuilder
 
 from ..revpers_core.faces.geometry import shares
@@ -191,6 +193,11 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
             raise ValueError(
                 "vae: no VAE is wired to the photo or the result, so that nobody can look whether the face changed: "
                 "connect the checkpoint's VAE to this box, or switch allow_unchanged on"
+            )
+        if comfy.cli_args.args.cache_none and hasattr(caching, "DependencyAwareCache"):
+            raise ValueError(
+                "vae: this ComfyUI cannot fetch the VAE by itself under --cache-none: connect the checkpoint's VAE to "
+                "this box"
             )
         graph = GraphBuilder()
         check = graph.node("RevPersCheckChange", latent=latent, vae=link, identity=identity, trajectory=trajectory)
