@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 from comfy_api.latest import io
+from torch import Tensor
 
 from ..revpers_core.faces import detect, select
 from ..revpers_core.faces.faint import sure_and_faint
@@ -113,12 +114,13 @@ class AnonymizeFaces(io.ComfyNode):
         allowed, detectors = to_core_masks(mask, photos), interruptible(as_detectors(detector))
         search = detect.Search(min_score=min_score, smallest=smallest)
         population, recipe = recogniser.population, wanted(instead, who, person, method, preset)
+        inversions = None if frames else adapter.inversions
         levels = host.levels(model, *resolve_preset(preset, steps, skip))
         tools = photo.PhotoPorts(
             detect=lambda one: detect.find_faces(one, detectors, search),
             embed=recogniser.identify_face,
             invert_face=host.face_inverter(
-                model, vae, adapter, (positive, attribute), levels, seed, progress.on_step, Method(method)
+                model, vae, adapter, (positive, attribute), levels, seed, progress.on_step, Method(method), inversions
             ),
             size=size,
             judges=judge,
@@ -141,19 +143,28 @@ class AnonymizeFaces(io.ComfyNode):
             )
             marked = host.is_pocket(model) and is_a_photo(cls.hidden)
             return _frames(anonymize_images(photos, ports, options, no_face, progress.on_frame), marked)
-        watched = progress.watching(tools)
-        done: list[photo.PhotoResult] = []
-        for i, one in enumerate(progress.over(photos)):
-            try:
-                done.append(photo.anonymize_or(no_face, one, watched, replace(wishes, where=allowed[i], place=str(i))))
-            except ValueError as error:
-                raise type(error)(f"image {i + 1} of {len(photos)}: {error}") from error
+        with adapter.inversions.run():
+            each = [replace(wishes, where=where, place=str(i)) for i, where in enumerate(allowed)]
+            done = _photos(photos, progress, progress.watching(tools), each, no_face)
         pictures = [one.image for one in done]
         if host.is_pocket(model) and is_a_photo(cls.hidden):
             pictures = [images.with_demo(one) for one in pictures]
         report = "\n".join(json.dumps({"image": i, "faces": one.faces, "kept": one.kept}) for i, one in enumerate(done))
         verdict = "\n".join(f"image {i}: {photo.summary(one)}" for i, one in enumerate(done, 1))
         return io.NodeOutput(to_comfy(pictures), torch.cat([one.mask for one in done]), report, verdict)
+
+
+def _photos(
+    photos: list[Tensor], progress: Progress, tools: photo.PhotoPorts, wishes: list[photo.PhotoOptions], no_face: str
+) -> list[photo.PhotoResult]:
+    """One after the other; errors say which."""
+    results = list[photo.PhotoResult]()
+    for i, image in enumerate(progress.over(photos)):
+        try:
+            results.append(photo.anonymize_or(no_face, image, tools, wishes[i]))
+        except ValueError as error:
+            raise type(error)(f"image {i + 1} of {len(photos)}: {error}") from error
+    return results
 
 
 def _frames(done: FramesResult, marked: bool) -> io.NodeOutput:

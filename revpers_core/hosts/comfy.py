@@ -30,6 +30,7 @@ from .comfy_adapter import Adapter, adapt
 from .comfy_backbone import check_backbone, has_words, unconditional
 from .comfy_control import PointedControl
 from .comfy_fingerprint import fingerprint, hooks_fingerprint
+from .comfy_inversions import Inversions, digest
 from .comfy_run import Callback, Conditioning, Run
 
 OTHER_PREDICTIONS = {"X0", "IMG_TO_IMG", "IMG_TO_IMG_FLOW", "EDM", "LCM"}
@@ -234,13 +235,23 @@ def face_inverter(
     seed: int,
     callback: Callback | None = None,
     method: Method = Method.REVERSE,
+    inversions: Inversions | None = None,
 ) -> Callable[[Tensor, Identity, int], FaceSampler]:
-    """``PhotoPorts.invert_face`` of this host: pixels in, pixels out. conds: positive and attribute."""
+    """``PhotoPorts.invert_face`` of this host: pixels in, pixels out. conds: positive and attribute. inversions: those
+    that are there already, which do not run again; every one runs unless given."""
     positive, attribute = conds
 
     def invert_face(crop: Tensor, who: Identity, index: int) -> FaceSampler:
         latent = {"samples": vae.encode(rearrange(crop, "b c h w -> b h w c")), "batch_index": [index] * len(crop)}
-        trajectory = invert_latent(model, adapter, positive, latent, sigmas, seed, callback, points=who.points)
+
+        def invert() -> ComfyTrajectory:
+            return invert_latent(model, adapter, positive, latent, sigmas, seed, callback, points=who.points)
+
+        if inversions is None:
+            trajectory = invert()
+        else:
+            key = digest(latent, who.points, positive, sigmas, seed, fingerprint(model, adapter))
+            trajectory = inversions.get(model, key, invert)
 
         def again(guidance: float, instead: Identity | None = None) -> Tensor:
             made = sample_latent(model, adapter, who, trajectory, attribute, guidance, callback, instead, method)

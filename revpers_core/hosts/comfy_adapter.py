@@ -3,7 +3,7 @@
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import comfy.lora
@@ -22,6 +22,7 @@ from ..adapters.layout import Depths, Slot, slots
 from ..adapters.weights import PROJECTIONS, AdapterWeights
 from ..method.types import Identity
 from .comfy_backbone import check_backbone
+from .comfy_inversions import Inversions
 
 IDENTITY_KV = "revpers_identities"
 """Where a call's identities travel: transformer_options[IDENTITY_KV] = (cond, uncond), each an IdentityKV."""
@@ -35,7 +36,7 @@ class Adapter:
     """An identity adapter. It stays in the machine's memory: all that the network needs of it is made once a run.
 
     strength: weight of the identity's attention, 1 as in the paper. uuid: changes with the weights. vision: what
-    adapters with CLIP look through. control_net: InstantID's, with its strength.
+    adapters with CLIP look through. control_net: InstantID's, with its strength. inversions: of the last run.
     """
 
     weights: AdapterWeights
@@ -45,6 +46,7 @@ class Adapter:
     vision: FaceVision | None = None
     control_net: Any = None
     control_strength: float = CONTROL_STRENGTH
+    inversions: Inversions = field(default_factory=Inversions, compare=False, repr=False)
 
     @classmethod
     def of(
