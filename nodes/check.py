@@ -19,11 +19,12 @@ class CheckChange(io.ComfyNode):
                 io.Vae.Input("vae", tooltip="The VAE of the checkpoint."),
                 sockets.Identity.Input("identity", tooltip="Who must not be there any more, from 'Who Is It'."),
                 sockets.Trajectory.Input("trajectory", tooltip="From 'Take the Photo Apart': the photo as it was."),
+                sockets.judge_input(),
             ],
             outputs=[io.Latent.Output("checked", display_name="latent", tooltip="The same latent. To 'VAE Decode'.")],
         )
 
     @classmethod
-    def execute(cls, latent, vae, identity, trajectory) -> io.NodeOutput:
-        check_latent(latent, trajectory, identity, vae)
+    def execute(cls, latent, vae, identity, trajectory, judge=()) -> io.NodeOutput:
+        check_latent(latent, trajectory, identity, vae, judge)
         return io.NodeOutput(latent)

@@ -201,7 +201,7 @@ class LoadJudge(io.ComfyNode):
                 ),
                 sockets.Judge.Input("also", optional=True, tooltip="Another judge: none may recognise anyone."),
             ],
-            outputs=[sockets.Judge.Output("judge", tooltip="To 'Anonymize Everyone'.")],
+            outputs=[sockets.Judge.Output("judge", tooltip="To 'Anonymize Everyone', or to 'Become Somebody Else'.")],
         )
 
     @classmethod

@@ -156,6 +156,7 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
                     tooltip="Hand back whatever comes out, the person as they were included. For experiments.",
                 ),
                 *sockets.instead_inputs(),
+                sockets.judge_input(),
             ],
             outputs=[io.Latent.Output("latent", tooltip="To 'VAE Decode'.")],
         )
@@ -165,6 +166,7 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
         cls, model, adapter, identity, trajectory, attribute, strength: float = settings.STRENGTH.default,
         guidance: float = settings.GUIDANCE.default, method: str = settings.METHOD.default, vae=None,
         allow_unchanged: bool = False, instead=None, who: str = settings.NOBODY, person: int = 0,
+        judge=(),
     ) -> io.NodeOutput:  # fmt: skip
         guidance = settings.guidance_from(strength, guidance)
         if not allow_unchanged:
@@ -179,12 +181,12 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
         if allow_unchanged:
             return io.NodeOutput(latent)
         if vae is not None:
-            check_latent(latent, trajectory, identity, vae)
+            check_latent(latent, trajectory, identity, vae, judge)
             return io.NodeOutput(latent)
-        return cls._checked_by_the_prompts_vae(latent, identity, trajectory)
+        return cls._checked_by_the_prompts_vae(latent, identity, trajectory, judge)
 
     @classmethod
-    def _checked_by_the_prompts_vae(cls, latent, identity, trajectory) -> io.NodeOutput:
+    def _checked_by_the_prompts_vae(cls, latent, identity, trajectory, judge) -> io.NodeOutput:
         """Expands into 'Did the Face Change?', wired to the prompt's VAE; out of a prompt nothing looks."""
         if cls.hidden is None or cls.hidden.dynprompt is None:
             return io.NodeOutput(latent)
@@ -200,5 +202,6 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
                 "this box"
             )
         graph = GraphBuilder()
-        check = graph.node("RevPersCheckChange", latent=latent, vae=link, identity=identity, trajectory=trajectory)
+        given = {"latent": latent, "identity": identity, "trajectory": trajectory, "judge": judge}
+        check = graph.node("RevPersCheckChange", vae=link, **given)
         return io.NodeOutput(check.out(0), expand=graph.finalize())

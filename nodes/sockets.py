@@ -68,6 +68,16 @@ def detector_input(name: str = "detector", **rest: Any) -> io.Input:
     return io.MultiType.Input(name, [Detector, InsightFace, FaceAnalysis, FaceDetectionModel], **rest)
 
 
+def judge_input() -> io.Input:
+    """Of boxes in which a face that a judge knows again is an error."""
+    return Judge.Input(
+        "judge",
+        optional=True,
+        tooltip="From 'Load Judge': a face that it knows again is an error. Without one only the recogniser that "
+        "steers looks.",
+    )
+
+
 def own_steps() -> list[io.Input]:
     """What the preset 'custom' counts. Optional, so that they can stand below it."""
     return [

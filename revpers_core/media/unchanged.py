@@ -1,11 +1,14 @@
 """The last look at faces that were sampled again: whoever came out as they were is an error, never a picture."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, interpolate
 
+from ..faces.face import Face
+from ..faces.geometry import face_in_aligned
+from ..faces.judges import Judge
 from ..method.identity import SAME_PERSON
 from ..method.types import Identity
 from ..metrics.change import change
@@ -22,12 +25,14 @@ HARDLY = 3 / 255
 CURE = "use stronger guidance or less skip, and take out what changes the model's guidance (CFG)"
 
 
-def check_changed(before: Tensor, after: Tensor, who: Identity, where: Tensor | None = None) -> None:
+def check_changed(
+    before: Tensor, after: Tensor, who: Identity, where: Tensor | None = None, judges: Sequence[Judge] = ()
+) -> None:
     """Raises StillRecognisedError, telling what to do, unless each of the faces is somebody else now.
 
     before, after: crops (B, 3, H, W) in [0, 1], both decoded by the VAE. who: the person to be led away from, one for
     all or one a crop, with its readers; without them only the change is looked at. where: (B or 1, 1, h, w), above 0
-    where the crops may change; everywhere unless given.
+    where the crops may change; everywhere unless given. judges: none of them may know anybody again either.
     """
     if before.shape != after.shape:
         raise ValueError(
@@ -35,6 +40,10 @@ def check_changed(before: Tensor, after: Tensor, who: Identity, where: Tensor | 
             f"{after.shape[-1]} x {after.shape[-2]}: check it before it is resized"
         )
     faults = [said for i in range(len(before)) for said in _faults(before[i], after[i], who, _mask(where, i), i)]
+    for i, (crop, result) in enumerate(zip(before, after, strict=True)):
+        place = _place(who, crop, i)
+        known_to = [one.name for one in judges if one.same_person(one.embed(crop, place), one.embed(result, place))]
+        faults += [f"face {i + 1} is still recognised by {', '.join(known_to)}: {CURE}"] * bool(known_to)
     if faults:
         raise StillRecognisedError("; ".join(faults) + ". Nothing is handed back ('allow_unchanged' lets it pass).")
 
@@ -64,9 +73,15 @@ def _faults(before: Tensor, after: Tensor, who: Identity, where: Tensor | None, 
     known = [] if now is None else [_alike(now, one) for one in people]
     if known and not max(known) < SAME_PERSON:
         yield f"face {i + 1} is still the person to the recogniser that steers (similarity {max(known):.2f}): {CURE}"
-    moved = _moved(before, after, where, reader.place(before).box if reader else None)
+    moved = _moved(before, after, where, _place(who, before, i).box if reader else None)
     if not moved >= HARDLY:
         yield f"face {i + 1} hardly changed ({255 * moved:.1f} of 255 a pixel): {CURE}; a mask must leave it open"
+
+
+def _place(who: Identity, crop: Tensor, i: int) -> Face:
+    """Where the face of the i-th crop is."""
+    readers = who.rows(slice(i, i + 1)).readers
+    return readers[0].place(crop) if readers else face_in_aligned(crop)
 
 
 def _alike(a: Tensor, b: Tensor) -> float:

@@ -99,3 +99,24 @@ def test_rows_and_together_keep_the_readers():
 def test_sizes_must_be_one():
     with pytest.raises(ValueError, match="expected one of the inverted photo's size, 64 x 64 pixels, got 64 x 32"):
         check_changed(RED[None], RED[None, :, :32], person(RED))
+
+
+class Suspicious:
+    """A judge to whom everyone in a crop of the same brightness is the same person."""
+
+    name = "suspicious"
+
+    def embed(self, image: torch.Tensor, face: Face) -> torch.Tensor:
+        return image.mean()[None]
+
+    def same_person(self, a: torch.Tensor, b: torch.Tensor) -> bool:
+        return bool((a - b).abs() < 0.05)
+
+
+def test_a_judge_that_knows_somebody_again_refuses_it():
+    """Whatever the recogniser that steers says; with and without a reader."""
+    before, after = torch.stack([RED, RED]), torch.stack([crop(0.3, 0.9, 0.3), crop(0.1, 0.1, 0.2)])
+    for who in (person(RED), Identity(Reader()(RED)[None])):
+        check_changed(before, after, who)
+        with pytest.raises(StillRecognisedError, match=r"^face 1 is still recognised by suspicious: use stronger"):
+            check_changed(before, after, who, judges=(Suspicious(),))

@@ -272,6 +272,17 @@ def test_who_asks_for_it_in_words_gets_the_face_as_it_was(server: Server, likene
         assert not error and likeness(picture, 20) > 0.5
 
 
+def test_a_judge_that_knows_the_person_stops_the_four_boxes(server: Server) -> None:
+    """With the VAE found in the prompt and with a wired one; the same face passes without a judge."""
+    graph = prompt(strength=0.2)
+    assert outcome(server, graph)[0] == ""
+    graph["77"] = {"class_type": "RevPersLoadJudge", "inputs": {"model_name": "pocket", "threshold": 0.313}}
+    graph[SAMPLE]["inputs"]["judge"] = ["77", 0]
+    for vae in (None, ["1", 2]):
+        graph[SAMPLE]["inputs"] |= {"vae": vae} if vae else {}
+        assert "face 1 is still recognised by pocket_judge: use stronger guidance" in outcome(server, graph)[0]
+
+
 def test_a_wired_vae_is_used_and_a_missing_one_is_told(server: Server) -> None:
     graph = prompt(guidance=-0.25, strength=1.0)
     graph[SAMPLE]["inputs"]["vae"] = ["1", 2]
