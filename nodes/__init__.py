@@ -23,7 +23,7 @@ from .loaders import (
 from .method import AttributePrompt, NegativeIDGuidanceSampler, NullIDInvertDPMPP
 from .pseudonym import Pseudonym
 from .save import Save
-from .seal import Seal
+from .seal import Seal, Unseal
 from .video import AnonymizeVideo, SaveVideo
 
 FOLDERS = {"ipadapter": {".bin", ".safetensors"}, "insightface": {".onnx"}}
@@ -57,6 +57,7 @@ class ReversePersonalization(ComfyExtension):
             BeforeAfter,
             Save,
             Seal,
+            Unseal,
             AnonymizeVideo,
             SaveVideo,
         ]

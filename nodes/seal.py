@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import folder_paths
+import torch
 from comfy_api.latest import io
 
 from ..revpers_core.media import images, keys, seal
 from . import sockets
-from .convert import to_core, to_core_masks
+from .convert import to_comfy, to_core, to_core_masks
 from .provenance import check_made, is_pocket_on_a_photo
 
 
@@ -19,8 +20,8 @@ class Seal(io.ComfyNode):
             "Save With a Way Back (Seal)",
             description=(
                 "Saves PNG files of pixels alone, and beside each a .sealed file with the original pixels "
-                "of what was changed, encrypted (AES-256-GCM, the key by scrypt). 'revpers unseal' restores the "
-                "original. Results are then pseudonymised, not anonymous."
+                "of what was changed, encrypted (AES-256-GCM, the key by scrypt). 'Bring the Original Back' and "
+                "'revpers unseal' restore the original. Results are then pseudonymised, not anonymous."
             ),
             inputs=[
                 io.Image.Input("original", tooltip="The photos as they were, one for each finished image."),
@@ -47,9 +48,7 @@ class Seal(io.ComfyNode):
     @classmethod
     def execute(cls, original, image, key_file: str, filename_prefix: str, mask=None) -> io.NodeOutput:
         check_made(cls.hidden)
-        if not key_file.strip():
-            raise ValueError(f"key_file is empty: give the path of a file with the key; make one with {keys.MAKE_ONE}")
-        key, demo = keys.read(key_file.strip()), is_pocket_on_a_photo(cls.hidden)
+        key, demo = _key(key_file), is_pocket_on_a_photo(cls.hidden)
         photos, made = list(to_core(original)), list(to_core(image))
         if len(photos) != len(made) or photos[0].shape != made[0].shape:
             shapes = f"{tuple(image.shape)}, got {tuple(original.shape)}"
@@ -68,3 +67,74 @@ class Seal(io.ComfyNode):
             images.write_png(picture, path)
             saved.append({"filename": path.name, "subfolder": subfolder, "type": "output"})
         return io.NodeOutput(ui={"images": saved})
+
+
+class Unseal(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            "RevPersUnseal",
+            "Bring the Original Back (Unseal)",
+            description=(
+                "Restores the original of a result, bit for bit, from its .sealed file with the key. A wrong key, a "
+                "sealed file that was touched or a picture that was changed is an error. It looks for no file itself: "
+                "nobody comes back unless you name both."
+            ),
+            inputs=[
+                io.Image.Input("image", tooltip="The saved result, as it was sealed: one picture, from 'Load Image'."),
+                io.String.Input(
+                    "sealed_file",
+                    default="",
+                    tooltip="Path of the picture's .sealed file; where it does not begin at the root, in ComfyUI's "
+                    "output folder.",
+                ),
+                io.String.Input(
+                    "key_file",
+                    default="",
+                    tooltip="Path of the file with the key. The path alone is in the workflow, not the key.",
+                ),
+                io.String.Input(
+                    "faces",
+                    default="",
+                    optional=True,
+                    tooltip="Who comes back, by the names in the sealed file, such as 'face 1, face 3'. Empty: all "
+                    "who are in it.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("original", tooltip="The photo with the original pixels. Nothing in it is anonymous."),
+                io.String.Output("names", tooltip="Whose pixels the sealed file holds."),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, sealed_file: str = "", key_file: str = "", **_) -> str:
+        """A file that was changed since the last run is read again."""
+        try:
+            paths = (_sealed(sealed_file), Path(key_file.strip()))
+            return repr([(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths])
+        except (OSError, ValueError) as error:
+            return str(error)
+
+    @classmethod
+    def execute(cls, image, sealed_file: str, key_file: str, faces: str = "") -> io.NodeOutput:
+        if len(image) != 1:
+            raise ValueError(f"image: {len(image)} pictures, but a sealed file is of one: give them one after another")
+        path, key = _sealed(sealed_file), _key(key_file)
+        asked = [name.strip() for name in faces.split(",") if name.strip()]
+        result = seal.pixels(images.to_pil(to_core(image)[0]))
+        original = torch.from_numpy(seal.unseal(path, result, key, asked or None))
+        restored = original.permute(2, 0, 1).float().div(255)
+        return io.NodeOutput(to_comfy([restored]), ", ".join(seal.people(path, key)))
+
+
+def _key(key_file: str) -> bytes:
+    if not key_file.strip():
+        raise ValueError(f"key_file is empty: give the path of a file with the key; make one with {keys.MAKE_ONE}")
+    return keys.read(key_file.strip())
+
+
+def _sealed(sealed_file: str) -> Path:
+    if not sealed_file.strip():
+        raise ValueError("sealed_file is empty: give the path of the .sealed file that lies beside the result")
+    return Path(folder_paths.get_output_directory()) / sealed_file.strip()

@@ -15,6 +15,8 @@ MAKERS = {"NegativeIDGuidanceSampler", "RevPersAnonymizeFaces", "RevPersAnonymiz
 """Boxes whose pictures or latents show somebody else."""
 PASTES = {"RevPersPasteFaces": "crop"}
 """Boxes that put made pictures into others: the input that must be made."""
+SHOWS_ORIGINALS = {"RevPersUnseal"}
+"""Boxes that make people themselves again: whatever goes in, what comes out is never made."""
 RENDERED = {"RevPersPocketFace"}
 """Boxes that give pictures of nobody."""
 POCKET = "RevPersLoadPocket"
@@ -44,6 +46,8 @@ def is_made(prompt: Any, link: Any, kind: Kind) -> bool:
     name, inputs = node["class_type"], node["inputs"]
     if name in MAKERS:
         return True
+    if name in SHOWS_ORIGINALS:
+        return False
     if name in PASTES:
         return is_made(prompt, inputs.get(PASTES[name]), kind)
     ways = _pictures(prompt, inputs, kind)

@@ -19,7 +19,7 @@ NODES = {
     "RevPersAudit", "RevPersSave", "RevPersAdapterFromIPAdapter", "RevPersBeforeAfter", "RevPersSeveralStrengths",
     "RevPersCheckChange",
     "RevPersAnonymizeVideo", "RevPersSaveVideo",
-    "RevPersPseudonym", "RevPersSeal", "RevPersLoadEverything",
+    "RevPersPseudonym", "RevPersSeal", "RevPersUnseal", "RevPersLoadEverything",
 }  # fmt: skip
 
 
