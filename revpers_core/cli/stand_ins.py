@@ -1,6 +1,7 @@
 """``revpers stand-ins``: what it does to privacy and to linking who comes instead, as a part of docs/attacks.md."""
 
 import argparse
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 
 from ..faces import recognise
 from ..lab.people import FIRST
-from ..lab.stand_ins import CROWD, Releases, clashes, known_stand_in, links, privacy, reroll
+from ..lab.stand_ins import CROWD, Releases, at_equal_preservation, clashes, known_stand_in, links, privacy, reroll
 from ..lab.tables import table, write
 from ..method.types import Plan
 from ..pocket import FACE_MODEL
@@ -21,7 +22,9 @@ TITLE = "\n## Who comes instead\n"
 
 def add(commands: Any) -> None:
     """Register the command with the parser's subcommands."""
-    parser = commands.add_parser("stand-ins", help="privacy and linking by who comes instead, as tables")
+    parser = commands.add_parser(
+        "stand-ins", help="privacy and linking by who comes instead, as tables; a run that was stopped goes on"
+    )
     parser.set_defaults(run=_run)
     lab_options.add_world(parser)
     parser.add_argument("--people", type=int, default=48, help="held-out people (default %(default)s)")
@@ -33,10 +36,12 @@ def add(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     judges, ports = lab_options.judges(args), pipeline((None, None, None), torch.float32, "cpu")
-    steering = recognise.load(FACE_MODEL)
-    releases = Releases(lab_options.crowd(args, 3 * FIRST), ports, Plan(args.steps, args.skip, args.guidance))
+    steering, scratch = recognise.load(FACE_MODEL), args.output / "stand_ins.parts"
+    plan = Plan(args.steps, args.skip, args.guidance)
+    releases = Releases(lab_options.crowd(args, 3 * FIRST), ports, plan, scratch)
     parts: dict[str, list[dict[str, Any]]] = {}
     for name, rows in (
+        ("clashes", ({"people": what, "share": rate} for what, rate in clashes(steering).items())),
         ("privacy", privacy(releases, judges)),
         ("links", links(releases, judges)),
         ("reroll", reroll(releases, judges)),
@@ -46,49 +51,67 @@ def _run(args: argparse.Namespace) -> int:
         for row in rows:
             parts[name].append(row)
             print(", ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-    rates = clashes(steering)
+        if name == "privacy":
+            parts["equal"] = at_equal_preservation(parts[name])
+        _write(args, parts)
+    shutil.rmtree(scratch)
+    print(f"{args.output / 'stand_ins.json'} and {args.output / 'attacks.md'}")
+    return 0
+
+
+def _write(args: argparse.Namespace, parts: dict[str, list[dict[str, Any]]]) -> None:
+    """What is there so far, so that a run that is stopped has its finished parts to show."""
     command = (
         f"revpers stand-ins {lab_options.flags(args)} --people {args.people} --steps {args.steps} --skip {args.skip:g} "
         f"--guidance {args.guidance:g} -o docs"
     )
     text = f"{TITLE}\n`{command}`\n\n{lab_options.ABOUT[args.world]}, {args.people} of them.\n\n"
-    text += _text(parts, args.guidance) + table(
-        (f"among {CROWD} people under one key", "share"), [(name, rate) for name, rate in rates.items()]
-    )
-    rows = [row for table_rows in parts.values() for row in table_rows] + [
-        {"clash": k, "rate": v} for k, v in rates.items()
-    ]
-    write(args.output, "stand_ins", command, rows, text.lstrip())
+    text += "\n".join(_part_text(name, rows, args.guidance) for name, rows in parts.items())
+    rows = [{"part": name, **row} for name, part in parts.items() for row in part]
+    write(args.output, "stand_ins", command, rows, "")
     (args.output / "stand_ins.md").unlink()  # the words belong to attacks.md
     page = args.output / "attacks.md"
     before = page.read_text(encoding="utf-8").split(TITLE)[0] if page.is_file() else "# Attacks\n"
     page.write_text(before.rstrip() + "\n" + text, encoding="utf-8")
-    print(f"{args.output / 'stand_ins.json'} and {page}")
-    return 0
 
 
-def _text(parts: dict[str, list[dict[str, Any]]], guidance: float) -> str:
-    text = (
-        "AUC and rank 1: the result against another photo of everyone. Kept: mean correlation of expression, gaze, "
-        "pose and light with the truth.\n\n"
-    )
-    heads = ("who comes instead", "guidance", "judge", "AUC", "rank 1", "kept", "smile", "mouth", "gaze", "pitch")
-    columns = ("instead", "guidance", "judge", "auc", "rank1", "kept", "r_smile", "r_open", "r_gaze_x", "r_pitch")
-    text += table(heads, [[_plain(row[key]) for key in columns] for row in parts["privacy"]])
-    text += f"\nTwo results of one person against results of two people, guidance {guidance:g}:\n\n"
-    text += table(
-        ("results", "judge", "AUC", "rank 1", "cosine of one person's"), [list(r.values()) for r in parts["links"]]
-    )
-    text += (
-        "\nA re-roll: results of the same person seed (another noise seed) against those of another person seed:\n\n"
-    )
-    text += table(
-        ("judge", "AUC (1: always told apart)", "cosine, same", "cosine, other"),
-        [list(r.values()) for r in parts["reroll"]],
-    )
-    text += "\nWhoever knows the stand-in, by the recogniser that steers:\n\n"
-    text += table(("the attacker", "AUC (chance 0.50)", "rank 1"), [list(row.values()) for row in parts["known"]])
-    return text + "\n"
+def _part_text(part: str, rows: list[dict[str, Any]], guidance: float) -> str:
+    """A part's words and table."""
+    cells = [[_plain(value) for value in row.values()] for row in rows]
+    if part == "clashes":
+        return table((f"among {CROWD} people under one key", "share"), cells)
+    if part == "privacy":
+        heads = ("who comes instead", "guidance", "judge", "AUC", "rank 1", "kept", "smile", "mouth", "gaze", "pitch")
+        columns = ("instead", "guidance", "judge", "auc", "rank1", "kept", "r_smile", "r_open", "r_gaze_x", "r_pitch")
+        return (
+            "AUC and rank 1: the result against another photo of everyone. Kept: mean correlation of expression, gaze, "
+            "pose and light with the truth.\n\n" + table(heads, [[_plain(row[key]) for key in columns] for row in rows])
+        )
+    if part == "equal":
+        return (
+            "The same where as much of the factors stays (a stranger's figures lie on the straight line between the "
+            "two guidances around it):\n\n"
+            + table(("judge", "kept", "guidance, nobody", "guidance, a stranger", *EQUAL_HEADS), cells)
+        )
+    words, heads = {
+        "links": (
+            f"Two results of one person against results of two people, guidance {guidance:g}:",
+            ("results", "judge", "AUC", "rank 1", "cosine of one person's"),
+        ),
+        "reroll": (
+            "A re-roll: results of the same person seed (another noise seed) against those of another person seed:",
+            ("judge", "AUC (1: always told apart)", "cosine, same", "cosine, other"),
+        ),
+        "known": (
+            "Whoever knows the stand-in, by the recogniser that steers:",
+            ("the attacker", "AUC (chance 0.50)", "rank 1"),
+        ),
+    }[part]
+    return f"{words}\n\n{table(heads, cells)}"
+
+
+EQUAL_HEADS = ("AUC, nobody", "AUC, a stranger", "rank 1, nobody", "rank 1, a stranger")
+"""Of the table at equal preservation, behind judge, kept and the two guidances."""
 
 
 def _plain(value: Any) -> Any:

@@ -1,8 +1,11 @@
 """What stand-ins do: to privacy and to what should stay, and who can link whose results."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,21 +25,27 @@ from .judge_threshold import pairs
 from .people import invert_latents, matching, seeded
 from .steps import factor_correlation
 
-GUIDANCES = (-2.0, -4.0, -6.0)
+GUIDANCES = (-1.0, -2.0, -4.0, -6.0)
+NOBODY_CAME, A_STRANGER = "nobody (the paper)", "a stranger"
 CROWD = 200
 """People whose stand-ins under one key must differ."""
 
 
 @dataclass
 class Releases:
-    """Results of two photos of everyone, each inverted once under a noise seed and sampled as often as asked."""
+    """Results of two photos of everyone, each inverted once under a noise seed and sampled once for each that is asked.
+
+    folder: results are kept there, so that a run that was stopped goes on.
+    """
 
     people: Crowd
     ports: Ports
     plan: Plan
+    folder: Path | None = None
 
     def __post_init__(self):
         self._paths: dict[tuple[int, int], list[Trajectory]] = {}
+        self._results: dict[str, Tensor] = {}
 
     @cached_property
     def identities(self) -> list[Identity]:
@@ -58,14 +67,28 @@ class Releases:
 
     def __call__(self, photo: int, noise: int, key: int | None, guidance: float | None = None) -> Tensor:
         """(N, 3, 128, 128)."""
-        if (photo, noise) not in self._paths:
+        plan = seeded(self.plan if guidance is None else replace(self.plan, guidance=guidance), noise)
+        name = sha256(self._photo(photo).numpy().tobytes() + repr((plan, key)).encode()).hexdigest()[:32]
+        if name not in self._results:
+            path = self.folder and self.folder / f"{name}.pt"
+            if path and path.is_file():
+                self._results[name] = torch.load(path, weights_only=True)
+            else:
+                self._results[name] = self._sampled(photo, plan, key)
+                if path:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    torch.save(self._results[name], path.with_suffix(".part"))
+                    path.with_suffix(".part").replace(path)
+        return self._results[name]
+
+    def _sampled(self, photo: int, plan: Plan, key: int | None) -> Tensor:
+        if (photo, plan.seed) not in self._paths:
             parts = self._photo(photo).split(BATCH)
-            self._paths[photo, noise] = [
-                invert_latents(self.ports, self.ports.encode(chunk), seeded(self.plan, noise)) for chunk in parts
+            self._paths[photo, plan.seed] = [
+                invert_latents(self.ports, self.ports.encode(chunk), plan) for chunk in parts
             ]
-        plan = self.plan if guidance is None else replace(self.plan, guidance=guidance)
         instead, results = self.stand_ins(key), list[Tensor]()
-        for k, path in enumerate(self._paths[photo, noise]):
+        for k, path in enumerate(self._paths[photo, plan.seed]):
             rows = slice(k * BATCH, k * BATCH + len(path.x0))
             new = None if instead is None else Identity(instead.embedding[rows])
             results.append(
@@ -81,13 +104,43 @@ def _concatenated(parts: list[Identity]) -> Identity:
 def privacy(releases: Releases, judges: Judges) -> Iterator[dict[str, Any]]:
     """A row a stand-in, guidance and judge: is the source still known, and what stays."""
     for guidance in GUIDANCES:
-        for stand_in, key in (("nobody (the paper)", None), ("a stranger", 1)):
+        for stand_in, key in ((NOBODY_CAME, None), (A_STRANGER, 1)):
             images = releases(0, 1, key, guidance)
             stays = factor_correlation(releases.people, images)
             for name, judge in judges.items():
                 measures = measured(releases.people, images, judge)
                 row = {"instead": stand_in, "guidance": guidance, "judge": name, "kept": stays}
                 yield row | {k: measures[k] for k in ("auc", "rank1", "r_smile", "r_open", "r_gaze_x", "r_pitch")}
+
+
+def at_equal_preservation(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of ``privacy``'s rows, a stranger beside nobody where as much stays: AUC and rank 1 of a stranger, with the ends
+    of their intervals, on the straight line between the two guidances whose results keep more and less.
+
+    A row a judge and guidance of nobody; none where a stranger's results all keep more, or all less.
+    """
+    equal = list[dict[str, Any]]()
+    for nobody in (row for row in rows if row["instead"] == NOBODY_CAME):
+        strangers = [row for row in rows if row["instead"] == A_STRANGER and row["judge"] == nobody["judge"]]
+        strangers.sort(key=lambda row: -row["kept"].value)
+        for more, less in pairwise(strangers):
+            span = more["kept"].value - less["kept"].value
+            share = (more["kept"].value - nobody["kept"].value) / span if span else -1.0
+            if not 0 <= share <= 1:
+                continue
+            row = {"judge": nobody["judge"], "kept": nobody["kept"].value, "guidance": nobody["guidance"]}
+            row["stranger's guidance"] = more["guidance"] + share * (less["guidance"] - more["guidance"])
+            for name in ("auc", "rank1"):
+                row[name] = nobody[name]
+                row[f"{name}, {A_STRANGER}"] = _between(more[name], less[name], share)
+            equal.append(row)
+            break
+    return equal
+
+
+def _between(one: Estimate, other: Estimate, share: float) -> Estimate:
+    """On the straight line from one to the other, both ends of the interval too."""
+    return Estimate(*(a + share * (b - a) for a, b in zip(one, other, strict=True)))
 
 
 def links(releases: Releases, judges: Judges) -> Iterator[dict[str, Any]]:
