@@ -1,136 +1,126 @@
-"""What one noise and one identity do for a clip, beside frames on their own, blur and another renderer's face."""
+"""What one noise and one identity do for a clip, beside frames on their own, cheaper ways, blur and an ideal swap."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
 from .. import pocket
 from ..faces import detect
-from ..faces.geometry import face_in_aligned
-from ..faces.judges import Judge
-from ..method.anonymize import invert_image, sample_image
-from ..method.identity import identity_of
 from ..method.types import Plan, Ports
+from ..metrics.interval import Estimate, bootstrap
 from ..metrics.reidentification import auc
 from ..metrics.steadiness import correlation_in_time, farthest, flicker, neighbours, warp_error
 from ..pocket import world
-from . import baselines
-from .clips import MOVES, clip, moving, other_photo
-from .evaluation import read_factors
+from .clip_ways import EVERY, FILLS, OURS, SOURCE, STILLS, WayResult, economy, made_every_way
+from .clips import MOVES, moving, other_photo
+from .evaluation import Judges, judged, read_factors
 
-Way = Callable[[Tensor, int, Ports, Plan], Tensor]
-"""(a clip (T, 3, S, S), whose it is, the network, settings) -> the clip made anonymous."""
-STAND_IN = 900
-"""Of the clips' people, the one whom a swap puts in everybody's place."""
-
-
-def per_frame(frames: Tensor, person: int, ports: Ports, plan: Plan) -> Tensor:
-    """Each frame for itself: a noise and an identity of its own."""
-    path = invert_image(frames, ports, plan)
-    return sample_image(path, ports.embed(frames), ports, plan)
-
-
-def one_stranger(frames: Tensor, person: int, ports: Ports, plan: Plan) -> Tensor:
-    """As ``revpers video`` does: one noise, the mean identity."""
-    path = invert_image(frames, ports, plan, indices=[0] * len(frames))
-    mean = identity_of(ports.embed(frames).embedding.mean(0, keepdim=True))
-    return sample_image(path, mean, ports, plan)
+OTHERS = 4
+"""Other photos of the person whom a clip shows."""
+CROWD, CROWD_FIRST = 100, 1_000
+"""People whom no clip shows, and the first of them among the clips' people."""
+SEEN = ("worst frame", "mean", "AUC of a frame", "AUC of the mean", "neighbours", "farthest")
+"""Figures by a judge."""
+MOVED = ("landmarks", "factor r", "flicker", "warp error")
+"""Figures without one."""
+FLICKER, STEADY = 0.6, 0.03
+"""Wanted: at most this part of the flicker of frames on their own; neighbours at most so far from the source's."""
+Figures = dict[str, Any]
+"""Of one clip: {way: {figure: number, judge: {figure: number}}}."""
 
 
-def every_second(frames: Tensor, person: int, ports: Ports, plan: Plan) -> Tensor:
-    """The same for every second frame; those between are the mean of their neighbours."""
-    sampled = one_stranger(frames[::2], person, ports, plan)
-    out = sampled.repeat_interleave(2, 0)[: len(frames)].clone()
-    out[1:-1:2] = (sampled[:-1] + sampled[1:])[: len(out[1:-1:2])] / 2
-    return out
+def compare_clips(
+    people: int, frames: int, ports: Ports, judges: Judges, plan: Plan, folder: Path | None = None
+) -> Iterator[list[Figures]]:
+    """The figures of all clips so far, after each one. folder: where they are kept, so that a run that was stopped goes
+    on."""
+    crowd = [other_photo(CROWD_FIRST + k) for k in range(CROWD)]
+    strangers = {name: judged(judge, torch.stack(crowd)) for name, judge in judges.items()}
+    finished: list[Figures] = []
+    for person in range(people):
+        file = folder and folder / f"{_digest(person, frames, plan, judges)}.json"
+        if file is not None and file.is_file():
+            figures = json.loads(file.read_text(encoding="utf-8"))
+        else:
+            figures = _measured(person, frames, ports, judges, strangers, plan)
+            if file is not None:
+                _keep(file, figures)
+        finished.append(figures)
+        yield finished
 
 
-def swapped(frames: Tensor, person: int, ports: Ports, plan: Plan) -> Tensor:
-    """An ideal face swap: the renderer draws one fixed stand-in with every frame's own expression, pose and light."""
-    source, stand_in = moving(person, len(frames)), moving(STAND_IN, len(frames))
-    return world.render(world.Faces(stand_in.identity, source.scene))
+def _digest(person: int, frames: int, plan: Plan, judges: Judges) -> str:
+    """Of all that a clip's figures depend on beside the networks."""
+    return hashlib.sha256(json.dumps([person, frames, repr(plan), sorted(judges)]).encode()).hexdigest()[:32]
 
 
-def of_photos(method: Callable[[Tensor, Ports, Plan], Tensor]) -> Way:
-    return lambda frames, person, ports, plan: method(frames, ports, plan)
+def _keep(file: Path, figures: Figures) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".part")
+    unfinished.write_text(json.dumps(figures), encoding="utf-8")
+    unfinished.replace(file)
 
 
-WAYS: dict[str, Way] = {
-    "source": of_photos(baselines.photo),
-    "VAE alone": of_photos(baselines.autoencoder),
-    "blur": of_photos(baselines.blur),
-    "swap of a fixed stand-in (rendered, ideal)": swapped,
-    "each frame for itself": per_frame,
-    "one noise, one identity (ours)": one_stranger,
-    "ours, every second frame": every_second,
-}
+def _measured(
+    person: int, frames: int, ports: Ports, judges: Judges, strangers: Mapping[str, Tensor], plan: Plan
+) -> Figures:
+    ways = made_every_way(person, frames, ports, plan)
+    first = next(ways)
+    source = first.frames
+    photos = torch.stack([other_photo(person, k) for k in range(1, OTHERS + 1)])
+    own = {name: (judged(judge, source), judged(judge, photos)) for name, judge in judges.items()}
+    find_points = _finder()
+    points, figures = find_points(source), dict[str, Any]()
+    for way in (first, *ways):
+        seen = {name: _seen(judged(judge, way.frames), *own[name], strangers[name]) for name, judge in judges.items()}
+        figures[way.name] = _moved(way, source, find_points(way.frames), points, person) | seen
+    return figures
 
 
-@dataclass(frozen=True)
-class _Clip:
-    """A person's clip, what the VAE makes of it, another photo's embedding, and the points of every frame."""
+def _finder() -> Callable[[Tensor], Tensor]:
+    """Frames -> their five points (T, 5, 2), NaN where no face is found."""
+    detector, upright = detect.load(pocket.DETECTOR, "cpu"), detect.Search(smallest=40, turn="never")
 
-    person: int
-    frames: Tensor
-    decoded: Tensor
-    other: Tensor
-    points: Tensor
-
-
-def compare_clips(people: int, frames: int, ports: Ports, judge: Judge, plan: Plan) -> "Sequence[dict[str, Any]]":
-    """A row a way, over as many clips as people."""
-    detector, upright = detect.load(pocket.DETECTOR), detect.Search(smallest=40, turn="never")
-
-    def embedded(images: Tensor) -> Tensor:
-        return torch.stack([judge.embed(image, face_in_aligned(image)) for image in images])
-
-    def points(images: Tensor) -> Tensor:
+    def find_points(images: Tensor) -> Tensor:
         detections = [detect.find_faces(image, [detector], upright) for image in images]
         return torch.stack([faces[0].points if faces else torch.full((5, 2), torch.nan) for faces in detections])
 
-    clips: list[_Clip] = []
-    for person in range(people):
-        source = clip(person, frames)
-        decoded = ports.decode(ports.encode(source))
-        clips.append(_Clip(person, source, decoded, embedded(other_photo(person)[None])[0], points(source)))
-    return [_row(name, way, clips, embedded, points, ports, plan) for name, way in WAYS.items()]
+    return find_points
 
 
-def _row(
-    name: str, way: Way, clips: Sequence[_Clip], embedded: Callable[[Tensor], Tensor],
-    points: Callable[[Tensor], Tensor], ports: Ports, plan: Plan,
-) -> dict[str, Any]:  # fmt: skip
-    measurements: list[tuple[Tensor, dict[str, float]]] = []
-    for sample in clips:
-        result = way(sample.frames, sample.person, ports, plan)
-        after, before = embedded(result), embedded(sample.frames)
-        alike = torch.nn.functional.cosine_similarity(after, before)
-        result_points, source_points = points(result), sample.points
-        visible = ~(result_points.isnan() | source_points.isnan()).flatten(1).any(1)
-        base = sample.frames if name in ("source", "blur") or name.startswith("swap") else sample.decoded
-        figures = {
-            "worst frame": float(alike.max()),
-            "mean": float(alike.mean()),
-            "neighbours": neighbours(after),
-            "farthest": farthest(after),
-            "landmarks": correlation_in_time(result_points[visible], source_points[visible])
-            if int(visible.sum()) > 3
-            else float("nan"),
-            "factor r": _factor_r(result, sample.person),
-            "flicker": flicker(result, base),
-            "warp error": warp_error(result, sample.frames),
-        }
-        measurements.append((after.mean(0), figures))
-    means = torch.stack([mean for mean, _ in measurements])
-    others = torch.stack([sample.other for sample in clips])
-    similar = torch.nn.functional.cosine_similarity(means[:, None], others[None], dim=-1)
-    own = torch.eye(len(clips), dtype=torch.bool)
-    row: dict[str, Any] = {"way": name, "AUC of the mean": auc(similar[own], similar[~own])}
-    return row | {
-        key: sum(figures[key] for _, figures in measurements) / len(measurements) for key in measurements[0][1]
+def _seen(after: Tensor, before: Tensor, photos: Tensor, strangers: Tensor) -> dict[str, float]:
+    """What a judge sees. after, before: (T, D) of the result and the source; photos, strangers: (n, D) of the person's
+    others and of other people's."""
+    alike = cosine_similarity(after, before)
+    middle, mean = after[len(after) // 2], after.mean(0)
+    return {
+        "worst frame": float(alike.max()),
+        "mean": float(alike.mean()),
+        "AUC of a frame": _auc(middle, photos, strangers),
+        "AUC of the mean": _auc(mean, photos, strangers),
+        "neighbours": neighbours(after),
+        "farthest": farthest(after),
+    }
+
+
+def _auc(probe: Tensor, photos: Tensor, strangers: Tensor) -> float:
+    return auc(cosine_similarity(probe[None], photos), cosine_similarity(probe[None], strangers))
+
+
+def _moved(way: WayResult, source: Tensor, points: Tensor, source_points: Tensor, person: int) -> dict[str, float]:
+    visible = ~(points.isnan() | source_points.isnan()).flatten(1).any(1)
+    enough = int(visible.sum()) > len(visible) // 2
+    return {
+        "landmarks": correlation_in_time(points[visible], source_points[visible]) if enough else float("nan"),
+        "factor r": _factor_r(way.frames, person),
+        "flicker": flicker(way.frames, way.base),
+        "warp error": warp_error(way.frames, source),
     }
 
 
@@ -140,3 +130,61 @@ def _factor_r(result: Tensor, person: int) -> float:
     columns = [world.FACTORS.index(name) for name in MOVES]
     pairs = (torch.stack([estimated[:, k], true[:, k]]) for k in columns)
     return float(torch.stack([torch.corrcoef(pair)[0, 1] for pair in pairs]).nanmean())
+
+
+def rows_of(clips: Sequence[Figures]) -> list[dict[str, Any]]:
+    """A row a way and judge: {"way", "judge", figure: Estimate ...} by bootstrap over clips."""
+    judges = [name for name, value in clips[0][SOURCE].items() if isinstance(value, dict)]
+    rows: list[dict[str, Any]] = []
+    for way in clips[0]:
+        moved = {name: _mean([clip[way][name] for clip in clips]) for name in MOVED}
+        for judge in judges:
+            seen = {name: _mean([clip[way][judge][name] for clip in clips]) for name in SEEN}
+            rows.append({"way": way, "judge": judge, **seen, **moved})
+    return rows
+
+
+def _mean(values: Sequence[float]) -> Estimate:
+    numbers = torch.tensor(values, dtype=torch.float64)
+    return bootstrap(lambda drawn: float(numbers[drawn].nanmean()), len(numbers))
+
+
+def flicker_ratio(clips: Sequence[Figures], way: str) -> Estimate:
+    """A way's flicker over that of frames on their own."""
+    ours, stills = (torch.tensor([clip[name]["flicker"] for clip in clips]) for name in (way, STILLS))
+    return bootstrap(lambda drawn: float(ours[drawn].mean() / stills[drawn].mean()), len(clips))
+
+
+def difference(clips: Sequence[Figures], judge: str, a: tuple[str, str], b: tuple[str, str]) -> Estimate:
+    """Mean difference of two (way, figure) in the same clips; judge: "" for figures without one."""
+
+    def values(way: str, figure: str) -> Tensor:
+        return torch.tensor([(clip[way][judge] if judge else clip[way])[figure] for clip in clips]).double()
+
+    return _mean((values(*a) - values(*b)).tolist())
+
+
+class Economy(dict[str, Estimate]):
+    """Of a cheaper way, each figure's difference from ours; worse: those whose whole interval is on the wrong side."""
+
+    WORSE_ABOVE = ("flicker", "worst frame")
+    WORSE_BELOW = ("factor r", "landmarks")
+
+    @property
+    def worse(self) -> list[str]:
+        above = [name for name, one in self.items() if name.startswith(self.WORSE_ABOVE) and one.low > 0]
+        return above + [name for name, one in self.items() if name.startswith(self.WORSE_BELOW) and one.high < 0]
+
+
+def economies(clips: Sequence[Figures]) -> dict[str, Economy]:
+    """Each cheaper way beside ours."""
+    judges = [name for name, value in clips[0][OURS].items() if isinstance(value, dict)]
+    compared: dict[str, Economy] = {}
+    for way in (economy(k, fill) for k in EVERY for fill in FILLS):
+        found = Economy()
+        for figure in ("flicker", "factor r", "landmarks"):
+            found[figure] = difference(clips, "", (way, figure), (OURS, figure))
+        for judge in judges:
+            found[f"worst frame, {judge}"] = difference(clips, judge, (way, "worst frame"), (OURS, "worst frame"))
+        compared[way] = found
+    return compared

@@ -1,11 +1,13 @@
 """Whether what is seen in a clip holds still: flicker, error along the flow, likeness from frame to frame."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, cosine_similarity, pad
 
-BLOCK, REACH = 8, 3
-"""Of the flow: pixels of a block, and how far it is looked for."""
+BLOCK, REACH, WINDOW = 8, 3, 9
+"""Of the flow: pixels of a block, how far it is looked for, and pixels of the window around a single pixel."""
 
 
 def flicker(clip: Tensor, source: Tensor) -> float:
@@ -20,6 +22,19 @@ def warp_error(clip: Tensor, source: Tensor) -> float:
         float((_moved(clip[t], before, clip[t - 1]) - clip[t]).abs().mean()) for t, before in _flows(source) if t > 0
     ]
     return sum(errors) / len(errors)
+
+
+def follow(image: Tensor, frames: Tensor) -> Tensor:
+    """A picture (C, H, W) of the first frame carried to where the last one's (T, C, H, W) pixels are: each pixel by the
+    move of the window around it that differs least, frame by frame."""
+    for before, after in pairwise(frames):
+        costs = [
+            avg_pool2d((shifted - after).abs().mean(0, keepdim=True)[None], WINDOW, 1, WINDOW // 2)[0, 0]
+            for shifted in _shifts(before)
+        ]
+        index = torch.stack(costs).argmin(0)
+        image = torch.stack(_shifts(image)).gather(0, index[None, None].expand(1, len(image), -1, -1))[0]
+    return image
 
 
 def neighbours(embeddings: Tensor) -> float:

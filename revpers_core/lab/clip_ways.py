@@ -1,0 +1,100 @@
+"""Ways to make a clip anonymous, from the same frames: ours, frames on their own, cheaper ones, blur and a swap."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..media.pseudonyms import Pseudonyms, Strangers
+from ..method.anonymize import invert_image, sample_image
+from ..method.identity import identity_of
+from ..method.types import Plan, Ports
+from ..metrics.steadiness import follow
+from ..pocket import world
+from . import baselines
+from .clips import clip, moving
+
+STAND_IN = 900
+"""Of the clips' people, the one whom a swap puts in everybody's place."""
+KEY = 1
+"""Of the strangers who come instead."""
+SOURCE, STILLS, OURS = "source", "each frame for itself", "one noise, one identity (ours)"
+STRANGER = "ours, a stranger comes instead"
+EVERY = (2, 4)
+"""Economy: every k-th frame is sampled."""
+Fill = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+"""(sampled frames, the source, what the VAE makes of it, k) -> all frames."""
+
+
+class WayResult(NamedTuple):
+    """A clip made by one way. base: what its flicker is compared with, the source or, where a network drew the clip,
+    the VAE's picture of it."""
+
+    name: str
+    frames: Tensor
+    base: Tensor
+
+
+def blended(sampled: Tensor, source: Tensor, decoded: Tensor, k: int) -> Tensor:
+    """Between two sampled frames a linear blend of both. sampled: ((T - 1) / k + 1, C, H, W); the face stands still in
+    its own coordinates, so that this runs along the face's way through the clip."""
+    return _between(k, list(sampled), lambda earlier, later, t, share: torch.lerp(earlier, later, share))
+
+
+def flowed(sampled: Tensor, source: Tensor, decoded: Tensor, k: int) -> Tensor:
+    """The same blend, both sampled frames first carried along the source's optical flow."""
+
+    def between(earlier: Tensor, later: Tensor, t: int, share: float) -> Tensor:
+        first = t - t % k
+        ahead = follow(earlier, source[first : t + 1])
+        back = follow(later, source[t : first + k + 1].flip(0))
+        return torch.lerp(ahead, back, share)
+
+    return _between(k, list(sampled), between)
+
+
+def changed_alike(sampled: Tensor, source: Tensor, decoded: Tensor, k: int) -> Tensor:
+    """Each frame's own picture plus a blend of the change that both sampled frames underwent."""
+    return decoded + blended(sampled - decoded[::k], source, decoded, k)
+
+
+FILLS: dict[str, Fill] = {"blended": blended, "along the flow": flowed, "the change blended": changed_alike}
+
+
+def economy(k: int, fill: str) -> str:
+    """The name of a cheaper way."""
+    return f"ours, every {k} frames, {fill}"
+
+
+def _between(k: int, sampled: list[Tensor], between: Callable[[Tensor, Tensor, int, float], Tensor]) -> Tensor:
+    frames = sampled[:1]
+    for number, (earlier, later) in enumerate(pairwise(sampled)):
+        frames += [between(earlier, later, number * k + step, step / k) for step in range(1, k)]
+        frames.append(later)
+    return torch.stack(frames)
+
+
+def made_every_way(person: int, frames: int, ports: Ports, plan: Plan) -> Iterator[WayResult]:
+    """Somebody's clip by every way. frames: a multiple of 4 and one more, so that it ends with a sampled frame."""
+    source = clip(person, frames)
+    decoded = ports.decode(ports.encode(source))
+    stand_in = world.Faces(moving(STAND_IN, frames).identity, moving(person, frames).scene)
+    yield WayResult(SOURCE, source, source)
+    yield WayResult("VAE alone", decoded, decoded)
+    yield WayResult("blur", baselines.blur(source, ports, plan), source)
+    yield WayResult("swap of a fixed stand-in (rendered, ideal)", world.render(stand_in), source)
+    identities = ports.embed(source)
+    yield WayResult(STILLS, sample_image(invert_image(source, ports, plan), identities, ports, plan), decoded)
+    path = invert_image(source, ports, plan, indices=[0] * frames)
+    mean = identity_of(identities.embedding.mean(0, keepdim=True))
+    ours = sample_image(path, mean, ports, plan)
+    yield WayResult(OURS, ours, decoded)
+    (stranger,) = Pseudonyms(Strangers(KEY)).cast([replace(mean, population=identities.population)], f"person {person}")
+    yield WayResult(STRANGER, sample_image(path, mean, ports, plan, instead=stranger.identity), decoded)
+    for k in EVERY:
+        for name, fill in FILLS.items():
+            # frames share nothing but noise and identity: those that are left out change nothing in the others
+            yield WayResult(economy(k, name), fill(ours[::k], source, decoded, k), decoded)
