@@ -42,7 +42,7 @@ def _inputs():
         sockets.number("size", settings.SIZE),
         sockets.choice("preset", settings.PRESET, optional=True),
         *sockets.own_steps(),
-        sockets.number("seed", settings.SEED, control_after_generate=True, optional=True),
+        sockets.noise_seed(),
         sockets.choice("no_face", settings.NO_FACE, optional=True),
         sockets.Judge.Input("judge", optional=True, tooltip="From 'Load Judge'. Without one nobody checks."),
         sockets.number("target", settings.TARGET, optional=True),

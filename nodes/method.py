@@ -86,7 +86,7 @@ class NullIDInvertDPMPP(io.ComfyNode):
                 io.Latent.Input("latent", tooltip="The encoded face crops. A mask on it confines the change."),
                 sockets.choice("preset", settings.PRESET, optional=True),
                 *sockets.own_steps(),
-                sockets.number("seed", settings.SEED, control_after_generate=True, optional=True),
+                sockets.noise_seed(),
                 sockets.number("at_once", settings.AT_ONCE, optional=True),
                 sockets.Crops.Input(
                     "places",

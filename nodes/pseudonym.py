@@ -43,7 +43,7 @@ class Pseudonym(io.ComfyNode):
             "Who Comes Instead (Pseudonym)",
             description=(
                 "Says who comes instead of the people in a picture: a stranger by seed, the same stranger by key in "
-                "every picture, or somebody on a picture. Another one re-runs the sampler only."
+                "every picture, or somebody on a picture. For photos another one re-runs the sampler only."
             ),
             inputs=[
                 io.Combo.Input(

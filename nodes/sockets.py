@@ -138,6 +138,13 @@ def number(name: str, setting: settings.Number[Any], lead: str = "", low: float 
     )
 
 
+def noise_seed() -> io.Input:
+    """The noise's seed, which stays as it is from run to run: another one inverts anew. ComfyUI 0.3.64 cannot be told
+    so, and draws it anew in boxes that are not from a template."""
+    after = io.ControlAfterGenerate.fixed if hasattr(io, "ControlAfterGenerate") else True
+    return number("seed", settings.SEED, lead="Best left as it is: ", control_after_generate=after, optional=True)
+
+
 def choice(name: str, setting: settings.Choice, **rest: Any) -> io.Input:
     """A menu with the setting's words."""
     return io.Combo.Input(name, options=list(setting.options), default=setting.default, tooltip=setting.help, **rest)

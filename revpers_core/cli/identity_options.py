@@ -34,7 +34,8 @@ def instead_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--person", type=int, metavar="SEED",
-        help="of the strangers: another one, other people (default --seed's; drawn and not told where there is none)",
+        help="of the strangers: another one, other people (default --seed's; where there is neither, both are drawn "
+        "and not told)",
     )  # fmt: skip
     group.add_argument(
         "--pseudonyms", nargs="?", const="", metavar="KEYFILE",

@@ -98,13 +98,13 @@ STRENGTH = Number(
 )  # fmt: skip
 SEED = Number(
     0, 0, 0xFFFFFFFFFFFFFFFF, 1,
-    "Of the noise. Another one gives nearly the same new face (who comes instead is what changes it) and inverts anew: "
-    "leave it as it is. Keep it secret: it helps to undo the result.",
+    "Of the noise. Another one gives nearly the same new face where the same stranger or nobody comes instead, and "
+    "inverts anew. Keep it secret: it helps to undo the result.",
 )  # fmt: skip
 PERSON = Number(
     0, 0, 0xFFFFFFFFFFFFFFFF, 1,
-    "Who the stranger is: another seed, another new person, without inverting again. Keep it secret: it helps to undo "
-    "the result.",
+    "Who the stranger is: another seed, another new person. A photo is not inverted again for it, a clip is. Keep it "
+    "secret: it helps to undo the result.",
 )  # fmt: skip
 STRANGER, NOBODY = "a stranger by seed", "nobody"
 KEY, PICTURE = "the same stranger by key", "this picture"

@@ -176,6 +176,16 @@ def test_the_dials_stand_below_the_preset_and_strength_first(desk: Desk) -> None
         assert desk.page.evaluate("app.graph._nodes[0].widgets.map(w => w.name)")[: len(first)] == first
 
 
+def test_a_new_box_keeps_its_noise_and_draws_another_person_each_time(desk: Desk) -> None:
+    """Another noise seed would take the photo apart anew for nearly the same face."""
+    script = """name => { const widgets = app.graph._nodes[0].widgets;
+      return widgets[widgets.findIndex(w => w.name == name) + 1].value; }"""
+    for kind in ("NullIDInvertDPMPP", "RevPersAnonymizeFaces"):
+        desk.add(kind)
+        assert desk.page.evaluate(script, "seed") == "fixed"
+    assert desk.page.evaluate(script, "person") == "randomize"
+
+
 def test_our_sockets_have_colours_of_their_own(desk: Desk) -> None:
     desk.load(pocket())
     colours = desk.socket_colours("NegativeIDGuidanceSampler", ("adapter", "identity", "trajectory"))

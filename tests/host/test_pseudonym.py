@@ -43,8 +43,20 @@ def test_old_workflows_give_what_they_gave_and_new_boxes_a_stranger(desk: Simple
     assert (old - sampled(desk, who=STRANGER)).abs().max() > 0.05
     for name in ("NegativeIDGuidanceSampler", "RevPersAnonymizeFaces", "RevPersAnonymizeVideo"):
         inputs = desk.nodes[name].define_schema().inputs
-        assert [one.id for one in inputs][-3:] == ["instead", "who", "person"], "behind what old workflows know"
+        widgets = [one.id for one in inputs if one.id != "judge"]
+        assert widgets[-3:] == ["instead", "who", "person"], "behind what old workflows know"
         assert {one.id: one.default for one in inputs if one.id == "who"} == {"who": STRANGER}
+
+
+def test_a_new_box_keeps_the_noise_and_draws_the_person_anew(desk: SimpleNamespace) -> None:
+    """Where ComfyUI can be told so: another noise would invert anew each time."""
+    from comfy_api.latest import io
+
+    fixed = io.ControlAfterGenerate.fixed if hasattr(io, "ControlAfterGenerate") else True
+    for name in ("NullIDInvertDPMPP", "RevPersAnonymizeFaces", "RevPersAnonymizeVideo"):
+        inputs = {one.id: one for one in desk.nodes[name].define_schema().inputs}
+        assert inputs["seed"].control_after_generate == fixed
+        assert "person" not in inputs or inputs["person"].control_after_generate is True
 
 
 def test_nobody_comes_instead_under_the_papers_preset_unless_connected(desk: SimpleNamespace) -> None:
