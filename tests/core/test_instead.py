@@ -93,3 +93,15 @@ def test_guidance_weighs_it_one_minus_g():
     torch.testing.assert_close(guided, 5 * uncond - 4 * cond, atol=1e-4, rtol=1e-4)
     alone = unet_branches(unet, Conditions(*words, ids, (instead, instead)), levels)(x, levels[200])
     torch.testing.assert_close(uncond, alone[0], atol=1e-5, rtol=0)
+
+
+def test_a_re_roll_along_one_trajectory_only_samples_and_equals_a_fresh_run(pocket):
+    """What `anonymize` hands back is enough to have somebody else come, at half the evaluations."""
+    photo = held_out_face(3, 0)[None]
+    start = pocket.unet_evaluations
+    first = pocket.anonymize(photo, PLAN, instead=somebody(1))
+    whole = pocket.unet_evaluations - start
+    again = pocket.sample(first.trajectory, first.source, PLAN, instead=somebody(2))
+    assert whole == 4 * PLAN.steps and pocket.unet_evaluations - start - whole == 2 * PLAN.steps
+    assert torch.equal(again, pocket.anonymize(photo, PLAN, instead=somebody(2)).image)
+    assert (again - first.image).abs().max() > 0.02
