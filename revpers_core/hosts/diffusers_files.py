@@ -30,6 +30,8 @@ POCKET_CONFIG = Path(pocket.__file__).parent / "sdxl"
 SD15_CONFIG = Path(__file__).parent / "sd15"
 """Configuration of SD 1.5; its tokenizer is SDXL's first."""
 PREDICTIONS = ("epsilon", "v_prediction")
+AT_A_TIME = 64
+"""Tensors that are read before the file is opened anew."""
 
 
 def single_file(
@@ -52,7 +54,7 @@ def single_file(
     elif prediction not in PREDICTIONS:
         raise ValueError(f"prediction must be auto, {' or '.join(PREDICTIONS)}, got {prediction!r}")
     config = config or {"SDXL": SDXL_CONFIG, "SD 1.5": SD15_CONFIG}[family]
-    parts = _networks(checkpoint, family, {"config": str(config), "local_files_only": True, "torch_dtype": dtype})
+    parts = _networks(checkpoint, family, {"config": str(config), "local_files_only": True}, dtype)
     parts["scheduler"] = EulerDiscreteScheduler.from_pretrained(
         config, subfolder="scheduler", prediction_type=prediction, rescale_betas_zero_snr="ztsnr" in keys
     )
@@ -64,26 +66,37 @@ def single_file(
     )  # fmt: skip
 
 
-def _networks(checkpoint: Path, family: str, config: dict[str, Any]) -> dict[str, Any]:
-    """The checkpoint's networks, one after another, so that no more of the file lies in memory beside them than the one
-    that is being made; the largest comes first."""
+def _networks(checkpoint: Path, family: str, config: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
+    """The checkpoint's networks, one after another, each around the tensors that are read for it: made without weights
+    of its own (on the meta device), so that nothing lies in memory twice. The VAE is float32: SDXL's overflows in
+    float16."""
     texts = {"SD 1.5": {"text_encoder": (CLIPTextModel, "cond_stage_model.")}}.get(
         family, {"text_encoder": (CLIPTextModel, TEXT_L), "text_encoder_2": (CLIPTextModelWithProjection, TEXT_G)}
     )
-    kinds = {"unet": (UNet2DConditionModel, UNET), "vae": (AutoencoderKL, FIRST_STAGE)}
+    kinds = {"unet": (UNet2DConditionModel, UNET, dtype), "vae": (AutoencoderKL, FIRST_STAGE, torch.float32)}
     made: dict[str, Any] = {
-        name: kind.from_single_file(_read(checkpoint, prefix), subfolder=name, **config)
-        for name, (kind, prefix) in kinds.items()
+        name: kind.from_single_file(_read(checkpoint, prefix, kept), subfolder=name, torch_dtype=kept, **config)
+        for name, (kind, prefix, kept) in kinds.items()
     }
     for name, (kind, prefix) in texts.items():
-        state = _read(checkpoint, prefix)
-        made[name] = create_diffusers_clip_model_from_ldm(kind, state, subfolder=name, **config)
+        state = _read(checkpoint, prefix, dtype)
+        made[name] = create_diffusers_clip_model_from_ldm(kind, state, subfolder=name, torch_dtype=dtype, **config)
     return made
 
 
-def _read(checkpoint: Path, prefix: str) -> dict[str, Any]:
+def _read(checkpoint: Path, prefix: str, dtype: torch.dtype) -> dict[str, Any]:
+    """The tensors under a prefix in that precision: as the file holds them they are views of it, which cost no memory
+    of their own. What is cast is read some tensors at a time, since the part of a file that has been read counts as the
+    process's memory for as long as it is open."""
     with safe_open(str(checkpoint), "pt") as file:
-        return {key: file.get_tensor(key) for key in set(file.keys()) if key.startswith(prefix)}
+        keys = sorted(key for key in set(file.keys()) if key.startswith(prefix))
+    state: dict[str, Any] = {}
+    for start in range(0, len(keys), AT_A_TIME):
+        with safe_open(str(checkpoint), "pt") as file:
+            for key in keys[start : start + AT_A_TIME]:
+                tensor = file.get_tensor(key)
+                state[key] = tensor.to(dtype) if tensor.is_floating_point() else tensor
+    return state
 
 
 def check_pipeline(pipeline: Any) -> None:

@@ -139,9 +139,10 @@ class Adapted:
         table = unet_slots(unet)
         weights.check_fits(len(table), unet.config.cross_attention_dim)
         before = dict(unet.attn_processors)
-        modules = AdapterModules(weights)
+        with torch.device("meta"):  # else random weights would be made first, in float32
+            modules = AdapterModules(weights)
+        modules = modules.to(unet.dtype).to_empty(device=unet.device).requires_grad_(False)
         modules.load_state_dict(AdapterModules.state(weights))
-        modules.to(unet.device, unet.dtype).requires_grad_(False)
         for slot in table:
             block = unet.get_submodule(slot.diffusers)
             for attention, kv in ((1, None), (2, modules.kv[slot.number])):

@@ -1,12 +1,10 @@
 """SDXL from local files: our configurations are its own, and a single file is the same model as a diffusers folder."""
 
 import json
-import shutil
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
-from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -45,77 +43,6 @@ def test_tokenizers_are_sdxls(offline):
     rows = {n: t("a photo of a woman", padding="max_length").input_ids for n, t in both.items()}
     assert rows["tokenizer"] == [49406, 320, 1125, 539, 320, 2308, *[49407] * 71]
     assert rows["tokenizer_2"] == [49406, 320, 1125, 539, 320, 2308, 49407, *[0] * 70]
-
-
-SIZES = {"text_encoder": 24, "text_encoder_2": 40}
-
-
-def open_clip(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A CLIPTextModelWithProjection under OpenCLIP's names."""
-    out = {"text_projection": state["text_projection.weight"].T.contiguous()}
-    names = {
-        "embeddings.token_embedding.weight": "token_embedding.weight",
-        "embeddings.position_embedding.weight": "positional_embedding",
-        "final_layer_norm.weight": "ln_final.weight",
-        "final_layer_norm.bias": "ln_final.bias",
-    }
-    layer = {"layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj"}
-    layer["self_attn.out_proj"] = "attn.out_proj"
-    for key, value in state.items():
-        name = key.removeprefix("text_model.")
-        if name in names:
-            out[names[name]] = value
-        elif name.startswith("encoder.layers.") and "self_attn.q_proj" in name:
-            block, kind = name.split(".")[2], name.split(".")[-1]
-            parts = [state[key.replace("q_proj", p)] for p in ("q_proj", "k_proj", "v_proj")]
-            out[f"transformer.resblocks.{block}.attn.in_proj_{kind}"] = torch.cat(parts)
-        elif name.startswith("encoder.layers.") and not any(p in name for p in ("k_proj", "v_proj")):
-            block, rest = name.removeprefix("encoder.layers.").split(".", 1)
-            stem, kind = rest.rsplit(".", 1)
-            out[f"transformer.resblocks.{block}.{layer[stem]}.{kind}"] = value
-    return out
-
-
-@pytest.fixture(scope="module")
-def miniature(tmp_path_factory, random_files):
-    """A folder with SDXL in miniature twice: ``mini.safetensors`` in the original layout, ``folder`` in diffusers'."""
-    root = tmp_path_factory.mktemp("mini")
-    folder = root / "folder"
-    shutil.copytree(POCKET_CONFIG, folder)
-    torch.manual_seed(1)
-    texts = {}
-    for name, kind in (("text_encoder", CLIPTextModel), ("text_encoder_2", CLIPTextModelWithProjection)):
-        config = json.loads((folder / name / "config.json").read_text())
-        config |= {"hidden_size": SIZES[name], "num_attention_heads": 2}
-        (folder / name / "config.json").write_text(json.dumps(config))
-        texts[name] = kind(CLIPTextConfig(**config)).half().float().eval()
-    random = load_file(random_files / "pocket_sdxl.safetensors")
-    original = {k: v for k, v in random.items() if k.startswith(("model.diffusion_model.", "first_stage_model."))}
-    unet = UNet2DConditionModel.from_config(folder / "unet")
-    unet.load_state_dict(convert_ldm_unet_checkpoint(dict(original), unet.config))
-    vae = AutoencoderKL.from_config(folder / "vae")
-    shapes = {k: v.shape for k, v in vae.state_dict().items()}
-    converted = convert_ldm_vae_checkpoint(dict(original), vae.config)
-    vae.load_state_dict({k: v.view(shapes[k]) for k, v in converted.items()})
-    for key, value in texts["text_encoder"].state_dict().items():
-        name = "text_model." + key.removeprefix("text_model.")
-        original[f"conditioner.embedders.0.transformer.{name}"] = value.half()
-    for key, value in open_clip(texts["text_encoder_2"].state_dict()).items():
-        original[f"conditioner.embedders.1.model.{key}"] = value.half().contiguous()
-    original["conditioner.embedders.1.model.logit_scale"] = torch.tensor(4.6).half()
-    save_file({k: v.clone() for k, v in original.items()}, root / "mini.safetensors")
-    from diffusers import EulerDiscreteScheduler
-
-    scheduler = EulerDiscreteScheduler.from_config(EulerDiscreteScheduler.load_config(folder / "scheduler"))
-    whole = StableDiffusionXLPipeline(unet=unet, vae=vae, scheduler=scheduler, **texts, **tokenizers())
-    whole.save_pretrained(root / "saved")
-    flat = load_file(random_files / "pocket_faceid.safetensors")
-    parts = {
-        p: {k.removeprefix(p + "."): v for k, v in flat.items() if k.startswith(p)}
-        for p in ("image_proj", "ip_adapter")
-    }
-    torch.save(parts, root / "adapter.bin")
-    return root
 
 
 def anonymous(pipeline):
