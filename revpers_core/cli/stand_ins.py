@@ -65,7 +65,8 @@ def _write(args: argparse.Namespace, parts: dict[str, list[dict[str, Any]]]) -> 
         f"revpers stand-ins {lab_options.flags(args)} --people {args.people} --steps {args.steps} --skip {args.skip:g} "
         f"--guidance {args.guidance:g} -o docs"
     )
-    text = f"{TITLE}\n`{command}`\n\n{lab_options.ABOUT[args.world]}, {args.people} of them.\n\n"
+    text = f"{TITLE}\n`{command}`\n\n{lab_options.ABOUT[args.world]}, {args.people} of them; 95% intervals "
+    text += "(bootstrap by person, Wilson's for rates).\n\n"
     text += "\n".join(_part_text(name, rows, args.guidance) for name, rows in parts.items())
     rows = [{"part": name, **row} for name, part in parts.items() for row in part]
     write(args.output, "stand_ins", command, rows, "")
@@ -79,7 +80,11 @@ def _part_text(part: str, rows: list[dict[str, Any]], guidance: float) -> str:
     """A part's words and table."""
     cells = [[_plain(value) for value in row.values()] for row in rows]
     if part == "clashes":
-        return table((f"among {CROWD} people under one key", "share"), cells)
+        shares = [(row["people"], "{:.4f} ({:.4f} to {:.4f})".format(*row["share"])) for row in rows]
+        return (
+            f"Stand-ins of {CROWD} people under one key, who are drawn as the recogniser that steers sees people; no "
+            "photo is made:\n\n" + table(("to that recogniser", "share"), shares)
+        )
     if part == "privacy":
         heads = ("who comes instead", "guidance", "judge", "AUC", "rank 1", "kept", "smile", "mouth", "gaze", "pitch")
         columns = ("instead", "guidance", "judge", "auc", "rank1", "kept", "r_smile", "r_open", "r_gaze_x", "r_pitch")
@@ -91,11 +96,14 @@ def _part_text(part: str, rows: list[dict[str, Any]], guidance: float) -> str:
         return (
             "The same where as much of the factors stays (a stranger's figures lie on the straight line between the "
             "two guidances around it):\n\n"
-            + table(("judge", "kept", "guidance, nobody", "guidance, a stranger", *EQUAL_HEADS), cells)
+            + table(
+                ("judge", "kept", "guidance, nobody", "guidance, a stranger", *EQUAL_HEADS),
+                [[*row.values()] for row in rows],
+            )
         )
     words, heads = {
         "links": (
-            f"Two results of one person against results of two people, guidance {guidance:g}:",
+            f"Two results of one person against results of two people, guidance {guidance:g}; who is who is given:",
             ("results", "judge", "AUC", "rank 1", "cosine of one person's"),
         ),
         "reroll": (

@@ -115,7 +115,7 @@ def test_finished_parts_are_there_to_read_when_a_run_is_stopped(tmp_path, monkey
     page = (tmp_path / "attacks.md").read_text()
     assert page.startswith("# Attacks\n\n## Others\n\nstay\n\n## Who comes instead\n") and "old" not in page
     assert "| a stranger | -4 | a judge | 0.60 (0.50 to 0.70) |" in page
-    assert "| a judge | 0.75 | -4 | -2.5 | 0.70 (0.60 to 0.80) | 0.75 (0.65 to 0.85) |" in page
+    assert "| a judge | 0.75 | -4.00 | -2.50 | 0.70 (0.60 to 0.80) | 0.75 (0.65 to 0.85) |" in page
     assert "Two results of one person" not in page
     parts = [one["part"] for one in json.loads((tmp_path / "stand_ins.json").read_text())["rows"]]
     assert parts == ["clashes"] + ["privacy"] * 5 + ["equal"]
