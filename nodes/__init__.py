@@ -11,6 +11,7 @@ from .check import CheckChange
 from .compare import BeforeAfter, SeveralStrengths
 from .everything import LoadEverything
 from .faces import CropFaces, DetectFaces, FaceIDEmbed, PasteFaces, SelectFaces
+from .folder import AnonymizeFolder
 from .loaders import (
     AdapterFromIPAdapter,
     LoadFaceDetector,
@@ -59,6 +60,7 @@ class ReversePersonalization(ComfyExtension):
             Seal,
             Unseal,
             AnonymizeVideo,
+            AnonymizeFolder,
             SaveVideo,
         ]
 

@@ -15,6 +15,7 @@ SEARCH_ALIASES = {
         "FaceDetailer",
     ),
     "RevPersAnonymizeVideo": ("video anonymize", "anonymize clip", "video privacy", "blur faces in video"),
+    "RevPersAnonymizeFolder": ("batch", "folder of photos", "directory", "bulk anonymize"),
     "RevPersSaveVideo": ("save video without metadata", "save anonymous clip"),
     "FaceIDEmbed": ("face embedding", "identity", "ArcFace", "FaceID"),
     "AttributePrompt": ("attribute prompt", "age", "gender", "sex", "new face prompt"),

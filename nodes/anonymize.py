@@ -4,26 +4,26 @@ import json
 from dataclasses import replace
 
 import torch
-from comfy_api.latest import io
-from torch import Tensor
+from comfy_api.latest import io, ui
 
 from ..revpers_core.faces import detect, select
 from ..revpers_core.faces.faint import sure_and_faint
-from ..revpers_core.faces.insightface import as_detectors, as_face_model
+from ..revpers_core.faces.insightface import as_face_model
 from ..revpers_core.hosts import comfy as host
-from ..revpers_core.hosts.comfy_progress import Progress, interruptible
+from ..revpers_core.hosts.comfy_progress import Progress
 from ..revpers_core.hosts.comfy_video import ClipProgress
 from ..revpers_core.media import images, photo
 from ..revpers_core.media.anonymize_frames import FramesResult, anonymize_images
 from ..revpers_core.media.clip_report import summary
+from ..revpers_core.media.overlay import overlay, small
 from ..revpers_core.media.strength import Target
 from ..revpers_core.media.video_ports import VideoOptions, VideoPorts
 from ..revpers_core.method import settings
 from ..revpers_core.method.population import SAME
-from ..revpers_core.method.settings import CUSTOM, resolve_preset
-from ..revpers_core.method.types import Method
+from ..revpers_core.method.settings import CUSTOM
 from . import sockets
 from .convert import to_comfy, to_core, to_core_masks
+from .ports import finders, kept_people, photo_ports, references
 from .provenance import is_a_photo
 from .pseudonym import wanted, with_stand_ins
 
@@ -36,8 +36,13 @@ def _inputs():
         io.Vae.Input("vae", tooltip="Its VAE."),
         sockets.Adapter.Input("adapter", tooltip="From 'Load FaceID Adapter'."),
         sockets.face_model_input(tooltip="From 'Load Face Recognition Model'."),
-        sockets.detector_input(tooltip="From 'Load Face Detector'."),
-        io.Conditioning.Input("attribute", tooltip="From 'New Face Looks Like': for every face."),
+        sockets.detector_input(
+            optional=True,
+            tooltip="From 'Load Everything' or 'Load Face Detector'. Without one, the first in ComfyUI's folders.",
+        ),
+        io.Conditioning.Input(
+            "attribute", optional=True, tooltip="From 'New Face Looks Like': for every face. Without one, any look."
+        ),
         sockets.number("strength", settings.STRENGTH, low=0.05),
         sockets.number("size", settings.SIZE),
         sockets.choice("preset", settings.PRESET, optional=True),
@@ -75,6 +80,13 @@ def _inputs():
             "all of them; a face that is lost in some is interpolated or blurred there.",
         ),
         *sockets.instead_inputs(),
+        io.String.Input(
+            "numbers",
+            optional=True,
+            default="",
+            tooltip="Whose faces, by the numbers in the box's picture, such as: 1, 3-5. Empty: everyone.",
+        ),
+        sockets.number("feather", settings.FEATHER, optional=True),
     ]
 
 
@@ -88,7 +100,7 @@ class AnonymizeFaces(io.ComfyNode):
                 "Finds everyone in the images, makes each of them somebody else, puts them back and looks again: with "
                 "a judge, a face that is still recognised is done again stronger, and then is an error."
             ),
-            advanced=("target", "method", "likeness", "min_score", "smallest"),
+            advanced=("target", "method", "likeness", "min_score", "smallest", "feather"),
             inputs=_inputs(),
             outputs=[
                 io.Image.Output("anonymized", display_name="image", tooltip="The finished images."),
@@ -101,70 +113,65 @@ class AnonymizeFaces(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, image, model, clip, vae, adapter, face_model, detector, attribute, strength, size, steps, skip, seed,
-        no_face, preset=CUSTOM, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4, mask=None,
-        match_colour=False, min_score=0.5, smallest=20.0, method=settings.METHOD.default,
-        frames=False, instead=None, who=settings.NOBODY, person=0,
+        cls, image, model, clip, vae, adapter, face_model, strength, size, detector=None, attribute=None,
+        preset=CUSTOM, steps=settings.STEPS.default, skip=settings.SKIP.default, seed=0,
+        no_face=settings.NO_FACE.default, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4,
+        mask=None, match_colour=False, min_score=0.5, smallest=20.0, method=settings.METHOD.default,
+        frames=False, instead=None, who=settings.NOBODY, person=0, numbers="", feather=settings.FEATHER.default,
     ) -> io.NodeOutput:  # fmt: skip
-        positive, recogniser = clip.encode_from_tokens_scheduled(clip.tokenize("")), as_face_model(face_model)
         photos = list(to_core(image))
         progress = ClipProgress(model) if frames else Progress(model, len(image))
         if not photos:
             raise ValueError("image: the batch is empty: connect at least one image")
-        allowed, detectors = to_core_masks(mask, photos), interruptible(as_detectors(detector))
+        allowed, detectors = to_core_masks(mask, photos), finders(detector, model)
         search = detect.Search(min_score=min_score, smallest=smallest)
-        population, recipe = recogniser.population, wanted(instead, who, person, method, preset)
-        inversions = None if frames else adapter.inversions
-        levels = host.levels(model, *resolve_preset(preset, steps, skip))
-        tools = photo.PhotoPorts(
-            detect=lambda one: detect.find_faces(one, detectors, search),
-            embed=recogniser.identify_face,
-            invert_face=host.face_inverter(
-                model, vae, adapter, (positive, attribute), levels, seed, progress.on_step, Method(method), inversions
-            ),
-            size=size,
-            judges=judge,
-        )
-        references = [] if keep is None else list(to_core(keep, "keep"))
-        wishes = photo.PhotoOptions(
-            guidance=settings.guidance_from(strength),
-            keep=select.keep_people(references, [tools.detect(one) for one in references], tools.embed, likeness),
-            keep_parts=("eyes", "mouth") if keep_eyes_and_mouth else (),
-            match=match_colour,
-            aim=Target(target) if target else None,
-            instead=None if frames else recipe.start(population.same if population else SAME),
-        )
+        recipe = wanted(instead, who, person, method, preset)
+        tools = photo_ports(
+            model, clip, vae, adapter, face_model, detectors, attribute, size, (preset, steps, skip), seed, method,
+            judge, search, progress.on_step, None if frames else adapter.inversions,
+        )  # fmt: skip
+        population = as_face_model(face_model).population
+        parts, aim = ("eyes", "mouth") if keep_eyes_and_mouth else (), Target(target) if target else None
+        guidance, marked = settings.guidance_from(strength), host.is_pocket(model) and is_a_photo(cls.hidden)
         if isinstance(progress, ClipProgress):
+            if numbers.strip():
+                raise ValueError("numbers: faces are chosen by number in photos, not in frames: leave it empty")
             tools = replace(tools, invert_face=with_stand_ins(tools.invert_face, recipe, population))
             ports = VideoPorts(tools, lambda one: sure_and_faint(one, detectors, search))
-            whom = select.reference_identities(references, [tools.detect(one) for one in references], tools.embed)
-            options = VideoOptions(
-                wishes.guidance, tuple(whom), likeness, wishes.keep_parts, match_colour, wishes.aim, allowed.__getitem__
-            )
-            marked = host.is_pocket(model) and is_a_photo(cls.hidden)
+            people = tuple(select.reference_identities(*references(keep, tools), tools.embed))
+            options = VideoOptions(guidance, people, likeness, parts, match_colour, aim, allowed.__getitem__)
             return _frames(anonymize_images(photos, ports, options, no_face, progress.on_frame), marked)
+        shown = []
+        wishes = photo.PhotoOptions(
+            guidance=guidance,
+            keep=select.keep_unless_numbered(
+                numbers, kept_people(keep, tools, likeness), lambda one, faces: shown.append(small(overlay(one, faces)))
+            ),
+            keep_parts=parts,
+            match=match_colour,
+            aim=aim,
+            instead=recipe.start(population.same if population else SAME),
+            feather=feather,
+        )
         with adapter.inversions.run():
-            each = [replace(wishes, where=where, place=str(i)) for i, where in enumerate(allowed)]
-            done = _photos(photos, progress, progress.watching(tools), each, no_face)
-        pictures = [one.image for one in done]
-        if host.is_pocket(model) and is_a_photo(cls.hidden):
-            pictures = [images.with_demo(one) for one in pictures]
-        report = "\n".join(json.dumps({"image": i, "faces": one.faces, "kept": one.kept}) for i, one in enumerate(done))
-        verdict = "\n".join(f"image {i}: {photo.summary(one)}" for i, one in enumerate(done, 1))
-        return io.NodeOutput(to_comfy(pictures), torch.cat([one.mask for one in done]), report, verdict)
+            return _photos(photos, progress, tools, wishes, allowed, no_face, marked, shown)
 
 
-def _photos(
-    photos: list[Tensor], progress: Progress, tools: photo.PhotoPorts, wishes: list[photo.PhotoOptions], no_face: str
-) -> list[photo.PhotoResult]:
-    """One after the other; errors say which."""
-    results = list[photo.PhotoResult]()
-    for i, image in enumerate(progress.over(photos)):
+def _photos(photos, progress, tools, wishes, allowed, no_face, marked, shown) -> io.NodeOutput:
+    """shown: pictures of the found faces, for the box itself."""
+    watched, done = progress.watching(tools), []
+    for i, one in enumerate(progress.over(photos)):
         try:
-            results.append(photo.anonymize_or(no_face, image, tools, wishes[i]))
+            done.append(photo.anonymize_or(no_face, one, watched, replace(wishes, where=allowed[i], place=str(i))))
         except ValueError as error:
             raise type(error)(f"image {i + 1} of {len(photos)}: {error}") from error
-    return results
+    pictures = [images.with_demo(one.image) if marked else one.image for one in done]
+    report = "\n".join(json.dumps({"image": i, "faces": one.faces, "kept": one.kept}) for i, one in enumerate(done))
+    verdict = "\n".join(f"image {i}: {photo.summary(one)}" for i, one in enumerate(done, 1))
+    # cls=None keeps the workflow, seed included, out of the picture.
+    preview = ui.PreviewImage(to_comfy(shown), cls=None) if shown else None
+    masks = torch.cat([one.mask for one in done])
+    return io.NodeOutput(to_comfy(pictures), masks, report, verdict, ui=preview)
 
 
 def _frames(done: FramesResult, marked: bool) -> io.NodeOutput:

@@ -13,12 +13,10 @@ from ..revpers_core.faces import detect, recognise
 from ..revpers_core.hosts.choosing import Chosen, Shelf, Wishes, choose
 from ..revpers_core.hosts.comfy_adapter import Adapter
 from ..revpers_core.hosts.comfy_networks import place
+from ..revpers_core.hosts.comfy_prompt import POCKET_CHOICE as POCKET
 from ..revpers_core.method import settings
 from . import sockets
 from .loaders import face_models
-
-POCKET = "pocket model (demo)"
-"""The networks for rendered faces, which come with the pack: only for who asks for them in these words."""
 
 
 class LoadEverything(io.ComfyNode):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import folder_paths
@@ -9,23 +10,20 @@ from comfy_api.latest import io, ui
 
 from ..revpers_core.faces import detect, select
 from ..revpers_core.faces.faint import sure_and_faint
-from ..revpers_core.faces.insightface import as_detectors, as_face_model
+from ..revpers_core.faces.insightface import as_face_model
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts import comfy_video
-from ..revpers_core.hosts.comfy_progress import interruptible
 from ..revpers_core.media import images
 from ..revpers_core.media.anonymize_clip import ClipJob, anonymize_clip
 from ..revpers_core.media.clip_report import summary
 from ..revpers_core.media.clip_writer import CONTAINERS, QUALITY, Encoding, clean_copy
-from ..revpers_core.media.photo import PhotoPorts
 from ..revpers_core.media.strength import Target
 from ..revpers_core.media.video_ports import VideoOptions, VideoPorts
 from ..revpers_core.method import settings
 from ..revpers_core.method.settings import CUSTOM, resolve_preset
-from ..revpers_core.method.types import Method
 from . import sockets
 from .anonymize import AnonymizeFaces
-from .convert import to_core
+from .ports import finders, photo_ports, references
 from .provenance import EDITED, check_made, is_a_photo
 from .pseudonym import wanted, with_stand_ins
 
@@ -72,30 +70,24 @@ class AnonymizeVideo(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, video, model, clip, vae, adapter, face_model, detector, attribute, strength, size, steps, skip, seed,
-        no_face, preset=CUSTOM, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4,
+        cls, video, model, clip, vae, adapter, face_model, strength, size, detector=None, attribute=None,
+        preset=CUSTOM, steps=settings.STEPS.default, skip=settings.SKIP.default, seed=0,
+        no_face=settings.NO_FACE.default, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4,
         match_colour=False, min_score=0.5, smallest=20.0, method=settings.METHOD.default, quality=QUALITY,
         instead=None, who=settings.NOBODY, person=0,
     ) -> io.NodeOutput:  # fmt: skip
-        positive, recogniser = clip.encode_from_tokens_scheduled(clip.tokenize("")), as_face_model(face_model)
-        progress, detectors = comfy_video.ClipProgress(model), interruptible(as_detectors(detector))
+        progress, detectors = comfy_video.ClipProgress(model), finders(detector, model)
         search, chosen = detect.Search(min_score=min_score, smallest=smallest), resolve_preset(preset, steps, skip)
-        levels, words = host.levels(model, *chosen), (positive, attribute)
-        invert_face = host.face_inverter(model, vae, adapter, words, levels, seed, progress.on_step, Method(method))
-        photo = PhotoPorts(
-            detect=lambda one: detect.find_faces(one, detectors, search),
-            embed=recogniser.identify_face,
-            invert_face=with_stand_ins(
-                invert_face, wanted(instead, who, person, method, preset), recogniser.population
-            ),
-            size=size,
-            judges=judge,
-        )
+        photo = photo_ports(
+            model, clip, vae, adapter, face_model, detectors, attribute, size, (preset, steps, skip), seed, method,
+            judge, search, progress.on_step,
+        )  # fmt: skip
+        recipe, population = wanted(instead, who, person, method, preset), as_face_model(face_model).population
+        photo = replace(photo, invert_face=with_stand_ins(photo.invert_face, recipe, population))
         ports = VideoPorts(photo, lambda one: sure_and_faint(one, detectors, search))
-        people = [] if keep is None else list(to_core(keep, "keep"))
         options = VideoOptions(
             guidance=settings.guidance_from(strength),
-            keep=tuple(select.reference_identities(people, [photo.detect(one) for one in people], photo.embed)),
+            keep=tuple(select.reference_identities(*references(keep, photo), photo.embed)),
             likeness=likeness,
             keep_parts=("eyes", "mouth") if keep_eyes_and_mouth else (),
             match=match_colour,

@@ -79,13 +79,15 @@ def latent_mask(mask: Tensor, shape: Sequence[int]) -> Tensor:
     return interpolate(mask[None], tuple(shape[-2:]), mode="area")
 
 
-def change_mask(crop: Crop, keep: tuple[Part, ...] = (), where: Tensor | None = None) -> Tensor:
+def change_mask(
+    crop: Crop, keep: tuple[Part, ...] = (), where: Tensor | None = None, feather: float = FEATHER
+) -> Tensor:
     """Where a face may change, (1, S, S): its mask within ``where``. keep: parts that ``paste`` will leave there.
 
     where: (1, H, W) of the photo, above 0 where it may change. Raises ValueError where less than a quarter of the face
     is left to change: it would pass for anonymized as it is.
     """
-    face = face_mask(crop)
+    face = face_mask(crop, feather)
     mask = face
     if where is not None:
         mask = mask * warp(where.to(mask), crop.matrix, (crop.side, crop.side), beyond="black").clamp(0, 1)

@@ -80,6 +80,19 @@ def read_or_none(image: Tensor, face: Face, embed: Embed) -> Identity | None:
         return None
 
 
+def keep_unless_numbered(numbers: str, keep: Keep, on_faces: Callable[[Tensor, list[Face]], None]) -> Keep:
+    """``keep``, and whoever is not among the numbers, such as "1, 3-5"; empty numbers are everyone's. on_faces: told of
+    every photo and the faces found in it."""
+
+    def stay(photo: Tensor, faces: list[Face]) -> list[Face]:
+        on_faces(photo, faces)
+        meant = numbered(faces, numbers) if numbers.strip() else faces
+        asked = keep(photo, faces)
+        return [face for face in faces if any(face is one for one in asked) or not any(face is one for one in meant)]
+
+    return stay
+
+
 def keep_people(photos: Sequence[Tensor], detections: Sequence[Sequence[Face]], embed: Embed, threshold: float) -> Keep:
     """``faces_to_keep`` for the people on reference photos, with the faces found in each."""
     LIKENESS.check("likeness", threshold)

@@ -189,6 +189,11 @@ def _detector(packs: Mapping[str, Sequence[Path]], wish: str, beside: Sequence[P
     return _first(packs, DETECTORS, beside[0].parent.name if beside else "")
 
 
+def any_detector(packs: Mapping[str, Sequence[Path]]) -> tuple[Path, ...]:
+    """A detector out of ComfyUI's folders; () where there is none."""
+    return _detector(packs, AUTO, ())
+
+
 def _first(packs: Mapping[str, Sequence[Path]], stems: tuple[str, ...], preferred: str) -> tuple[Path, ...]:
     names = sorted(packs, key=lambda name: (name != preferred, name))
     files = (path for name in names for path in sorted(packs[name]) if path.name.startswith(stems))

@@ -19,7 +19,9 @@ SHOWS_ORIGINALS = {"RevPersUnseal"}
 """Boxes that make people themselves again: whatever goes in, what comes out is never made."""
 RENDERED = {"RevPersPocketFace"}
 """Boxes that give pictures of nobody."""
-POCKET = "RevPersLoadPocket"
+POCKET, EVERYTHING = "RevPersLoadPocket", "RevPersLoadEverything"
+POCKET_CHOICE = "pocket model (demo)"
+"""The checkpoint of 'Load Everything' for rendered faces, which comes with the pack: only for who asks for it."""
 GREYS_OUT = {"VAEEncodeForInpaint"}
 """Boxes that paint over the masked place before they encode a picture."""
 PICTURES = ("IMAGE", "LATENT", "VIDEO", "*")
@@ -65,8 +67,11 @@ def is_a_photo(prompt: Any, link: Any, kind: Kind) -> bool:
 
 def is_pocket_on_a_photo(prompt: Any, link: Any, kind: Kind) -> bool:
     """Whether the pocket model stands above a link, and a picture that was not rendered."""
-    names = {prompt.get_node(node)["class_type"] for node in upstream(prompt, [link])}
-    return POCKET in names and is_a_photo(prompt, link, kind)
+    return is_a_photo(prompt, link, kind) and any(
+        node["class_type"] == POCKET
+        or (node["class_type"] == EVERYTHING and node["inputs"].get("checkpoint") == POCKET_CHOICE)
+        for node in map(prompt.get_node, upstream(prompt, [link]))
+    )
 
 
 def is_greyed_out(prompt: Any, link: Any, kind: Kind) -> bool:

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 from PIL import ImageDraw, ImageFont
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from ..faces.face import Face
 from . import images
 
+SHOWN = 768
+"""Longer side in pixels of what a box shows."""
 COLOUR = (255, 196, 0)
 
 
@@ -22,3 +25,12 @@ def overlay(image: Tensor, faces: Sequence[Face]) -> Tensor:
         font = ImageFont.load_default(size=max(12, round((face.box[3] - face.box[1]) / 5)))
         draw.text(face.box[:2], str(number), font=font, fill=COLOUR, stroke_width=unit, stroke_fill="black")
     return images.from_pil(picture)
+
+
+def small(image: Tensor, longest: int = SHOWN) -> Tensor:
+    """(3, H, W) with its longer side no longer than ``longest`` pixels."""
+    scale = longest / max(image.shape[-2:])
+    if scale >= 1:
+        return image
+    size = [max(1, round(side * scale)) for side in image.shape[-2:]]
+    return interpolate(image[None], size, mode="area")[0]

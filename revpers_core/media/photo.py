@@ -173,7 +173,7 @@ def _anonymize_face(person: _FaceState, state: _PhotoState, ports: PhotoPorts, o
     first one's original comes back with the second. A stand-in that makes the face like somebody else in the picture is
     refused, and the next is tried."""
     crop = crop_face(state.image, person.face, ports.size)
-    mask = change_mask(crop, options.keep_parts, options.where)
+    mask = change_mask(crop, options.keep_parts, options.where, options.feather)
     who = replace(person.who, points=shares([crop]))
     sampler = ports.invert_face(crop.pixels[None], who, state.begun)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..faces.face import Face
 from ..faces.judges import Judge
-from ..faces.masks import Part
+from ..faces.masks import FEATHER, Part
 from ..faces.select import Keep
 from ..method.types import Identity
 from .pseudonyms import Pseudonyms
@@ -49,7 +49,8 @@ class PhotoOptions:
     guidance: below 0. aim: look for the weakest guidance that does, from that one on; needs judges. keep: these faces
     stay as they are (by default nobody's). keep_parts: parts of a face that do. match: fit colours to the surround.
     where: (1, H, W), above 0 where the photo may change; None for everywhere. instead: who comes instead of whom;
-    None for nobody in particular, as in the paper. place: names the photo in this run.
+    None for nobody in particular, as in the paper. place: names the photo in this run. feather: of
+    the masks' rim, in radii.
     """
 
     guidance: float
@@ -60,6 +61,7 @@ class PhotoOptions:
     where: Tensor | None = None
     instead: Pseudonyms | None = None
     place: str = ""
+    feather: float = FEATHER
 
 
 class PhotoResult(NamedTuple):

@@ -160,6 +160,9 @@ SMALLEST = Number(
     1.0,
     "Height in pixels of the smallest face that must be found, {low} to {high}; smaller takes longer.",
 )
+FEATHER = Number(
+    0.25, 0.05, 1.0, 0.05, "Width of the soft rim of a face's mask, in its radii, {low} to {high}: more blends further."
+)  # fmt: skip
 METHOD = Choice(
     ("reverse", "nullface"),
     "reverse",

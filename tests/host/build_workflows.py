@@ -18,6 +18,12 @@ def widgets(info: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(n, inputs[n]) for n in order if isinstance(inputs[n][0], list) or inputs[n][0] in WIDGETS]
 
 
+APPS = {
+    "0_start_here": ([("2", "image"), ("3", "strength"), ("3", "person")], ["4"]),
+    "0_start_here.pocket": ([("2", "person"), ("3", "strength"), ("3", "person")], ["4"]),
+    "anonymize_clip": ([("2", "file"), ("7", "strength"), ("7", "preset")], ["8"]),
+}
+"""Workflows that ComfyUI's app mode shows as a form: (box, widget) of what is asked for, boxes whose results show."""
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 
 
@@ -51,8 +57,18 @@ def canvas(name: str, api: dict[str, Any], info: dict[str, Any]) -> dict[str, An
     return {
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, name)), "revision": 0, "last_node_id": len(api) + 1,
         "last_link_id": len(links), "nodes": [*nodes.values(), note], "links": links, "groups": layout.groups,
-        "config": {}, "extra": {}, "version": 0.4,
+        "config": {}, "extra": _extra(name), "version": 0.4,
     }  # fmt: skip
+
+
+def _extra(name: str) -> dict[str, Any]:
+    """How app mode shows the workflow; it opens as boxes all the same."""
+    if name not in APPS:
+        return {}
+    inputs, outputs = APPS[name]
+    return {
+        "linearData": {"inputs": [[int(box), widget] for box, widget in inputs], "outputs": [int(o) for o in outputs]}
+    }
 
 
 def _title(node: dict[str, Any], info: dict[str, Any]) -> str:

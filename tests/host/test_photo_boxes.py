@@ -384,3 +384,19 @@ def test_a_black_and_white_photo_comes_back_in_black_and_white(scene: SimpleName
     assert torch.equal(image[0, ..., 0], image[0, ..., 1]) and torch.equal(image[0, ..., 1], image[0, ..., 2])
     assert (image[0] - grey[0]).abs().max() > 0.1 and torch.equal(image[0][mask[0] == 0], grey[0][mask[0] == 0])
     assert not torch.equal(image[1, ..., 0], image[1, ..., 1]), "another photo of the batch keeps its colours"
+
+
+def test_faces_are_chosen_by_number(scene: SimpleNamespace) -> None:
+    image, _, report = everyone(scene, numbers="2")
+    (x, y), (u, v) = (face.points[2].int().tolist() for face in scene.faces)
+    changed = [
+        float((image - scene.photo)[0, b - 10 : b + 10, a - 10 : a + 10].abs().max()) for a, b in ((x, y), (u, v))
+    ]
+    assert changed[0] == 0 and changed[1] > 0.1 and '"kept": [{"box"' in report
+    with pytest.raises(ValueError, match="there is no face number 3"):
+        everyone(scene, numbers="3")
+
+
+def test_a_wider_feather_changes_less_at_the_rim(scene: SimpleNamespace) -> None:
+    narrow, wide = (everyone(scene, feather=feather)[1] for feather in (0.05, 0.8))
+    assert ((narrow > 0) & (narrow < 0.9)).sum() < 0.5 * ((wide > 0) & (wide < 0.9)).sum()

@@ -18,7 +18,7 @@ NODES = {
     "RevPersDetectFaces", "RevPersSelectFaces", "RevPersCropFaces", "RevPersPasteFaces", "RevPersAnonymizeFaces",
     "RevPersAudit", "RevPersSave", "RevPersAdapterFromIPAdapter", "RevPersBeforeAfter", "RevPersSeveralStrengths",
     "RevPersCheckChange",
-    "RevPersAnonymizeVideo", "RevPersSaveVideo",
+    "RevPersAnonymizeVideo", "RevPersSaveVideo", "RevPersAnonymizeFolder",
     "RevPersPseudonym", "RevPersSeal", "RevPersUnseal", "RevPersLoadEverything",
 }  # fmt: skip
 
@@ -62,7 +62,7 @@ def test_the_users_signatures(server: Server) -> None:
     def signature(name: str, known: tuple[str, ...] = ()) -> tuple[list[str], list[str]]:
         """What must be connected or set, with those of the known that may be left out; what comes out."""
         order = info[name]["input_order"]
-        return order["required"] + [key for key in order["optional"] if key in known], info[name]["output_name"]
+        return order["required"] + [key for key in order.get("optional", []) if key in known], info[name]["output_name"]
 
     assert signature("FaceIDEmbed") == (["face_model", "image", "scale"], ["identity"])
     assert signature("AttributePrompt") == (["clip", "age", "sex", "look", "text"], ["positive", "attribute"])

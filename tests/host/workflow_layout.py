@@ -41,8 +41,8 @@ SHOWS_A_PICTURE = {
     "RevPersBeforeAfter": 224,
 }  # fmt: skip
 GROWS = {
-    "NullIDInvertDPMPP", "NegativeIDGuidanceSampler", "RevPersAnonymizeFaces", "RevPersAnonymizeVideo", "KSampler",
-    "RevPersSave", "RevPersSaveVideo",
+    "NullIDInvertDPMPP", "NegativeIDGuidanceSampler", "RevPersAnonymizeFaces", "RevPersAnonymizeVideo",
+    "RevPersAnonymizeFolder", "KSampler", "RevPersSave", "RevPersSaveVideo",
 }  # fmt: skip
 """Taller once they show a preview or a picture of unknown shape: nothing stands below them."""
 SHOWS_TEXT = {"PreviewAny": 80}

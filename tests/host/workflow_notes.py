@@ -161,19 +161,28 @@ NOTES = {
     ),
     "folder": (
         "## A folder of photos\n\n"
-        "1. Put the photos into a folder inside ComfyUI's *input* folder, press **R**, choose it in *Load Image (from "
-        "Folder)*.\n"
-        "2. A photo without a face stops the run: nothing passes by mistake. **no_face** can blur such photos whole "
-        "instead.\n"
-        "3. The names of the sources are not kept." + JUDGE + LOOK + FILES
+        "1. **folder**: one inside ComfyUI's *input* folder. *revpers example* makes itself, of rendered faces.\n"
+        "2. **Run**: each photo by itself, into **save_to** in ComfyUI's *output* folder, without metadata.\n"
+        "3. The text box names every photo that could not be made, by its number and name, and why; the others are "
+        "made. Run again: what is there already is not made again." + JUDGE + LOOK + FILES
     ),
     "folder.pocket": (
         "## A folder of pictures\n\n"
-        "1. Make the folder *input/photos* and put rendered faces there: save *Pocket Face* a few times.\n"
-        "2. Press **R**, choose the folder, **Run**.\n\n"
-        "The pocket model comes with the pack and knows rendered faces only. It does **not** anonymize photos: for "
-        "those "
-        "open the template without *.pocket*."
+        + POCKET
+        + "\n\nThe folder *revpers example* makes itself. Run again: what is there already is not made "
+        "again."
+    ),
+    "0_start_here": (
+        "## Start here: from photo to saved photo\n\n"
+        "1. **Load Image**: a photo of any size, with any number of people.\n"
+        "2. **Load Everything** takes what lies in ComfyUI's folders and fits together, and names what is missing.\n"
+        "3. **strength** is how far from the person. The picture on *Anonymize Everyone* numbers the faces: "
+        "**numbers** says whose are meant, empty everyone's." + JUDGE + LOOK + FILES
+    ),
+    "0_start_here.pocket": (
+        "## Start here: from picture to saved picture\n\n"
+        + POCKET
+        + "\n\n*Load Everything* with the pocket model, one box that does it all, and one that saves."
     ),
     "instantid": (
         "## A portrait by InstantID (experimental)\n\n"
