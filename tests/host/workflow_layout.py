@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 SCREEN = (1650, 1000)
 """What a workflow may take, in the canvas's pixels: at this size its words can be read on a screen of 1280 x 720."""
-TITLE, BAR = 42, 30
+TITLE, BAR = 38, 30
 """Of a room; of a box."""
 LINE, LETTERS = 19, 7.5
 """Of the note: pixels of a line, and of a letter in it."""

@@ -18,7 +18,7 @@ SAVING = (
     "to undo the result."
 )
 JUDGE = "\n\nThe text box says who has checked. As long as nobody has, connect *Load Judge* to **judge**."
-LOOK = "\n\nA tool is as good as the face it misses: look at the result, faces in the background too."
+LOOK = " A tool is as good as the face it misses: look at the result, faces in the background too."
 
 NOTES = {
     "anonymize_aligned_face": (
@@ -44,13 +44,13 @@ NOTES = {
         "3. **keep** takes photos of people who stay as they are.\n\n"
         "Each face is cut out, made into somebody else and put back; then the picture is searched again. A face that "
         "was "
-        "missed is an error, not a result." + JUDGE + LOOK + FILES
+        "missed is an error, not a result." + JUDGE.replace("\n\n", " ") + LOOK + FILES.replace("\n\n", " ")
     ),
     "anonymize_everyone.pocket": (
         "## Everyone in a picture\n\n"
         + POCKET
         + "\n\nThree rendered people side by side are found, cut out, made into "
-        "somebody else and put back." + JUDGE
+        "somebody else and put back." + JUDGE.replace("\n\n", " ")
     ),
     "anonymize_clip": (
         "## Everyone in a clip\n\n"
@@ -88,9 +88,9 @@ NOTES = {
         "2. Write a secret sentence into **key** of *Who Comes Instead*. Everyone in the photos gets one stranger, the "
         "same in each photo; two people in one photo never get the same.\n"
         "3. The same key and the same photos give the same strangers in a later run. Other photos need a roster: "
-        "`revpers anonymize DIR --pseudonyms KEYFILE --roster FILE`.\n\n"
+        "`revpers anonymize DIR --pseudonyms KEYFILE --roster FILE`. "
         "Results of one key can be linked: that is what it is for. Without that wish leave *a stranger by seed*. The "
-        "key is in the workflow: share neither." + JUDGE + LOOK + FILES
+        "key is in the workflow: share neither." + JUDGE.replace("\n\n", " ") + LOOK + FILES
     ),
     "same_stranger.pocket": (
         "## The same stranger in every picture\n\n"
