@@ -18,7 +18,7 @@ SAVING = (
     "to undo the result."
 )
 JUDGE = "\n\nThe text box says who has checked. As long as nobody has, connect *Load Judge* to **judge**."
-LOOK = " A tool is as good as the face it misses: look at the result, faces in the background too."
+LOOK = " Look at the result, faces in the background too."
 
 NOTES = {
     "anonymize_aligned_face": (
@@ -42,9 +42,10 @@ NOTES = {
         "2. **strength** is how far from the person; 1 is the paper's. **person** is a seed: another one, other "
         "strangers.\n"
         "3. **keep** takes photos of people who stay as they are.\n\n"
-        "Each face is cut out, made into somebody else and put back; then the picture is searched again. A face that "
-        "was "
-        "missed is an error, not a result." + JUDGE.replace("\n\n", " ") + LOOK + FILES.replace("\n\n", " ")
+        "Afterwards the picture is searched again: a face that was missed is an error, not a result."
+        + JUDGE.replace("\n\n", " ")
+        + LOOK
+        + FILES.replace("\n\n", " ")
     ),
     "anonymize_everyone.pocket": (
         "## Everyone in a picture\n\n"
@@ -88,8 +89,8 @@ NOTES = {
         "2. Write a secret sentence into **key** of *Who Comes Instead*. Everyone in the photos gets one stranger, the "
         "same in each photo; two people in one photo never get the same.\n"
         "3. The same key and the same photos give the same strangers in a later run. Other photos need a roster: "
-        "`revpers anonymize DIR --pseudonyms KEYFILE --roster FILE`. "
-        "Results of one key can be linked: that is what it is for. Without that wish leave *a stranger by seed*. The "
+        "`revpers anonymize DIR --roster FILE`. "
+        "Results of one key can be linked. The "
         "key is in the workflow: share neither." + JUDGE.replace("\n\n", " ") + LOOK + FILES
     ),
     "same_stranger.pocket": (
