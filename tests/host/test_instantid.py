@@ -100,7 +100,7 @@ def test_nobody_comes_back_and_points_matter(lab: SimpleNamespace) -> None:
                 model, lab.adapter, positive, latent, 4, 0.7, 3, "custom", 1, places
             ).args  # fmt: skip
             for person, identity in {"nobody": who.null, "somebody": who}.items():
-                (out,) = become.execute(model, lab.adapter, identity, path, attribute, -4.0).args
+                (out,) = become.execute(model, lab.adapter, identity, path, attribute, guidance=-4.0).args
                 made[name, person] = out["samples"]
     size = latent["samples"].abs().max()
     for name in ("aligned", "turned"):

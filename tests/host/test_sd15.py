@@ -72,7 +72,7 @@ def test_results_equal_the_diffusers_hosts(lab: SimpleNamespace, prediction: str
         attribute = words if method == "reverse" else empty
         who = lab.types.Identity(**kinds.who())
         (made,) = nodes["NegativeIDGuidanceSampler"].execute(
-            model, lab.adapter, who, path, attribute, sd15.GUIDANCE, 1.0, method
+            model, lab.adapter, who, path, attribute, guidance=sd15.GUIDANCE, method=method
         ).args  # fmt: skip
         nobody = lab.host.sample_latent(model, lab.adapter, who.null, path, empty, -10.0)["samples"]
     golden = lab.golden[f"{prediction}.{method}"]
@@ -89,7 +89,7 @@ def test_nullface_takes_no_words(lab: SimpleNamespace) -> None:
         path = lab.host.invert_latent(model, lab.adapter, empty, latent, lab.host.levels(model, 4, 0.5), 5)
         with pytest.raises(ValueError, match="nullface leads away from what stands in the unconditional branch"):
             lab.nodes["NegativeIDGuidanceSampler"].execute(
-                model, lab.adapter, lab.types.Identity(**kinds.who()), path, words, -3.0, 1.0, "nullface"
+                model, lab.adapter, lab.types.Identity(**kinds.who()), path, words, guidance=-3.0, method="nullface"
             )
 
 
