@@ -67,6 +67,22 @@ def test_nobody_comes_instead_under_the_papers_preset_unless_connected(desk: Sim
     assert wanted(keyed, STRANGER, 3, preset="paper") is keyed
 
 
+def test_a_trajectory_knows_its_preset_so_that_the_sampler_does(desk: SimpleNamespace) -> None:
+    from_preset = {**desk.given, "trajectory": desk.given["trajectory"]._replace(preset="paper")}
+    paper = SimpleNamespace(nodes=desk.nodes, given=from_preset)
+    assert torch.equal(sampled(paper, who=STRANGER, person=1), sampled(desk, who=NOBODY))
+    assert not torch.equal(sampled(desk, who=STRANGER, person=1), sampled(desk, who=NOBODY))
+    keyed = pseudonym(desk, KEY, key="a long secret sentence")[0]
+    assert torch.equal(sampled(paper, instead=keyed), sampled(desk, instead=keyed))
+    given = {name: desk.given[name] for name in ("model", "adapter")}
+    latent = desk.given["trajectory"].latent
+    with torch.inference_mode():
+        path = desk.nodes["NullIDInvertDPMPP"].execute(
+            **given, positive=desk.given["trajectory"].positive, latent=latent, preset="instant"
+        )
+    assert path.args[0].preset == "instant" and path.args[0].path.steps == 6
+
+
 def test_another_person_seed_is_another_result_along_one_inversion(desk: SimpleNamespace) -> None:
     one, same, other = (sampled(desk, who=STRANGER, person=seed) for seed in (1, 1, 2))
     assert torch.equal(one, same) and (one - other).abs().max() > 0.05
