@@ -147,6 +147,14 @@ OLDER = {
             "method": "nullface", "frames": True, "who": "nobody", "person": 9,
         },
     ),
+    "RevPersAnonymizeVideo": (
+        [0.7, 512, 44, 0.6, 5, "fixed", "blur", "custom", 0.2, True, 0.3, True, 0.6, 30, "nullface", 20],
+        {
+            "strength": 0.7, "size": 512, "preset": "custom", "steps": 44, "skip": 0.6, "seed": 5, "no_face": "blur",
+            "target": 0.2, "keep_eyes_and_mouth": True, "likeness": 0.3, "min_score": 0.6, "smallest": 30,
+            "method": "nullface", "quality": 20, "who": "nobody",
+        },
+    ),
 }  # fmt: skip
 """Values by place, as older versions saved them, and what they mean."""
 
