@@ -1,6 +1,8 @@
 """ComfyUI's page as somebody sits before it: looks, clicks, types, waits."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +243,19 @@ class Desk:
           app.graph.add(node); app.canvas.ds.scale = 1; app.canvas.ds.offset = [100, 100];
           app.canvas.setDirty(true, true); }"""
         self.page.evaluate(script, kind)
+
+    @contextmanager
+    def app_mode(self) -> Iterator[Locator]:
+        """The form of the workflow in ComfyUI's app mode; afterwards the canvas is back."""
+        toggle = "app.extensionManager.command.execute('Comfy.ToggleLinear')"
+        self.page.evaluate(toggle)
+        try:
+            form = self.page.get_by_test_id("linear-widgets").first
+            form.wait_for()
+            yield form
+        finally:
+            self.page.evaluate(toggle)
+            self.page.get_by_test_id("linear-widgets").first.wait_for(state="hidden")
 
     def reopen(self, values: list[Any] | None) -> None:
         """The workflow saved and opened again; with the only box's values replaced by these, unless None."""

@@ -194,6 +194,23 @@ def test_a_new_box_keeps_its_noise_and_draws_another_person_each_time(desk: Desk
     assert desk.page.evaluate(script, "person") == "randomize"
 
 
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("0_start_here.pocket", ("person", "strength")),
+        ("0_start_here", ("image", "strength", "person")),
+        ("anonymize_clip", ("file", "strength", "preset")),
+    ],
+)
+def test_app_mode_asks_for_little(desk: Desk, name: str, asked: tuple[str, ...]) -> None:
+    desk.open_form(json.loads((REPO / "workflows" / f"{name}.json").read_text()))
+    with desk.app_mode() as form:
+        for word in asked:
+            expect(form.get_by_text(word, exact=True).first).to_be_visible()
+        expect(form.get_by_text("skip", exact=True)).to_have_count(0)
+        desk.picture(f"app_{name.split('.')[0]}")
+
+
 def test_our_sockets_have_colours_of_their_own(desk: Desk) -> None:
     desk.load(pocket())
     colours = desk.socket_colours("NegativeIDGuidanceSampler", ("adapter", "identity", "trajectory"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from server import REPO, Server
 from test_server import workflow
 
@@ -99,11 +99,24 @@ def test_thumbnail(server: Server, name: str) -> None:
     if os.environ.get("REVPERS_WRITE_WORKFLOWS"):
         shown = [opened(path) for path in files(server, server.result(server.queue(workflow(name))))]
         for path in shipped:
-            side_by_side(shown[:4]).save(path, quality=85)
+            labelled(side_by_side(shown[:4]), path.stem).save(path, quality=85)
     for path in shipped:
         with Image.open(path) as picture:
             assert picture.size == THUMBNAIL and path.stat().st_size < 200_000, f"{path.name}: make workflows"
             assert np.asarray(picture).std() > 20
+
+
+def labelled(sheet: Image.Image, name: str) -> Image.Image:
+    """With a word in its corner for which model the template is."""
+    word = "pocket demo" if name.endswith(".pocket") else "SDXL"
+    font = ImageFont.load_default(size=20)
+    draw = ImageDraw.Draw(sheet)
+    left, top, right, bottom = draw.textbbox((10, 6), word, font=font)
+    draw.rounded_rectangle(
+        (left - 6, top - 4, right + 6, bottom + 4), 4, fill="#1c5d3a" if word == "SDXL" else "#7a4a12"
+    )
+    draw.text((10, 6), word, font=font, fill="white")
+    return sheet
 
 
 def opened(path: Path) -> Image.Image:
