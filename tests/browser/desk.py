@@ -238,8 +238,10 @@ class Desk:
         return [(kind, title) for kind, title in self.page.evaluate(script)]
 
     def add(self, kind: str) -> None:
-        """A box of that kind on an empty canvas."""
+        """A box of that kind on an empty canvas, with a number of its own: Nodes 2.0 remembers what the last box of a
+        number was set to."""
         script = """kind => { app.graph.clear(); const node = LiteGraph.createNode(kind); node.pos = [100, 100];
+          window.boxes = (window.boxes ?? 1000) + 1; node.id = window.boxes;
           app.graph.add(node); app.canvas.ds.scale = 1; app.canvas.ds.offset = [100, 100];
           app.canvas.setDirty(true, true); }"""
         self.page.evaluate(script, kind)
@@ -256,6 +258,14 @@ class Desk:
         finally:
             self.page.evaluate(toggle)
             self.page.get_by_test_id("linear-widgets").first.wait_for(state="hidden")
+
+    def shown_values(self, kind: str) -> list[Any]:
+        """Of the box's widgets, by their place."""
+        return self.page.evaluate("k => app.graph._nodes.find(n => n.type == k).widgets?.map(w => w.value) ?? []", kind)
+
+    def own_defaults(self, kind: str) -> list[Any]:
+        """Of the widgets of a box that stands nowhere."""
+        return self.page.evaluate("k => LiteGraph.createNode(k).widgets?.map(w => w.value) ?? []", kind)
 
     def reopen(self, values: list[Any] | None) -> None:
         """The workflow saved and opened again; with the only box's values replaced by these, unless None."""

@@ -208,7 +208,6 @@ def test_app_mode_asks_for_little(desk: Desk, name: str, asked: tuple[str, ...])
         for word in asked:
             expect(form.get_by_text(word, exact=True).first).to_be_visible()
         expect(form.get_by_text("skip", exact=True)).to_have_count(0)
-        desk.picture(f"app_{name.split('.')[0]}")
 
 
 def test_our_sockets_have_colours_of_their_own(desk: Desk) -> None:
@@ -235,6 +234,7 @@ def test_every_box_stands_on_the_canvas(desk: Desk) -> None:
         assert desk.page.evaluate("app.graph._nodes[0].title") == title
         if desk.modern:
             expect(desk.box(kind)).to_contain_text(title)
+            assert desk.shown_values(kind) == desk.own_defaults(kind), "the picture shows another box's values"
             desk.box_picture(kind)
 
 
