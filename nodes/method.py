@@ -12,8 +12,8 @@ from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts.comfy_backbone import wordless
 from ..revpers_core.hosts.comfy_check import check_latent
 from ..revpers_core.hosts.comfy_prompt import vae_link
-from ..revpers_core.media.casting import for_crops
 from ..revpers_core.media.pseudonyms import same_person
+from ..revpers_core.media.stand_ins import for_crops
 from ..revpers_core.method import settings
 from ..revpers_core.method.settings import CUSTOM, resolve_preset
 from ..revpers_core.method.types import Attribute, Method

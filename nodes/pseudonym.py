@@ -5,8 +5,8 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..revpers_core.faces.insightface import as_face_model
-from ..revpers_core.media.casting import InvertFace, as_stand_ins
 from ..revpers_core.media.pseudonyms import Recipe, made_up, secret_of
+from ..revpers_core.media.stand_ins import InvertFace, as_stand_ins
 from ..revpers_core.method import settings
 from ..revpers_core.method.identity import null_identity
 from ..revpers_core.method.population import SAME, Population

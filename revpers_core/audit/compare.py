@@ -69,7 +69,7 @@ class FaceComparison(NamedTuple):
 
 @dataclass(frozen=True)
 class Networks:
-    """The user's own: features of a crop (1, 3, S, S) as (1, D), and a distance (1,) of two crops."""
+    """The user's own networks: features of a crop (1, 3, S, S) as (1, D), and a distance (1,) of two crops."""
 
     features: Callable[[Tensor], Tensor] | None = None
     distance: Callable[[Tensor, Tensor], Tensor] | None = None

@@ -81,7 +81,7 @@ def judge_report(k: int, name: str, judge: Judge, comparison: Comparison, likene
 
 
 def likeness_table(judge: Judge, some: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
-    """(N, M), in the judge's terms."""
+    """How alike all embeddings of two lists are, (N, M), in the judge's terms."""
     return torch.tensor([[judge.similarity(b, a) for b in others] for a in some]).view(len(some), len(others))
 
 

@@ -61,7 +61,7 @@ class Pairs(NamedTuple):
 
 
 def similarity(a: Tensor, b: Tensor, metric: str) -> Tensor:
-    """Of rows (P, D): cosine, or negative Euclidean distance."""
+    """Similarity of rows (P, D): cosine, or negative Euclidean distance."""
     a, b = a.double(), b.double()
     if metric == "cosine":
         return (normalize(a, dim=1) * normalize(b, dim=1)).sum(1)

@@ -53,7 +53,7 @@ def add(commands: Any) -> None:
 
 
 def photo_options(parser: argparse.ArgumentParser) -> None:
-    """Everything that decides what becomes of a picture."""
+    """Add every option that decides what becomes of a picture."""
     model_options(parser)
     search_options(parser)
     mark_options(parser)
@@ -142,7 +142,7 @@ def other_settings(args: argparse.Namespace) -> dict[str, Any]:
     files = {name: [Path(path).name for path in getattr(args, name) or []] for name in ("detector", "judge", "keep")}
     rest = {name: getattr(args, name) for name in ("no_face", "min_score", "smallest", "likeness")}
     if (mark := mark_of(args)) != NO_MARK:
-        rest["mark"] = mark.told()
+        rest["mark"] = mark.as_settings()
     return {**files, **rest, "keep_parts": list(args.keep_parts), "match_colour": args.match_colour}
 
 

@@ -21,7 +21,7 @@ from .terminal import quiet
 
 
 def dataset_options(parser: argparse.ArgumentParser) -> None:
-    """Of the audit, for data sets."""
+    """Add the audit's options for data sets."""
     from .dataset import engine_options
 
     data = parser.add_argument_group("data sets", "block by block; always so for parquet files and shards")

@@ -58,7 +58,7 @@ def add(commands: Any) -> None:
 
 
 def secret_option(parser: Any) -> None:
-    """What makes two runs equal."""
+    """Add the option by which two runs give the same results."""
     parser.add_argument(
         "--secret", type=Path, metavar="FILE",
         help="what every row's seed is made of (HMAC); drawn where there is no such file. Without, it lies beside the "
@@ -67,7 +67,7 @@ def secret_option(parser: Any) -> None:
 
 
 def input_options(parser: argparse.ArgumentParser) -> None:
-    """What a data set's parts are called."""
+    """Add the options that name a data set's columns."""
     columns = parser.add_argument_group("input")
     columns.add_argument("--kind", choices=KINDS, default="auto", help="of the input (default: by what lies there)")
     for role, content in (
@@ -81,7 +81,7 @@ def input_options(parser: argparse.ArgumentParser) -> None:
 
 
 def engine_options(parser: argparse.ArgumentParser) -> None:
-    """Where the work is done."""
+    """Add the options that say where the work is done."""
     engine = parser.add_argument_group("engine")
     engine.add_argument("--engine", choices=ENGINES, default="local", help="where rows are worked on (default local)")
     engine.add_argument("--workers", type=int, default=0, metavar="N", help="a model each (default: as many as fit)")
@@ -132,7 +132,7 @@ def _whole_path(name: str) -> str:
 
 
 def load_quietly(args: argparse.Namespace) -> Any:
-    """The same in a worker: libraries keep their remarks to themselves there too."""
+    """Load the job in a worker; libraries keep their remarks to themselves there too."""
     quiet()
     return load_job(args)
 

@@ -14,7 +14,7 @@ JUDGES = "fr_feature|dlib|pocket|FILE"
 
 
 def add_world(parser: argparse.ArgumentParser, judge: bool = True) -> None:
-    """The options --world and --judge."""
+    """Add the options --world and --judge."""
     parser.add_argument(
         "--world", choices=(POCKET, GALLERY, RENDERED), default=POCKET,
         help="whose faces: the pocket model's own, drawn by formulas; the rendered people that ship; or as many as "
@@ -28,7 +28,7 @@ def add_world(parser: argparse.ArgumentParser, judge: bool = True) -> None:
 
 
 def judges(args: argparse.Namespace) -> Judges:
-    """Those that are asked for. Says loudly which of the usual ones are missing."""
+    """The judges that are asked for. Says loudly which of the usual ones are missing."""
     real_judges = find_judges(args.judge)
     for line in real_judges.missing:
         print(line, flush=True)

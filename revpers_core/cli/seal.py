@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
 
 
 def seal_options(parser: argparse.ArgumentParser) -> None:
-    """Of a command that anonymizes pictures."""
+    """Add the seal's options to a command that anonymizes pictures."""
     group = parser.add_argument_group("the way back", "then results are pseudonymised, not anonymous")
     group.add_argument("--seal", metavar="KEYFILE", help=f"write NAME.sealed beside each result; {KEY}")
     group.add_argument(

@@ -19,13 +19,13 @@ from ..faces.select import reference_identities
 from ..media import images
 from ..media.anonymize_clip import ClipJob, anonymize_clip, tell_cost
 from ..media.anonymize_file import embedder
-from ..media.casting import as_stand_ins
 from ..media.clip import Span
 from ..media.clip_parts import Parts
 from ..media.clip_report import Cost, summary
 from ..media.clip_writer import CONTAINERS, ENCODERS, QUALITY, Encoding
 from ..media.marks import cornered
 from ..media.photo import PhotoPorts
+from ..media.stand_ins import as_stand_ins
 from ..media.strength import Target
 from ..media.video_ports import VideoOptions, VideoPorts
 from ..method.schedule import timesteps

@@ -34,7 +34,7 @@ IOU = 0.5
 
 
 class AuditNetworks(NamedTuple):
-    """Who looks. detect: None where pictures are aligned crops."""
+    """Judges and detector of an audit. detect: None where pictures are aligned crops."""
 
     judges: Sequence[Judge]
     detect: Detect | None

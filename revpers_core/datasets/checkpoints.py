@@ -19,7 +19,7 @@ SECRET_BYTES = 32
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:
-    """Of everything that decides a result but the secret: 16 hexadecimal digits."""
+    """Hash of everything that decides a result but the secret: 16 hexadecimal digits."""
     return sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -64,7 +64,7 @@ class Checkpoints:
         return finished
 
     def finish(self, block: Block, report: BlockReport) -> None:
-        """The block is written."""
+        """Note that a block is written."""
         record = {"fingerprint": block.fingerprint, "report": report._asdict()}
         write_whole(self._finished() / f"{block.number:06}.json", json.dumps(record).encode())
         (self._attempts() / f"{block.number:06}").unlink(missing_ok=True)

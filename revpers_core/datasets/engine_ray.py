@@ -18,8 +18,9 @@ MOST = 20_000
 
 @dataclass(frozen=True)
 class OnRay:
-    """The engine. address: of a cluster, "auto" for the one that runs here; None starts one on this machine for as long
-    as the run lasts. workers: actors, 0 for as many as fit. cpus, gpus: of each; gpus may be a fraction, such as 0.5.
+    """The engine on a Ray cluster. address: of a cluster, "auto" for the one that runs here; None starts one on
+    this machine for as long as the run lasts. workers: actors, 0 for as many as fit. cpus, gpus: of each;
+    gpus may be a fraction, such as 0.5.
 
     Input, output and the model's files must lie on a file system that every node sees at the same place.
     """

@@ -69,7 +69,7 @@ def _is_result(path: Path, results: dict[Path, str | None]) -> bool:
 
 
 def versions() -> dict[str, str]:
-    """Of what made the pictures, as far as it is installed."""
+    """Versions of the packages that made the pictures, as far as they are installed."""
     installed: dict[str, str] = {}
     for name in PACKAGES:
         try:

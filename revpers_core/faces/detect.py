@@ -1,4 +1,4 @@
-"""Finding everyone: detectors by file, and the looks that make them find more."""
+"""Finding every face: detectors by file, and the views of an image in which they find more."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ SURE = 0.7
 
 @dataclass(frozen=True)
 class Search:
-    """How hard to look.
+    """Settings of a search for faces.
 
     min_score: detections below it are no faces. side: pixels of the longer side of one look. smallest: height in the
     image's pixels of the smallest face that must be found; the smaller, the more tiles. turn: also look at the image

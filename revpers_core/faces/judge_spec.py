@@ -61,7 +61,7 @@ class JudgeSpec:
 
     @property
     def rule(self) -> DecisionRule:
-        """What follows from it. Unmeasured thresholds are ``GUESS``."""
+        """The decision rule of this file; unmeasured thresholds are ``GUESS``."""
         likeness = METRICS[self.metric]
         if self.threshold is None or self.floor is None:
             if self.metric != "cosine":
@@ -112,7 +112,7 @@ def build_judge(description: JudgeSpec, folder: Path, provider: str | Place = "c
 
 
 def read(path: Path) -> JudgeSpec:
-    """Raises ValueError where it is no description."""
+    """Read a judge's description. Raises ValueError where it is none."""
     try:
         fields: Any = json.loads(path.read_text(encoding="utf-8"))
         return JudgeSpec(**fields)

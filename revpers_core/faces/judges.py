@@ -35,7 +35,7 @@ class DecisionRule:
 
     @property
     def vouches(self) -> bool:
-        """Whether its finding nobody says anything of people."""
+        """Whether it says anything of real people when this judge recognises nobody."""
         return self.measured and not self.rendered
 
     def __post_init__(self):
@@ -62,12 +62,12 @@ class Judge(Protocol):
 
 
 def cosine(a: Tensor, b: Tensor) -> float:
-    """In [-1, 1]."""
+    """Cosine similarity of two embeddings, in [-1, 1]."""
     return float(cosine_similarity(a.double(), b.double(), dim=0))
 
 
 def negative_distance(a: Tensor, b: Tensor) -> float:
-    """Euclidean distance, negative: 0 is the same."""
+    """Negative Euclidean distance of two embeddings: 0 is the same."""
     return -float((a.double() - b.double()).norm())
 
 

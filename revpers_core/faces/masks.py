@@ -68,7 +68,7 @@ def whole_face(side: int) -> Tensor:
 
 
 def without_parts(side: int, parts: tuple[Part, ...] = ("eyes", "mouth")) -> Tensor:
-    """The same without its eyes and mouth."""
+    """(1, S, S) in [0, 1]: the face in an aligned crop without its eyes and mouth."""
     image = torch.zeros(3, side, side)
     crop = crop_face(image, face_in_aligned(image), side)
     return face_mask(crop) * (1 - parts_mask(crop, parts))

@@ -89,5 +89,5 @@ def intersection(box: Tensor, boxes: Tensor) -> Tensor:
 
 
 def area(boxes: Tensor) -> Tensor:
-    """Of boxes (..., 4), in square pixels."""
+    """Area of boxes (..., 4), in square pixels."""
     return (boxes[..., 2:] - boxes[..., :2]).prod(-1)

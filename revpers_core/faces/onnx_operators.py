@@ -95,7 +95,7 @@ def cast(call: Call) -> Operation:
 
 
 def reduced(function: Callable[[Tensor, list[int], bool], Tensor]) -> Callable[[Call], Operation]:
-    """function: of a tensor, axes and whether they stay."""
+    """An operator that reduces axes. function: of a tensor, axes and whether they stay."""
 
     def build(call: Call) -> Operation:
         keep, idle = bool(call.get("keepdims", 1)), bool(call.get("noop_with_empty_axes", 0))

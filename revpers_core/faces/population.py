@@ -38,7 +38,7 @@ def beside(network: str | Path) -> Path:
 
 
 def find(network: str | Path) -> Population | None:
-    """That of a recogniser's file, None where nobody has measured it. Raises ValueError for a file that is damaged."""
+    """The population of a recogniser's file, None where nobody has measured it. Raises ValueError for a damaged one."""
     path = beside(network)
     if not path.is_file():
         return None

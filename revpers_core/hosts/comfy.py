@@ -104,11 +104,11 @@ def invert_latent(
     conds = _pointed(adapter, samples, points, (positive, null_identity(1)), (unconditional(model, positive), None))
     run = Run(adapt(model, adapter), adapter, *conds)
 
-    def part(few: slice) -> core.Trajectory:
-        told = _of_part(callback, few, len(samples))
-        return run.invert(samples[few], sigmas, noise.rows(few), told, at_once)
+    def run_rows(rows: slice) -> core.Trajectory:
+        on_part = _of_part(callback, rows, len(samples))
+        return run.invert(samples[rows], sigmas, noise.rows(rows), on_part, at_once)
 
-    path = core.concatenate(run.in_chunks(len(samples), run.faces_at_once(samples), part), noise)
+    path = core.concatenate(run.in_chunks(len(samples), run.faces_at_once(samples), run_rows), noise)
     return ComfyTrajectory(path, latent, positive, fingerprint(model, adapter), points)
 
 
@@ -117,7 +117,7 @@ def _check_mask(mask: Tensor | None) -> None:
     if mask is None:
         return
     check_pixels(mask, "latent: its mask")
-    empty = [i for i, one in enumerate(mask.reshape(-1, *mask.shape[-2:]), 1) if not (one > 0).any()]
+    empty = [i for i, image_mask in enumerate(mask.reshape(-1, *mask.shape[-2:]), 1) if not (image_mask > 0).any()]
     if empty:
         raise ValueError(
             f"latent: mask {empty[0]} leaves nothing to change (it is all black; Load Image gives such a one for a "
@@ -135,35 +135,35 @@ def check_sampling(trajectory: ComfyTrajectory, guidance: float) -> None:
     _check_mask(trajectory.latent.get("noise_mask"))
 
 
-def _of_part(callback: Callback | None, part: slice, count: int) -> Callback | None:
+def _of_part(callback: Callback | None, rows: slice, count: int) -> Callback | None:
     """The callback of a run over some of the faces: its steps are a part of the whole's."""
     if callback is None:
         return None
 
-    def told(step: int, x0: Tensor, x: Tensor, steps: int) -> None:
-        faces, whole = part.stop - part.start, steps * count
-        callback(steps * part.start + (step + 1) * faces - 1, x0, x, whole)
+    def on_step_of_rows(step: int, x0: Tensor, x: Tensor, steps: int) -> None:
+        faces, total = rows.stop - rows.start, steps * count
+        callback(steps * rows.start + (step + 1) * faces - 1, x0, x, total)
 
-    return told
+    return on_step_of_rows
 
 
 def _pointed(
-    adapter: Adapter, samples: Tensor, points: Tensor | None, *told: tuple[Conditioning, Identity | None]
+    adapter: Adapter, samples: Tensor, points: Tensor | None, *branches: tuple[Conditioning, Identity | None]
 ) -> list[Conditioning]:
     """The conditionings as they are told, each under its identity (nobody where None), with its ControlNet."""
     if points is not None and len(points) not in (1, len(samples)):
         raise ValueError(f"places: expected one for each of {len(samples)} crops, got {len(points)}: connect theirs")
     control = PointedControl.of(adapter, five_points(points, 8 * samples.shape[-1]))
-    return [control.on(words, who or null_identity(1)) if control else words for words, who in told]
+    return [control.on(words, identity or null_identity(1)) if control else words for words, identity in branches]
 
 
-def _rows(latent: dict[str, Any], part: slice) -> dict[str, Any]:
+def _rows(latent: dict[str, Any], rows: slice) -> dict[str, Any]:
     """Some of a LATENT's images; where there are fewer masks than images they go round, as in ComfyUI."""
-    few = {"samples": latent["samples"][part]}
+    chosen = {"samples": latent["samples"][rows]}
     if (mask := latent.get("noise_mask")) is None:
-        return few
+        return chosen
     mask = mask.reshape(-1, 1, *mask.shape[-2:])
-    return {**few, "noise_mask": mask[[i % len(mask) for i in range(part.start, part.stop)]]}
+    return {**chosen, "noise_mask": mask[[i % len(mask) for i in range(rows.start, rows.stop)]]}
 
 
 def sample_latent(
@@ -197,14 +197,14 @@ def sample_latent(
         )
     if guidance >= 0:
         logging.warning(f"guidance {guidance:g} does not lead away from the person: the result is not anonymous")
-    away, whole = steering(method, identity, guidance), trajectory.latent
+    away, masked = steering(method, identity, guidance), trajectory.latent
     if method is Method.NULLFACE:
         check_opposite(adapter.weights.kind)
         check_words(method, has_words(attribute, unconditional(model, trajectory.positive)), instead is not None)
         shape = trajectory.path.x0.shape
-        whole = {"noise_mask": latent_mask(without_parts(8 * shape[-1]), shape), **whole}
-    told = (trajectory.positive, away.identity), (attribute, instead)
-    conds = _pointed(adapter, trajectory.path.x0, trajectory.points, *told)
+        masked = {"noise_mask": latent_mask(without_parts(8 * shape[-1]), shape), **masked}
+    branches = (trajectory.positive, away.identity), (attribute, instead)
+    conds = _pointed(adapter, trajectory.path.x0, trajectory.points, *branches)
     run = Run(adapt(model, adapter), adapter, *conds)
     if fingerprint(model, adapter) != trajectory.weights:
         raise ValueError(
@@ -217,12 +217,14 @@ def sample_latent(
             "on the clip of 'New Face Looks Like'"
         )
 
-    def part(few: slice) -> Tensor:
-        rest = {"callback": _of_part(callback, few, batch), "instead": instead.rows(few) if instead else None}
+    def run_rows(rows: slice) -> Tensor:
+        rest = {"callback": _of_part(callback, rows, batch), "instead": instead.rows(rows) if instead else None}
         rest["keep_late"] = method is Method.NULLFACE
-        return run.sample(trajectory.path.rows(few), _rows(whole, few), away.identity.rows(few), away.guidance, **rest)
+        return run.sample(
+            trajectory.path.rows(rows), _rows(masked, rows), away.identity.rows(rows), away.guidance, **rest
+        )
 
-    samples = torch.cat(run.in_chunks(batch, trajectory.path.chunk_size or batch, part))
+    samples = torch.cat(run.in_chunks(batch, trajectory.path.chunk_size or batch, run_rows))
     return {**trajectory.latent, "samples": finite(samples)}
 
 
@@ -241,22 +243,22 @@ def face_inverter(
     that are there already, which do not run again; every one runs unless given."""
     positive, attribute = conds
 
-    def invert_face(crop: Tensor, who: Identity, index: int) -> FaceSampler:
+    def invert_face(crop: Tensor, identity: Identity, index: int) -> FaceSampler:
         latent = {"samples": vae.encode(rearrange(crop, "b c h w -> b h w c")), "batch_index": [index] * len(crop)}
 
         def invert() -> ComfyTrajectory:
-            return invert_latent(model, adapter, positive, latent, sigmas, seed, callback, points=who.points)
+            return invert_latent(model, adapter, positive, latent, sigmas, seed, callback, points=identity.points)
 
         if inversions is None:
             trajectory = invert()
         else:
-            key = digest(latent, who.points, positive, sigmas, seed, fingerprint(model, adapter))
+            key = digest(latent, identity.points, positive, sigmas, seed, fingerprint(model, adapter))
             trajectory = inversions.get(model, key, invert)
 
-        def again(guidance: float, instead: Identity | None = None) -> Tensor:
-            made = sample_latent(model, adapter, who, trajectory, attribute, guidance, callback, instead, method)
-            return finite(rearrange(vae.decode(made["samples"]), "b h w c -> b c h w"))
+        def sample(guidance: float, instead: Identity | None = None) -> Tensor:
+            result = sample_latent(model, adapter, identity, trajectory, attribute, guidance, callback, instead, method)
+            return finite(rearrange(vae.decode(result["samples"]), "b h w c -> b c h w"))
 
-        return again
+        return sample
 
     return invert_face

@@ -78,8 +78,8 @@ class Adapter:
     def identity_kv(self, identity: Identity, device: torch.device, dtype: torch.dtype) -> IdentityKV:
         """Keys and values for every slot: 3 MB a face for SDXL in float32; the weights take 1.4 GB."""
         tokens = self.modules.tokens(identity, torch.zeros(()), self.vision)
-        made = (kv(tokens) for kv in self.modules.kv)
-        return tuple((keys.to(device, dtype), values.to(device, dtype)) for keys, values in made)
+        projected = (kv(tokens) for kv in self.modules.kv)
+        return tuple((keys.to(device, dtype), values.to(device, dtype)) for keys, values in projected)
 
 
 def face_vision(clip_vision: Any) -> FaceVision:
@@ -119,7 +119,7 @@ class IdentityAttention:
         text = self.before(q, k, v, extra_options) if self.before else attend(q, k, v)
         branches = extra_options["cond_or_uncond"]
         each = [extra_options[IDENTITY_KV][branch][self.slot.number] for branch in branches]
-        keys, values = (rows(part, len(q) // len(branches)).to(q) for part in zip(*each, strict=True))
+        keys, values = (rows(branch_rows, len(q) // len(branches)).to(q) for branch_rows in zip(*each, strict=True))
         return add_identity(text, attend, q, (keys, values), self.adapter.strength)
 
     def models(self) -> list[Any]:
@@ -145,7 +145,7 @@ def unet_depths(config: dict[str, Any]) -> Depths:
 
 
 def compute_dtype(model: Any) -> torch.dtype:
-    """In which a ModelPatcher's network computes."""
+    """The dtype in which a ModelPatcher's network computes."""
     return model.model.manual_cast_dtype or model.model_dtype()
 
 
@@ -153,10 +153,10 @@ def is_plain(adapted: Any) -> bool:
     """Whether nothing but our adapter is patched into the network's calls; what else is there may look at the level."""
     transformer = dict(adapted.model_options["transformer_options"])
     replaced = transformer.pop("patches_replace", {})
-    ours = all(
+    ours_only = all(
         isinstance(patch, IdentityAttention) and not patch.before for patch in replaced.get("attn2", {}).values()
     )
-    return ours and set(replaced) <= {"attn2"} and not any(transformer.values()) and guides_plainly(adapted)
+    return ours_only and set(replaced) <= {"attn2"} and not any(transformer.values()) and guides_plainly(adapted)
 
 
 def guides_plainly(adapted: Any) -> bool:
@@ -180,9 +180,9 @@ def adapt(model: Any, adapter: Adapter) -> Any:
         adapted.add_patches(comfy.lora.load_lora(lora, keys), 1.0)
     # The same model, patches and adapter always are the same weights: ComfyUI need not load them again in between.
     adapted.patches_uuid = uuid.uuid5(model.patches_uuid, str(adapter.uuid))
-    there = model.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
+    replacements = model.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
     for slot in table:
-        before = there.get(slot.block, there.get(slot.block[:2]))
+        before = replacements.get(slot.block, replacements.get(slot.block[:2]))
         adapted.set_model_attn2_replace(IdentityAttention(adapter, slot, before), *slot.block)
     return adapted
 

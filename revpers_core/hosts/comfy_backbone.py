@@ -69,11 +69,11 @@ def unconditional(model: Any, positive: Conditioning) -> Conditioning:
 
 
 def wordless(clip: Any, positive: Conditioning) -> Conditioning:
-    """The same, told by the text encoders."""
+    """As ``unconditional``, for a model that is known by its text encoders alone."""
     return positive if isinstance(clip.cond_stage_model, comfy.sd1_clip.SD1ClipModel) else zero_out(positive)
 
 
 def has_words(attribute: Conditioning, nothing: Conditioning) -> bool:
     """Whether a conditioning says anything. nothing: the unconditional branch without a word."""
-    (said, _), (empty, _) = attribute[0], nothing[0]
-    return said.shape != empty.shape or not torch.equal(said, empty)
+    (words, _), (empty, _) = attribute[0], nothing[0]
+    return words.shape != empty.shape or not torch.equal(words, empty)

@@ -30,5 +30,5 @@ def check_latent(
 
 def _decoded(samples: Tensor, vae: Any) -> Tensor:
     """Pictures (B, 3, H, W), one after the other, on the CPU."""
-    pictures = [vae.decode(one).float().cpu() for one in samples.split(1)]
+    pictures = [vae.decode(latent_image).float().cpu() for latent_image in samples.split(1)]
     return rearrange(torch.cat(pictures), "b h w c -> b c h w").clamp(0, 1)

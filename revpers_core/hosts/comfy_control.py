@@ -26,5 +26,5 @@ class PointedControl(NamedTuple):
     def on(self, conditioning: Conditioning, identity: Identity) -> Conditioning:
         """The conditioning with the ControlNet under this identity; words go on to the model alone."""
         tokens = self.adapter.modules.tokens(identity, torch.zeros(()), self.adapter.vision)
-        more = {"control": self.control_net, "control_apply_to_uncond": False, "cross_attn_controlnet": tokens}
-        return [[embeds, {**rest, **more}] for embeds, rest in conditioning]
+        control = {"control": self.control_net, "control_apply_to_uncond": False, "cross_attn_controlnet": tokens}
+        return [[embeds, {**rest, **control}] for embeds, rest in conditioning]

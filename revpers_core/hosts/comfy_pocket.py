@@ -85,8 +85,8 @@ def _preview(vae: Any) -> tuple[list[list[float]], list[float]]:
     faces = torch.stack([pocket.held_out_face(person, 0) for person in range(4)])
     latents = vae.encode(rearrange(faces, "b c h w -> b h w c")) * comfy.latent_formats.SDXL.scale_factor
     colours = rearrange(avg_pool2d(faces, 8), "b c h w -> (b h w) c") * 2 - 1
-    known = torch.cat([rearrange(latents.float().cpu(), "b c h w -> (b h w) c"), torch.ones(len(colours), 1)], dim=1)
-    *factors, bias = torch.linalg.lstsq(known, colours).solution.tolist()
+    features = torch.cat([rearrange(latents.float().cpu(), "b c h w -> (b h w) c"), torch.ones(len(colours), 1)], dim=1)
+    *factors, bias = torch.linalg.lstsq(features, colours).solution.tolist()
     return factors, bias
 
 

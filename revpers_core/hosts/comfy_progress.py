@@ -36,20 +36,20 @@ class Progress:
             yield photo
 
     def watching(self, tools: PhotoPorts) -> PhotoPorts:
-        """The same tools; the bar knows what they are at."""
+        """The ports of a photo, followed by the bar."""
 
         def search(photo: Tensor) -> list[Face]:
-            found = tools.detect(photo)
-            self._faces = max(1, len(found))
-            return found
+            faces = tools.detect(photo)
+            self._faces = max(1, len(faces))
+            return faces
 
-        def invert_face(crop: Tensor, who: Identity, index: int) -> FaceSampler:
+        def invert_face(crop: Tensor, identity: Identity, index: int) -> FaceSampler:
             self._face, self._phase, self._faces = index, 0, max(self._faces, index + 1)
-            again = tools.invert_face(crop, who, index)
+            sampler = tools.invert_face(crop, identity, index)
 
             def sample(guidance: float, instead: Identity | None = None) -> Tensor:
                 self._phase = 1
-                return again(guidance, instead)
+                return sampler(guidance, instead)
 
             return sample
 
@@ -57,9 +57,9 @@ class Progress:
 
     def on_step(self, step: int, x0: Tensor, x: Tensor, steps: int) -> None:
         """ComfyUI's callback: told after every step of an inversion or a sampling."""
-        done = (self._face + (self._phase + (step + 1) / steps) / 2) / self._faces
+        share = (self._face + (self._phase + (step + 1) / steps) / 2) / self._faces
         preview = self._previewer and self._previewer.decode_latent_to_preview_image("JPEG", x0)
-        self._tell(SEARCH + (1 - SEARCH) * done, preview)
+        self._tell(SEARCH + (1 - SEARCH) * share, preview)
 
     def _tell(self, share: float, preview: Any = None) -> None:
         """share: of the photo's part. ComfyUI's bar raises where the user has cancelled."""

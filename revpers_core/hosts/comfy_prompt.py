@@ -53,7 +53,7 @@ def is_made(prompt: Any, link: Any, kind: Kind) -> bool:
     if name in PASTES:
         return is_made(prompt, inputs.get(PASTES[name]), kind)
     ways = _pictures(prompt, inputs, kind)
-    return bool(ways) and all(is_made(prompt, way, kind) for way in ways)
+    return bool(ways) and all(is_made(prompt, link_above, kind) for link_above in ways)
 
 
 def is_a_photo(prompt: Any, link: Any, kind: Kind) -> bool:
@@ -87,12 +87,12 @@ def is_greyed_out(prompt: Any, link: Any, kind: Kind) -> bool:
 
 def upstream(prompt: Any, links: list[Any]) -> Iterator[str]:
     """The nodes above links, the nearest first, each once."""
-    todo, seen = list(links), set[str]()
+    todo, visited = list(links), set[str]()
     while todo:
         link = todo.pop(0)
-        if not is_link(link) or link[0] in seen or not prompt.has_node(link[0]):
+        if not is_link(link) or link[0] in visited or not prompt.has_node(link[0]):
             continue
-        seen.add(link[0])
+        visited.add(link[0])
         yield link[0]
         todo += prompt.get_node(link[0])["inputs"].values()
 

@@ -40,12 +40,12 @@ class Run:
     negative: Conditioning
 
     def __post_init__(self):
-        wanted = self.adapter.weights.context
+        expected = self.adapter.weights.context
         for embeds, _ in [*self.positive, *self.negative]:
-            if embeds.shape[-1] != wanted:
+            if embeds.shape[-1] != expected:
                 raise ValueError(
-                    f"the prompt was encoded by another text encoder (width {embeds.shape[-1]}, not {wanted}): connect "
-                    "the clip of the same checkpoint to 'New Face Looks Like'"
+                    f"the prompt was encoded by another text encoder (width {embeds.shape[-1]}, not {expected}): "
+                    "connect the clip of the same checkpoint to 'New Face Looks Like'"
                 )
         check_pooled(self.adapted, [*self.positive, *self.negative])
 
@@ -59,28 +59,28 @@ class Run:
     ) -> core.Trajectory:
         """Invert latents (B, 4, h, w) under the null identity; the trajectory is kept on the CPU. ``at_once``: as in
         ``invert``."""
-        made: list[core.Trajectory] = []
+        results: list[core.Trajectory] = []
 
         def body(sampler: Any, extra_args: dict[str, Any], on_step: core.OnStep) -> Tensor:
-            x0, null = sampler.latent_image, self._known(null_identity(1), sampler)
+            x0, null = sampler.latent_image, self._identity_kv(null_identity(1), sampler)
             network = Network.under(null, null, sampler.inner_model, extra_args)
             together = at_once or self._at_once(x0)
             warn_if_lossy(together, compute_dtype(self.adapted))
             path = core.invert(network.branches, x0, sigmas, noise, at_once=together, on_step=on_step)
-            made.append(path.to("cpu"))
+            results.append(path.to("cpu"))
             return x0
 
         with timed("inversion", samples, len(sigmas) - 1):
             self._sample(body, samples, None, sigmas, 1.0, callback)
-        return made[0]
+        return results[0]
 
-    def _known(self, identity: Identity, sampler: Any) -> IdentityKV:
+    def _identity_kv(self, identity: Identity, sampler: Any) -> IdentityKV:
         return self.adapter.identity_kv(identity, sampler.latent_image.device, compute_dtype(self.adapted))
 
     def _is_plain(self) -> bool:
         """Whether nothing depends on the level or on an image's place in the batch."""
-        words = {key for part in (self.positive, self.negative) for _, rest in part for key in rest}
-        single = all(len(embeds) == 1 for part in (self.positive, self.negative) for embeds, _ in part)
+        words = {key for conditioning in (self.positive, self.negative) for _, rest in conditioning for key in rest}
+        single = all(len(embeds) == 1 for conditioning in (self.positive, self.negative) for embeds, _ in conditioning)
         return words <= SIZES_AND_POOLED and single and is_plain(self.adapted)
 
     def _at_once(self, x0: Tensor) -> int:
@@ -94,7 +94,7 @@ class Run:
         return in_chunks(faces, size, make) if self._is_plain() else [make(slice(0, faces))]
 
     def faces_at_once(self, samples: Tensor) -> int:
-        """Faces a call."""
+        """How many faces share a call of the network."""
         missing = self.adapted.model_size() - self.adapted.loaded_size()
         return faces_at_once(samples.shape, self._device.type, self._fits(samples, max(0, missing)))
 
@@ -127,13 +127,13 @@ class Run:
         def body(sampler: Any, extra_args: dict[str, Any], on_step: core.OnStep) -> Tensor:
             guider, confine = sampler.inner_model, _mask(sampler, extra_args)
             confine = blended_late(path.sigmas, confine) if confine and keep_late else confine
-            known, unknown = self._known(identity, sampler), self._known(null_identity(1), sampler)
-            new = self._known(instead, sampler) if instead else unknown
-            null = Network.under(unknown, unknown, guider, extra_args)
-            theirs = Network.under(known, new, guider, extra_args)
+            person_kv, null_kv = self._identity_kv(identity, sampler), self._identity_kv(null_identity(1), sampler)
+            uncond_kv = self._identity_kv(instead, sampler) if instead else null_kv
+            null = Network.under(null_kv, null_kv, guider, extra_args)
+            network = Network.under(person_kv, uncond_kv, guider, extra_args)
             device = sampler.latent_image.device
             return core.sample(
-                theirs.predict, path, null.guide, mask=confine, quirks=quirks, device=device, on_step=on_step
+                network.predict, path, null.guide, mask=confine, quirks=quirks, device=device, on_step=on_step
             )
 
         with timed("sampling", samples, path.steps):
@@ -181,12 +181,12 @@ class Run:
 
 
 @contextmanager
-def timed(what: str, samples: Tensor, steps: int) -> Iterator[None]:
+def timed(phase: str, samples: Tensor, steps: int) -> Iterator[None]:
     """Tell the log how long latents (B, 4, h, w) took."""
     start = time.perf_counter()
     yield
     seconds, faces = time.perf_counter() - start, len(samples)
-    logging.info(f"{what} of {faces} face{'s' * (faces > 1)}, {steps} steps: {seconds / faces:.1f} s a face")
+    logging.info(f"{phase} of {faces} face{'s' * (faces > 1)}, {steps} steps: {seconds / faces:.1f} s a face")
 
 
 def out_of_memory(samples: Tensor) -> Exception:

@@ -28,10 +28,10 @@ class ClipProgress:
         self._previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
         self._ticks = 0
 
-    def on_frame(self, phase: str, done: int, total: int) -> None:
+    def on_frame(self, phase: str, finished: int, total: int) -> None:
         """``media.video_ports.OnFrame``."""
         low, high = SHARES[phase]
-        self._tell(low + (high - low) * (min(done / total, 1.0) if total else 0.0))
+        self._tell(low + (high - low) * (min(finished / total, 1.0) if total else 0.0))
 
     def on_step(self, step: int, x0: Tensor, x: Tensor, steps: int) -> None:
         """ComfyUI's callback: a preview after every step of an inversion or a sampling."""

@@ -136,27 +136,27 @@ class ReversePersonalizationPipeline:
     def sample(
         self,
         path: Trajectory,
-        who: Identity,
+        identity: Identity,
         plan: Plan,
         on_step: OnStep | None = None,
         instead: Identity | None = None,
     ) -> Tensor:
         """Another guidance, identity, attribute or stand-in along the same trajectory: half the work."""
         where = self._where(plan, [8 * side for side in path.x0.shape[-2:]])
-        return main.sample_image(path, who, self, plan, on_step, instead, where)
+        return main.sample_image(path, identity, self, plan, on_step, instead, where)
 
     def face_inverter(
         self, plan: Plan, on_step: OnStep | None = None
     ) -> Callable[[Tensor, Identity, int], FaceSampler]:
         """``invert_face`` of ``revpers_core.media.photo.PhotoPorts``: one inversion a face, any guidance along it."""
 
-        def invert_face(crop: Tensor, who: Identity, index: int) -> FaceSampler:
-            path = main.invert_image(crop, self, plan, on_step, [index] * len(crop), who.null)
+        def invert_face(crop: Tensor, identity: Identity, index: int) -> FaceSampler:
+            path = main.invert_image(crop, self, plan, on_step, [index] * len(crop), identity.null)
 
-            def again(guidance: float, instead: Identity | None = None) -> Tensor:
-                return self.sample(path, who, replace(plan, guidance=guidance), on_step, instead)
+            def sample(guidance: float, instead: Identity | None = None) -> Tensor:
+                return self.sample(path, identity, replace(plan, guidance=guidance), on_step, instead)
 
-            return again
+            return sample
 
         return invert_face
 
@@ -175,13 +175,13 @@ class ReversePersonalizationPipeline:
             raise ValueError(f"image sides must be multiples of 8, got {image.shape[-1]} x {image.shape[-2]}")
         vae = self.sdxl.vae
         fed = (image * 2 - 1).to(self.device, vae.dtype)
-        return torch.cat([vae.encode(part).latent_dist.mode() for part in _few(fed)]) * vae.config.scaling_factor
+        return torch.cat([vae.encode(chunk).latent_dist.mode() for chunk in _chunks(fed)]) * vae.config.scaling_factor
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> Tensor:
         vae = self.sdxl.vae
         fed = (latents / vae.config.scaling_factor).to(self.device, vae.dtype)
-        return torch.cat([(vae.decode(part).sample / 2 + 0.5).clamp(0, 1).cpu() for part in _few(fed, 8)])
+        return torch.cat([(vae.decode(chunk).sample / 2 + 0.5).clamp(0, 1).cpu() for chunk in _chunks(fed, 8)])
 
     def sigma(self, timestep: int) -> float:
         return self.levels[timestep]
@@ -223,14 +223,14 @@ class ReversePersonalizationPipeline:
         self, identity: Identity, latents: Tensor, prompt: str, wordless: bool = False, instead: Identity | None = None
     ) -> Conditions:
         empty = self._encode_text("")
-        nothing = [part * 0 for part in empty] if self.is_sdxl else empty
-        said, other = self._encode_text(prompt) if prompt else nothing, nothing if wordless else empty
-        embeds, *pooled = (torch.cat(parts) for parts in zip(said, other, strict=True))
+        nothing = [tensor * 0 for tensor in empty] if self.is_sdxl else empty
+        uncond_text, cond_text = self._encode_text(prompt) if prompt else nothing, nothing if wordless else empty
+        embeds, *pooled = (torch.cat(parts) for parts in zip(uncond_text, cond_text, strict=True))
         height, width = (side * 8 for side in latents.shape[-2:])
         sizes = torch.tensor([[height, width, 0, 0, height, width]] * 2, dtype=torch.float32)
-        nobody = null_identity(1)
-        cond = identity if identity.is_somebody.any() else nobody
-        tokens = self.adapted.tokens(instead or nobody), self.adapted.tokens(cond)
+        null = null_identity(1)
+        cond = identity if identity.is_somebody.any() else null
+        tokens = self.adapted.tokens(instead or null), self.adapted.tokens(cond)
         return Conditions(embeds, pooled[0] if pooled else None, sizes if self.is_sdxl else None, tokens)
 
     def _encode_text(self, prompt: str) -> list[Tensor]:
@@ -268,7 +268,7 @@ def read_adapter(
     return weights, parts
 
 
-def _few(images: Tensor, scale: int = 1) -> Iterator[Tensor]:
+def _chunks(images: Tensor, scale: int = 1) -> Iterator[Tensor]:
     """The images (B, C, H, W) in parts of about a million pixels, what the VAE takes at once; latents have scale 8."""
     pixels = images.shape[-1] * images.shape[-2] * scale**2
     return iter(images.split(max(1, PIXELS // pixels)))

@@ -28,7 +28,7 @@ class Control:
         """What it adds to the UNet, as that takes it. tokens: by branch, (B or 1, T, C), each for ``batch`` rows."""
         like = next(self.network.parameters())
         hint = self.hint.to(like).repeat(len(fed) // len(self.hint), 1, 1, 1)
-        context = rows([part.to(like) for part in tokens], batch)
+        context = rows([branch.to(like) for branch in tokens], batch)
         down, middle = self.network(
             fed.to(like),
             times,

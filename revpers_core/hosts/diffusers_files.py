@@ -74,14 +74,14 @@ def _networks(checkpoint: Path, family: str, config: dict[str, Any], dtype: torc
         family, {"text_encoder": (CLIPTextModel, TEXT_L), "text_encoder_2": (CLIPTextModelWithProjection, TEXT_G)}
     )
     kinds = {"unet": (UNet2DConditionModel, UNET, dtype), "vae": (AutoencoderKL, FIRST_STAGE, torch.float32)}
-    made: dict[str, Any] = {
+    networks: dict[str, Any] = {
         name: kind.from_single_file(_read(checkpoint, prefix, kept), subfolder=name, torch_dtype=kept, **config)
         for name, (kind, prefix, kept) in kinds.items()
     }
     for name, (kind, prefix) in texts.items():
         state = _read(checkpoint, prefix, dtype)
-        made[name] = create_diffusers_clip_model_from_ldm(kind, state, subfolder=name, torch_dtype=dtype, **config)
-    return made
+        networks[name] = create_diffusers_clip_model_from_ldm(kind, state, subfolder=name, torch_dtype=dtype, **config)
+    return networks
 
 
 def _read(checkpoint: Path, prefix: str, dtype: torch.dtype) -> dict[str, Any]:

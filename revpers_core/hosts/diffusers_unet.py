@@ -31,19 +31,19 @@ class BranchConditions:
     def __init__(self, context: Tensor, tokens: tuple[Tensor, Tensor]):
         """context: (2, 77, C). tokens: two of (B or 1, T, C)."""
         self.context, self.tokens = context.split(1), tokens
-        self._made: dict[Any, list[tuple[KeysValues, KeysValues]]] = {}
+        self._keys_and_values: dict[Any, list[tuple[KeysValues, KeysValues]]] = {}
 
-    def made(self, slot: Any, make: Callable[[Tensor, Tensor], tuple[KeysValues, KeysValues]]) -> Any:
+    def keys_and_values(self, slot: Any, make: Callable[[Tensor, Tensor], tuple[KeysValues, KeysValues]]) -> Any:
         """(words', identities') keys and values of a slot, for each branch."""
-        if slot not in self._made:
-            self._made[slot] = [make(*one) for one in zip(self.context, self.tokens, strict=True)]
-        return self._made[slot]
+        if slot not in self._keys_and_values:
+            self._keys_and_values[slot] = [make(*branch) for branch in zip(self.context, self.tokens, strict=True)]
+        return self._keys_and_values[slot]
 
 
 class UNetCall(NamedTuple):
     """A call of the UNet: for each of these branches ``batch`` rows."""
 
-    told: BranchConditions
+    conditions: BranchConditions
     branches: tuple[int, ...]
     batch: int
 
@@ -51,7 +51,7 @@ class UNetCall(NamedTuple):
 class FaceIDProcessor(nn.Module):
     """Attention with the adapter's LoRA and, in cross-attention, its identity tokens.
 
-    Words and tokens travel with the call (``cross_attention_kwargs={"asked": ...}``): the UNet keeps none.
+    Words and tokens travel with the call (``cross_attention_kwargs={"call": ...}``): the UNet keeps none.
     """
 
     def __init__(self, lora: dict[str, tuple[Tensor, Tensor]], kv: KVProjection | None, scale: float):
@@ -61,7 +61,7 @@ class FaceIDProcessor(nn.Module):
 
     def __call__(
         self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, temb=None, *,
-        asked: UNetCall | None = None,
+        call: UNetCall | None = None,
     ):  # fmt: skip
         if attention_mask is not None:
             raise ValueError("attention masks are not part of SDXL and not supported")
@@ -75,14 +75,14 @@ class FaceIDProcessor(nn.Module):
 
         q = self._project("to_q", attn.to_q, hidden_states)
         kv = self.kv
-        if asked is None or kv is None:
+        if call is None or kv is None:
             out = attend(q, *words(hidden_states if encoder_hidden_states is None else encoder_hidden_states))
         else:
-            made = asked.told.made(self, lambda text, ids: (words(text.to(q)), kv(ids.to(q))))
-            text, identity = zip(*(made[branch] for branch in asked.branches), strict=True)
-            out = attend(q, *(rows(part, asked.batch) for part in zip(*text, strict=True)))
-            known = [rows(part, asked.batch) for part in zip(*identity, strict=True)]
-            out = add_identity(out, attend, q, (known[0], known[1]), self.scale)
+            keys_values = call.conditions.keys_and_values(self, lambda text, ids: (words(text.to(q)), kv(ids.to(q))))
+            text, identity = zip(*(keys_values[branch] for branch in call.branches), strict=True)
+            out = attend(q, *(rows(branch_rows, call.batch) for branch_rows in zip(*text, strict=True)))
+            identity_kv = [rows(branch_rows, call.batch) for branch_rows in zip(*identity, strict=True)]
+            out = add_identity(out, attend, q, (identity_kv[0], identity_kv[1]), self.scale)
         return self._project("to_out", attn.to_out[0], out)
 
     def _project(self, name: str, layer: nn.Module, x: Tensor) -> Tensor:
@@ -195,37 +195,41 @@ def unet_branches(
     Predictions come in float32, or float64 where the network computes in it.
     """
     dtype, device = torch.promote_types(unet.dtype, torch.float32), device or unet.device
-    told = BranchConditions(conditions.embeds, conditions.tokens)
+    branch_conditions = BranchConditions(conditions.embeds, conditions.tokens)
     embeds = conditions.embeds.to(device, unet.dtype)
     named = {"text_embeds": conditions.pooled, "time_ids": conditions.time_ids}
-    added = {name: part.to(device, unet.dtype) for name, part in named.items() if part is not None}
+    added = {name: tensor.to(device, unet.dtype) for name, tensor in named.items() if tensor is not None}
 
     @torch.inference_mode()
     def branches(x: Tensor, sigma: float | Tensor, need: Need = Need.BOTH) -> tuple[Tensor, Tensor]:
-        batch, asked = x.shape[0], BRANCHES[need]
+        batch, needed = x.shape[0], BRANCHES[need]
         level = sigma[:, None, None, None].to(x.device, non_blocking=True) if isinstance(sigma, Tensor) else sigma
         fed = (x * alpha(level)).to(device, unet.dtype)
 
-        def each(told: Tensor) -> Tensor:
-            return told[asked[0] : asked[-1] + 1].repeat_interleave(batch, 0)
+        def needed_rows(both: Tensor) -> Tensor:
+            return both[needed[0] : needed[-1] + 1].repeat_interleave(batch, 0)
 
-        fed, times = torch.cat([fed] * len(asked)), _timesteps(sigma, levels, batch, device).repeat(len(asked))
-        more = {name: each(part) for name, part in added.items()}
-        residuals = control.residuals(fed, times, [told.tokens[i] for i in asked], batch, more) if control else {}
+        fed, times = torch.cat([fed] * len(needed)), _timesteps(sigma, levels, batch, device).repeat(len(needed))
+        added_conditions = {name: needed_rows(tensor) for name, tensor in added.items()}
+        residuals = (
+            control.residuals(fed, times, [branch_conditions.tokens[i] for i in needed], batch, added_conditions)
+            if control
+            else {}
+        )
         raw = unet(
             fed,
             times,
-            encoder_hidden_states=each(embeds),
-            added_cond_kwargs=more,
-            cross_attention_kwargs={"asked": UNetCall(told, asked, batch)},
+            encoder_hidden_states=needed_rows(embeds),
+            added_cond_kwargs=added_conditions,
+            cross_attention_kwargs={"call": UNetCall(branch_conditions, needed, batch)},
             return_dict=False,
             **residuals,
         )[0]
-        made = [
-            x0_prediction(x, part, level, v_prediction).to(raw.device, dtype)
-            for part in to_state(raw, x.device).chunk(len(asked))
+        predictions = [
+            x0_prediction(x, prediction, level, v_prediction).to(raw.device, dtype)
+            for prediction in to_state(raw, x.device).chunk(len(needed))
         ]
-        return made[0], made[-1]
+        return predictions[0], predictions[-1]
 
     return branches
 
@@ -238,8 +242,8 @@ def x0_prediction(x: Tensor, raw: Tensor, sigma: float | Tensor, v_prediction: b
 def _timesteps(sigma: float | Tensor, levels: list[float], batch: int, device: torch.device) -> Tensor:
     """The training timesteps (B,) of the rows; made on the device, since a copy would wait for it."""
     if isinstance(sigma, Tensor):
-        found = torch.tensor([timestep_of(one, levels) for one in sigma.tolist()])
-        return found.to(device, non_blocking=True)
+        timesteps = torch.tensor([timestep_of(level, levels) for level in sigma.tolist()])
+        return timesteps.to(device, non_blocking=True)
     return torch.full((batch,), timestep_of(sigma, levels), device=device)
 
 

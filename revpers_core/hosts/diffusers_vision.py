@@ -52,7 +52,7 @@ def _vision(model: Any) -> FaceVision:
 
     @torch.inference_mode()
     def encode(pixels: Tensor) -> Tensor:
-        seen = model(pixels.to(model.device, model.dtype), output_hidden_states=True)
-        return seen.hidden_states[-2].float().cpu()
+        output = model(pixels.to(model.device, model.dtype), output_hidden_states=True)
+        return output.hidden_states[-2].float().cpu()
 
     return FaceVision(encode)

@@ -42,7 +42,7 @@ class Patch(nn.Module):
 
 
 class CrossPatch(Patch):
-    """... and in a cross-attention, which also has keys and values of the identity."""
+    """The adapter's part in a cross-attention, which also has keys and values of the identity."""
 
     def __init__(self, width: int, context: int):
         super().__init__(width, context)

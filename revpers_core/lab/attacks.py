@@ -31,7 +31,7 @@ STRANGERS, FAR, FPIR = 100, 1e-3, 1e-2
 
 
 class Row(NamedTuple):
-    """attack; knows: what the attacker has beside the output and our code; matching: how well it finds the person."""
+    """An attack. knows: what the attacker has beside the output and our code. matching: how well people are found."""
 
     attack: str
     knows: str

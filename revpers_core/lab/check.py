@@ -76,8 +76,8 @@ class Album(Protocol):
 
 @dataclass(frozen=True)
 class Examiners:
-    """Who judges. judges: by name; of ``REAL`` those that are missing make their gates fail. detector: CenterFace, or
-    None where it is missing. steering: the conditioning recogniser."""
+    """Judges and detector of the gates. judges: by name; of ``REAL`` those that are missing make their gates fail.
+    detector: CenterFace, or None where it is missing. steering: the conditioning recogniser."""
 
     judges: Judges
     detector: Detector | None

@@ -31,7 +31,7 @@ def moving(person: int, frames: int, rate: float = 25.0) -> world.Faces:
 
 
 def clip(person: int, frames: int) -> Tensor:
-    """(T, 3, 128, 128): its frames, aligned as they are."""
+    """(T, 3, 128, 128): the frames of a person's clip, aligned crops all of them."""
     return world.render(moving(person, frames))
 
 

@@ -38,7 +38,7 @@ def placed(net: M, device: torch.device) -> M:
 
 
 def packed(x: Tensor) -> Tensor:
-    """The same, laid out for fast convolutions."""
+    """A tensor laid out for fast convolutions."""
     return x.contiguous(memory_format=torch.channels_last)
 
 

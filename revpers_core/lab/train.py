@@ -73,7 +73,7 @@ def _task(stage: str, state_dir: Path, device: torch.device, fresh: bool) -> Tas
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """What the command asks."""
+    """Add the command's options."""
     parser.add_argument("--stages", default="all", help=f"comma-separated, of {', '.join(STAGES)}; or all")
     parser.add_argument(
         "--state", type=Path, default=Path.home() / ".cache/revpers/pocket", metavar="DIR",
@@ -87,7 +87,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Every stage that is asked for, in order."""
+    """Run every stage that is asked for, in order."""
     for stage in STAGES if args.stages == "all" else args.stages.split(","):
         train(
             stage, args.state, device=args.device, steps=args.steps, minutes=args.minutes, threads=args.threads,

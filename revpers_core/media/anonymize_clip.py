@@ -21,7 +21,7 @@ from .marks import NO_MARK, Mark, check_clip, mark_clip
 from .photo import blurred
 from .tracks import ClipTracks
 from .video import anonymize_frames, find_strengths, find_tracks, frames_at_once
-from .video_ports import Frame, FrameResult, OnFrame, VideoOptions, VideoPorts, unheard
+from .video_ports import Frame, FrameResult, OnFrame, VideoOptions, VideoPorts, no_progress
 
 WINDOWS = 12
 """Lots of frames that are worked on together in a part: what a kill loses at most."""
@@ -48,7 +48,7 @@ class ClipJob:
     disclosure: Mark = NO_MARK
     resumable: bool = True
     on_cost: Callable[[Cost], None] = field(default=lambda cost: logging.info(f"clip: {cost}"))
-    on_frame: OnFrame = field(default=unheard)
+    on_frame: OnFrame = field(default=no_progress)
 
 
 class _Found(NamedTuple):
@@ -88,25 +88,25 @@ def tell_cost(job: ClipJob) -> Cost:
 
 def _run(job: ClipJob, form: ClipFormat, parts: Parts) -> dict[str, Any]:
     ports = job.ports(parts.seed)
-    found = _first_pass(job, form, ports)
-    job.on_cost(found.cost)
+    tracked = _first_pass(job, form, ports)
+    job.on_cost(tracked.cost)
     job.output.unlink(missing_ok=True)  # an earlier call's result would pass for this one's
-    strengths = find_strengths(_frames(job, form, found.stamps, "strength"), found.tracks, ports, job.options)
-    records = _second_pass(job, form, ports, found, strengths, parts)
+    strengths = find_strengths(_frames(job, form, tracked.stamps, "strength"), tracked.tracks, ports, job.options)
+    records = _second_pass(job, form, ports, tracked, strengths, parts)
     joined = parts.folder / f"joined{job.output.suffix.lower()}"
     paths = [parts.path(k) for k in range(len(records))]
     join(paths, job.source, form.matrix, job.span, job.encoding.sound, joined)
-    check_frames(job.source, form, found.stamps, job.span, joined)
+    check_frames(job.source, form, tracked.stamps, job.span, joined)
     sound = check_sound(job.source, job.span, joined) if job.encoding.sound else 0
-    looks = look_at_means(pairs_of(job.source, form, found.stamps, joined), found.tracks, ports.photo)
+    looks = look_at_means(pairs_of(job.source, form, tracked.stamps, joined), tracked.tracks, ports.photo)
     mark_clip(joined, job.disclosure)
     joined.replace(job.output)
-    times = [float(stamp * form.time_base) for stamp in found.stamps]
-    told = clip_record(found.tracks, times, records, strengths, looks, job.options.guidance)
-    found_nobody = {} if found.tracks.people else {"no_face": job.no_face}
+    times = [float(stamp * form.time_base) for stamp in tracked.stamps]
+    report = clip_record(tracked.tracks, times, records, strengths, looks, job.options.guidance)
+    found_nobody = {} if tracked.tracks.people else {"no_face": job.no_face}
     files = {"clip": str(job.source), "output": str(job.output)}
-    more = {"left_out": list(form.dropped), "sound_packets": sound, "cost": found.cost._asdict()}
-    return {**files, **told, **found_nobody, **more, "settings": job.settings}
+    extras = {"left_out": list(form.dropped), "sound_packets": sound, "cost": tracked.cost._asdict()}
+    return {**files, **report, **found_nobody, **extras, "settings": job.settings}
 
 
 def _first_pass(job: ClipJob, form: ClipFormat, ports: VideoPorts) -> _Found:
@@ -114,10 +114,10 @@ def _first_pass(job: ClipJob, form: ClipFormat, ports: VideoPorts) -> _Found:
     first: list[tuple[Tensor, Identity]] = []
 
     def frames() -> Iterator[Frame]:
-        for one in scan(job.source, form, job.span):
-            stamps.append(one.stamp)
+        for frame in scan(job.source, form, job.span):
+            stamps.append(frame.stamp)
             job.on_frame("find", len(stamps), form.frames)
-            yield Frame(one.time, picture(one.frame, form))
+            yield Frame(frame.time, picture(frame.frame, form))
 
     def search(image: Tensor):
         sure, faint = ports.search(image)
@@ -141,53 +141,53 @@ def _first_pass(job: ClipJob, form: ClipFormat, ports: VideoPorts) -> _Found:
     return _Found(tracks, stamps, Cost(len(stamps), tracks.face_frames, job.evaluations, seconds))
 
 
-def _timed(ports: VideoPorts, crop: Tensor, who: Identity, guidance: float) -> float:
+def _timed(ports: VideoPorts, crop: Tensor, identity: Identity, guidance: float) -> float:
     """Seconds that one face takes."""
     start = time.perf_counter()
-    ports.photo.invert_face(crop[None], who, 0)(guidance)
+    ports.photo.invert_face(crop[None], identity, 0)(guidance)
     return time.perf_counter() - start
 
 
 def _frames(job: ClipJob, form: ClipFormat, stamps: Sequence[int], phase: str) -> Iterator[Frame]:
-    for number, one in enumerate(read(job.source, form, stamps), 1):
+    for number, frame in enumerate(read(job.source, form, stamps), 1):
         job.on_frame(phase, number, len(stamps))
-        yield Frame(one.time, picture(one.frame, form))
+        yield Frame(frame.time, picture(frame.frame, form))
 
 
 def _second_pass(
-    job: ClipJob, form: ClipFormat, ports: VideoPorts, found: _Found, strengths: dict[int, float], parts: Parts
+    job: ClipJob, form: ClipFormat, ports: VideoPorts, tracked: _Found, strengths: dict[int, float], parts: Parts
 ) -> list[dict[str, Any]]:
     """A record a part; parts that are there already are not made again."""
     size = WINDOWS * frames_at_once((form.height, form.width))
     codec, records = job.encoding.codec_for(job.output), list[dict[str, Any]]()
-    for number, first in enumerate(range(0, len(found.stamps), size)):
+    for number, first in enumerate(range(0, len(tracked.stamps), size)):
         record = parts.record(number)
         if record is None:
-            stamps = found.stamps[first : first + size]
+            stamps = tracked.stamps[first : first + size]
             temporary = parts.folder / "unfinished.nut"
             sources: list[ClipFrame] = []
 
             def frames(stamps: Sequence[int] = stamps, sources: list[ClipFrame] = sources) -> Iterator[Frame]:
-                for one in read(job.source, form, stamps):
-                    sources.append(one)
-                    yield Frame(one.time, picture(one.frame, form))
+                for frame in read(job.source, form, stamps):
+                    sources.append(frame)
+                    yield Frame(frame.time, picture(frame.frame, form))
 
-            made = _results(job, frames(), first, found, ports, strengths)
-            record = _write(job, form, temporary, codec, made, sources, (first, len(found.stamps)))
+            results = _results(job, frames(), first, tracked, ports, strengths)
+            record = _write(job, form, temporary, codec, results, sources, (first, len(tracked.stamps)))
             parts.finish(number, temporary, record)
-        job.on_frame("make", min(first + size, len(found.stamps)), len(found.stamps))
+        job.on_frame("make", min(first + size, len(tracked.stamps)), len(tracked.stamps))
         records.append(record)
     return records
 
 
 def _results(
-    job: ClipJob, frames: Iterable[Frame], first: int, found: _Found, ports: VideoPorts, strengths: dict[int, float]
+    job: ClipJob, frames: Iterable[Frame], first: int, tracked: _Found, ports: VideoPorts, strengths: dict[int, float]
 ) -> Iterator[FrameResult]:
-    if not found.tracks.tracks and job.no_face == "blur":
+    if not tracked.tracks.tracks and job.no_face == "blur":
         for _, image in frames:
             yield FrameResult(blurred(image), image.new_ones(1, *image.shape[-2:]))
         return
-    yield from anonymize_frames(frames, first, found.tracks, ports, job.options, strengths)
+    yield from anonymize_frames(frames, first, tracked.tracks, ports, job.options, strengths)
 
 
 def _write(
@@ -195,18 +195,18 @@ def _write(
     sources: list[ClipFrame], where: tuple[int, int],
 ) -> dict[str, Any]:  # fmt: skip
     """Encode a part; returns what was seen in it. sources: the frames that were read for it, taken as they are used."""
-    seen: list[tuple[Sequence[int], Sequence[int], int]] = []
+    counts: list[tuple[Sequence[int], Sequence[int], int]] = []
     writer = PartWriter(path, form, job.encoding, codec)
     try:
         for result in results:
             image, mask = _marked(job, result)
             source = sources.pop(0)
             writer.add(repainted(source, image, mask, form), source.duration)
-            seen.append((result.made, result.blurred, result.stronger))
-            job.on_frame("make", where[0] + len(seen), where[1])
+            counts.append((result.changed, result.blurred, result.stronger))
+            job.on_frame("make", where[0] + len(counts), where[1])
     finally:
         writer.close()
-    return tally(seen, where[0])
+    return tally(counts, where[0])
 
 
 def _marked(job: ClipJob, result: FrameResult) -> tuple[Tensor, Tensor]:

@@ -53,7 +53,7 @@ class Pipeline(Protocol):
     def sample(
         self,
         path: Trajectory,
-        who: Identity,
+        identity: Identity,
         plan: Plan,
         on_step: OnStep | None = None,
         instead: Identity | None = None,
@@ -99,22 +99,22 @@ def anonymize_file(job: JobConfig, path: Path, output: Path, on_step: OnStep | N
     start, before = time.perf_counter(), job.pipeline.unet_evaluations
     image, place = images.read(path), f"{path.parent.name}/{path.name}"
     output.unlink(missing_ok=True)
-    made, found, reached = (
+    result, record, reached = (
         anonymize_crop(job, image, on_step, place)
         if job.detect is None
         else anonymize_whole(job, job.detect, image, on_step, place)
     )
-    picture = images.to_pil(made)
-    whole = encoded(images.watermarked(picture) if job.is_pocket else picture, output.suffix, job.mark)
+    picture = images.to_pil(result)
+    data = encoded(images.watermarked(picture) if job.is_pocket else picture, output.suffix, job.mark)
     if job.seal:  # first: where it fails, nothing is handed back that cannot be undone as asked
-        _seal(job, job.seal, image, whole, output, found, reached)
-    write_whole(output, whole)
+        _seal(job, job.seal, image, data, output, record, reached)
+    write_whole(output, data)
     return {
         "image": str(path),
         "output": str(output),
         "unet_evaluations": job.pipeline.unet_evaluations - before,
         "seconds": round(time.perf_counter() - start, 2),
-        **found,
+        **record,
         "settings": job.settings,
     }
 
@@ -127,11 +127,14 @@ def anonymize_crop(
         raise ValueError("a target needs a judge that says when a face is strange enough: give one")
     source = images.resized(square(image), job.pipeline.size)
     instead: dict[str, Identity] = {}
-    said: dict[str, str] = {}
+    pseudonym_record: dict[str, str] = {}
     if job.instead:
-        who = job.pipeline.embed(source[None])
-        (chosen,) = job.instead.cast([who], place)
-        instead, said = {"instead": job.instead.told(chosen, who)}, job.instead.record(chosen)
+        identity = job.pipeline.embed(source[None])
+        (stand_in,) = job.instead.cast([identity], place)
+        instead, pseudonym_record = (
+            {"instead": job.instead.as_condition(stand_in, identity)},
+            job.instead.record(stand_in),
+        )
     result = job.pipeline.anonymize(source[None], job.plan, on_step, **instead)
     face = face_in_aligned(source)
     before = [judge.embed(source, face) for judge in job.judges]
@@ -142,22 +145,22 @@ def anonymize_crop(
         plan = replace(job.plan, guidance=guidance)
         return grey_where(job.pipeline.sample(result.trajectory, result.source, plan, on_step, **instead), source[None])
 
-    def look(made: Tensor) -> Judgement:
-        now = [judge.embed(made[0], face) for judge in job.judges]
+    def look(candidate: Tensor) -> Judgement:
+        after = [judge.embed(candidate[0], face) for judge in job.judges]
         return judge_result(
-            job.judges, before, now, job.aim, source_similarity(result.source, made, job.pipeline.embed)
+            job.judges, before, after, job.aim, source_similarity(result.source, candidate, job.pipeline.embed)
         )
 
-    tried = search_guidance(make, look, job.plan.guidance, job.aim)
-    if tried.made is None:
-        raise refusal(1, tried.tries, job.aim)
+    search = search_guidance(make, look, job.plan.guidance, job.aim)
+    if search.result is None:
+        raise refusal(1, search.tries, job.aim)
     return (
-        tried.made[0],
+        search.result[0],
         {
-            **said,
-            "guidance": tried.guidance,
+            **pseudonym_record,
+            "guidance": search.guidance,
             "similarity_null": source_similarity(result.source, result.reconstruction, job.pipeline.embed),
-            "similarity_after": source_similarity(result.source, tried.made, job.pipeline.embed),
+            "similarity_after": source_similarity(result.source, search.result, job.pipeline.embed),
             "verdict": verdict(job.judges, independent(job.judges, before, result.source)),
         },
         [torch.ones(1, *source.shape[-2:])],
@@ -173,46 +176,46 @@ def anonymize_whole(
     wishes = PhotoOptions(
         job.plan.guidance, job.keep, job.keep_parts, job.match, job.aim, instead=job.instead, place=place
     )
-    done: PhotoResult = anonymize_or(job.no_face, image, tools, wishes)
+    result: PhotoResult = anonymize_or(job.no_face, image, tools, wishes)
     return (
-        done.image,
+        result.image,
         {
             "similarity_null": None,
             "similarity_after": max(
-                (s for one in done.faces if (s := one["similarity_after"]) is not None), default=None
+                (s for face in result.faces if (s := face["similarity_after"]) is not None), default=None
             ),
-            "verdict": _verdict(job, done),
-            "faces": done.faces,
-            "kept": done.kept,
+            "verdict": _verdict(job, result),
+            "faces": result.faces,
+            "kept": result.kept,
         },
-        done.reached,
+        result.reached,
     )
 
 
 def _seal(
     job: JobConfig,
-    asked: SealOptions,
+    options: SealOptions,
     image: Tensor,
-    whole: bytes,
+    data: bytes,
     output: Path,
-    found: dict[str, Any],
+    record: dict[str, Any],
     reached: Sequence[Tensor],
 ) -> None:
     """Write the sealed file of a result: everyone's pixels as "face 1", "face 2" ..., or those of the chosen alone."""
-    original, result = seal.pixels(images.to_pil(image)), seal.pixels(Image.open(io.BytesIO(whole)))
+    original, result = seal.pixels(images.to_pil(image)), seal.pixels(Image.open(io.BytesIO(data)))
     names = [f"face {i}" for i in range(1, len(reached) + 1)]
     parts = seal.regions(original, result, reached, names)
-    if asked.only and job.detect:
-        chosen = [list(face.box) for face in asked.only(image, job.detect(image))]
-        theirs = {name for name, face in zip(names, found["faces"], strict=True) if face["box"] in chosen}
-        parts = [one for one in parts if one.name in theirs or (one.name == "the rest" and names)]
-    seal.write(seal.sealed_path(output), original, result, asked.key, parts)
+    if options.only and job.detect:
+        chosen_boxes = [list(face.box) for face in options.only(image, job.detect(image))]
+        chosen_names = {name for name, face in zip(names, record["faces"], strict=True) if face["box"] in chosen_boxes}
+        parts = [region for region in parts if region.name in chosen_names or (region.name == "the rest" and names)]
+    seal.write(seal.sealed_path(output), original, result, options.key, parts)
 
 
-def _verdict(job: JobConfig, done: PhotoResult) -> str:
-    if done.faces:
-        return max((one["verdict"] for one in done.faces), key=lambda said: said.startswith("unverified"))
-    return "everyone was kept: nothing is anonymized" if done.kept else f"no face: {job.no_face}"
+def _verdict(job: JobConfig, result: PhotoResult) -> str:
+    if result.faces:
+        return max((face["verdict"] for face in result.faces), key=lambda text: text.startswith("unverified"))
+    return "everyone was kept: nothing is anonymized" if result.kept else f"no face: {job.no_face}"
 
 
 def embedder(pipeline: Pipeline) -> Embed:
@@ -223,11 +226,11 @@ def embedder(pipeline: Pipeline) -> Embed:
 def keeping(references: Sequence[Path], likeness: float, detect: Detect, embed: Embed) -> Keep:
     """Leaves those alone who are on the reference photos, from a cosine similarity of ``likeness`` on."""
     photos = [images.read(path) for path in references]
-    found = [detect(photo) for photo in photos]
-    for path, faces in zip(references, found, strict=True):
+    detections = [detect(photo) for photo in photos]
+    for path, faces in zip(references, detections, strict=True):
         if not faces:
             raise NoFaceError(f"{path}: no face was found in this reference photo: use one that shows the person")
-    return keep_people(photos, found, embed, likeness)
+    return keep_people(photos, detections, embed, likeness)
 
 
 def square(image: Tensor) -> Tensor:

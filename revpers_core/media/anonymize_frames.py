@@ -11,7 +11,7 @@ from .clip_report import clip_record, tally
 from .photo import blurred
 from .tracks import ClipTracks
 from .video import anonymize_frames, find_strengths, find_tracks
-from .video_ports import Frame, FrameResult, OnFrame, VideoOptions, VideoPorts, unheard
+from .video_ports import Frame, FrameResult, OnFrame, VideoOptions, VideoPorts, no_progress
 
 RATE = 25.0
 """Frames a second, where nothing says it."""
@@ -26,7 +26,7 @@ class FramesResult(NamedTuple):
 
 def anonymize_images(
     images: Sequence[Tensor], ports: VideoPorts, options: VideoOptions, no_face: str = "raise",
-    on_frame: OnFrame = unheard,
+    on_frame: OnFrame = no_progress,
 ) -> FramesResult:  # fmt: skip
     """Everyone in the frames (3, H, W) of one clip made the same stranger in each.
 
@@ -47,15 +47,15 @@ def anonymize_images(
             raise
         tracks = ClipTracks(len(images), (), ())
     if not tracks.people and no_face == "blur":
-        covered = [FrameResult(blurred(one), one.new_ones(1, *one.shape[-2:])) for one in images]
+        covered = [FrameResult(blurred(image), image.new_ones(1, *image.shape[-2:])) for image in images]
         return FramesResult(covered, clip_record(tracks, times, [], {}, {}, options.guidance) | {"no_face": no_face})
     strengths = find_strengths(frames("strength"), tracks, ports, options)
-    made = list(anonymize_frames(frames("make"), 0, tracks, ports, options, strengths))
+    results = list(anonymize_frames(frames("make"), 0, tracks, ports, options, strengths))
 
     def pairs() -> Iterator[Pair]:
-        for before, after in zip(images, made, strict=True):
+        for before, after in zip(images, results, strict=True):
             yield lambda before=before, after=after: (before, after.image)
 
     looks = look_at_means(pairs(), tracks, ports.photo)
-    seen = tally([(one.made, one.blurred, one.stronger) for one in made], 0)
-    return FramesResult(made, clip_record(tracks, times, [seen], strengths, looks, options.guidance))
+    counts = tally([(result.changed, result.blurred, result.stronger) for result in results], 0)
+    return FramesResult(results, clip_record(tracks, times, [counts], strengths, looks, options.guidance))

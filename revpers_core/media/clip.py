@@ -120,53 +120,53 @@ def probe(path: Path) -> ClipFormat:
             raise ValueError("the clip holds no frame that can be decoded")
         context = stream.codec_context
         numbers = (first.color_primaries, first.color_trc, first.colorspace, first.color_range)
-        colour = Colour._make(int(one or 0) for one in numbers)
+        colour = Colour._make(int(number or 0) for number in numbers)
         if colour.transfer in HDR:
             raise ValueError(
                 f"it is HDR ({HDR[colour.transfer]}), which the networks do not know: convert it to SDR (BT.709) first"
             )
         if first.interlaced_frame:
             raise ValueError("it is interlaced: two moments in one frame. Deinterlace it first (ffmpeg -vf bwdif)")
-        others = [one.type for one in container.streams if one.type not in ("video", "audio")]
-        more = ["video"] * (len(container.streams.video) - 1)
+        others = [track.type for track in container.streams if track.type not in ("video", "audio")]
+        extra_video = ["video"] * (len(container.streams.video) - 1)
         rate = stream.average_rate or stream.base_rate or Fraction(25)
         return ClipFormat(
             first.width, first.height, round(first.rotation / 90) % 4, _matrix(first), _plain(first.format.name),
             colour, Fraction(context.sample_aspect_ratio or 1), Fraction(stream.time_base), Fraction(rate),
             context.name, int(stream.frames or 0),
-            tuple(one.codec_context.name if one.codec_context else "unknown" for one in container.streams.audio),
-            tuple(others + more),
+            tuple(track.codec_context.name if track.codec_context else "unknown" for track in container.streams.audio),
+            tuple(others + extra_video),
         )  # fmt: skip
 
 
 def scan(path: Path, form: ClipFormat, span: Span) -> Iterator[ClipFrame]:
     """Every frame of a span, in order. Raises ValueError where the clip breaks off or its stamps do not rise."""
     due = None
-    for one in _frames(path, form, None):
-        if span.start is not None and one.time < span.start - 1e-6:
+    for frame in _frames(path, form, None):
+        if span.start is not None and frame.time < span.start - 1e-6:
             continue
-        if span.end is not None and one.time >= span.end - 1e-6:
+        if span.end is not None and frame.time >= span.end - 1e-6:
             return
         if span.fps_limit is not None:
-            if due is not None and one.time < due - 1e-6:
+            if due is not None and frame.time < due - 1e-6:
                 continue
-            due = (one.time if due is None else max(due, one.time - 1 / span.fps_limit)) + 1 / span.fps_limit
-        yield one
+            due = (frame.time if due is None else max(due, frame.time - 1 / span.fps_limit)) + 1 / span.fps_limit
+        yield frame
 
 
 def read(path: Path, form: ClipFormat, stamps: Sequence[int]) -> Iterator[ClipFrame]:
     """The frames with these stamps again. Raises ValueError where one is missing: the file has changed meanwhile."""
-    wanted = iter(stamps)
-    stamp = next(wanted, None)
+    remaining = iter(stamps)
+    stamp = next(remaining, None)
     if stamp is None:
         return
-    for one in _frames(path, form, stamp):
-        if one.stamp < stamp:
+    for frame in _frames(path, form, stamp):
+        if frame.stamp < stamp:
             continue
-        if one.stamp > stamp:
+        if frame.stamp > stamp:
             break
-        yield one
-        stamp = next(wanted, None)
+        yield frame
+        stamp = next(remaining, None)
         if stamp is None:
             return
     raise ValueError(f"the frame at {float(stamp * form.time_base):.3f} s was not found again: has the clip changed?")
@@ -182,8 +182,8 @@ def picture(frame: Any, form: ClipFormat) -> Tensor:
 def rgb(frame: Any, form: ClipFormat, name: str) -> NDArray[Any]:
     """(H, W, 3) full-range RGB of a frame as coded. name: of the pixel format, rgb24 or rgb48le."""
     matrix, full = matrix_and_range(form)
-    made = frame.reformat(format=name, src_colorspace=matrix, src_color_range=full, dst_color_range=2)
-    return made.to_ndarray()
+    converted = frame.reformat(format=name, src_colorspace=matrix, src_color_range=full, dst_color_range=2)
+    return converted.to_ndarray()
 
 
 def matrix_and_range(form: ClipFormat) -> tuple[int, int]:
@@ -271,9 +271,9 @@ def _plain(name: str) -> str:
 
 def _matrix(frame: Any) -> tuple[int, ...] | None:
     """The container's display matrix, 16.16 and 2.30 fixed point as libavutil keeps it."""
-    for one in frame.side_data:
-        if str(one.type).endswith("DISPLAYMATRIX"):
-            return struct.unpack("<9i", bytes(one)[:36])
+    for side_data in frame.side_data:
+        if str(side_data.type).endswith("DISPLAYMATRIX"):
+            return struct.unpack("<9i", bytes(side_data)[:36])
     return None
 
 

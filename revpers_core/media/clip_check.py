@@ -37,91 +37,97 @@ class MeanLook(NamedTuple):
 
 def check_frames(source: Path, form: ClipFormat, stamps: Sequence[int], span: Span, result: Path) -> None:
     """Raises RuntimeError where the result has other frames, moments or size than the source."""
-    made = probe(result)
+    result_form = probe(result)
     with opened(source) as container:
         origin = origin_of(container, span)
-    there = [one.stamp * made.time_base for one in scan(result, made, Span())]
-    meant = [stamp * form.time_base - origin for stamp in stamps]
-    shift = there[0] - meant[0] if there and meant else 0  # containers that know no time below 0 move all tracks
-    off = max((abs(float(a - b - shift)) for a, b in zip(there, meant, strict=False)), default=0.0)
-    if len(there) != len(meant) or off > max(0.001, float(form.time_base)):
-        raise RuntimeError(f"{len(there)} frames were written for {len(meant)}, up to {off:.4f} s off: this is a bug")
-    if (made.width, made.height, made.turn) != (form.width, form.height, form.turn):
-        raise RuntimeError(f"{made.width} x {made.height} was written for {form.width} x {form.height}: this is a bug")
+    written = [frame.stamp * result_form.time_base for frame in scan(result, result_form, Span())]
+    expected = [stamp * form.time_base - origin for stamp in stamps]
+    shift = (
+        written[0] - expected[0] if written and expected else 0
+    )  # containers that know no time below 0 move all tracks
+    off = max((abs(float(a - b - shift)) for a, b in zip(written, expected, strict=False)), default=0.0)
+    if len(written) != len(expected) or off > max(0.001, float(form.time_base)):
+        raise RuntimeError(
+            f"{len(written)} frames were written for {len(expected)}, up to {off:.4f} s off: this is a bug"
+        )
+    if (result_form.width, result_form.height, result_form.turn) != (form.width, form.height, form.turn):
+        raise RuntimeError(
+            f"{result_form.width} x {result_form.height} was written for {form.width} x {form.height}: this is a bug"
+        )
 
 
 def check_sound(source: Path, span: Span, result: Path) -> int:
     """How many packets of sound both hold. Raises RuntimeError where they differ in a single bit."""
     with opened(source) as before, opened(result) as after:
-        tracks = [one for one in before.streams.audio if one.codec_context]
-        meant = _digests(before, span, tracks)
-        if meant != _digests(after, Span(), list(after.streams.audio)):
+        tracks = [track for track in before.streams.audio if track.codec_context]
+        expected = _digests(before, span, tracks)
+        if expected != _digests(after, Span(), list(after.streams.audio)):
             raise RuntimeError("the sound was not carried over bit for bit: this is a bug")
-        return sum(count for count, _ in meant)
+        return sum(count for count, _ in expected)
 
 
 def look_at_means(pairs: Iterable[Pair], tracks: ClipTracks, ports: PhotoPorts) -> dict[int, MeanLook]:
     """What judges make of each person's mean over frames. Raises StillRecognisedError where one knows it. pairs: source
     and result, one a frame, made where they are looked at."""
-    wanted = _looks(tracks)
+    frames_by_person = _looks(tracks)
     sums: dict[int, list[Tensor]] = {}
     counts: dict[int, int] = {}
     for number, pair in enumerate(pairs):
-        here = [place for place in tracks.places(number) if number in wanted.get(place.person, ())]
-        images = pair() if here else ()
-        for place in here:
-            seen = [_embedded(image, place.face, ports) for image in images]
-            if any(one is None for one in seen):
+        places = [place for place in tracks.places(number) if number in frames_by_person.get(place.person, ())]
+        images = pair() if places else ()
+        for place in places:
+            embeddings = [_embedded(image, place.face, ports) for image in images]
+            if any(embedding is None for embedding in embeddings):
                 continue
-            added = [vector for one in seen if one is not None for vector in one]
+            added = [vector for embedding in embeddings if embedding is not None for vector in embedding]
             counts[place.person] = counts.get(place.person, 0) + 1
             before = sums.get(place.person)
             sums[place.person] = added if before is None else [a + b for a, b in zip(before, added, strict=True)]
-    means = {person: [one / counts[person] for one in total] for person, total in sorted(sums.items())}
+    means = {person: [vector / counts[person] for vector in total] for person, total in sorted(sums.items())}
     return {person: _judged(person, mean, ports.judges) for person, mean in means.items()}
 
 
 def pairs_of(source: Path, form: ClipFormat, stamps: Sequence[int], result: Path) -> Iterator[Pair]:
     """The pictures of a clip beside those of its result."""
-    made = probe(result)
-    for a, b in zip(read(source, form, stamps), scan(result, made, Span()), strict=True):
-        yield lambda a=a, b=b: (picture(a.frame, form), picture(b.frame, made))
+    result_form = probe(result)
+    for a, b in zip(read(source, form, stamps), scan(result, result_form, Span()), strict=True):
+        yield lambda a=a, b=b: (picture(a.frame, form), picture(b.frame, result_form))
 
 
 def _looks(tracks: ClipTracks) -> dict[int, set[int]]:
     """Frames in which each person who changed was found, evenly spread."""
-    found: dict[int, set[int]] = {}
+    by_person: dict[int, set[int]] = {}
     for number, person in enumerate(tracks.people):
         if number in tracks.kept:
             continue
         frames = [
             track.start + int(k)
-            for track in (tracks.tracks[one] for one in person.tracks)
+            for track in (tracks.tracks[track_number] for track_number in person.tracks)
             for k in np.flatnonzero(track.certainty == Certainty.SEEN)
         ]
-        found[number] = {frames[int(k)] for k in np.linspace(0, len(frames) - 1, min(LOOKS, len(frames)))}
-    return found
+        by_person[number] = {frames[int(k)] for k in np.linspace(0, len(frames) - 1, min(LOOKS, len(frames)))}
+    return by_person
 
 
 def _embedded(image: Tensor, face: Any, ports: PhotoPorts) -> list[Tensor] | None:
     """The steering recogniser's embedding and each judge's; None where the first sees no face."""
     try:
-        who = ports.embed(image, face).embedding[0]
+        steering = ports.embed(image, face).embedding[0]
     except NoFaceError:
         return None
-    return [who, *(judge.embed(image, face) for judge in ports.judges)]
+    return [steering, *(judge.embed(image, face) for judge in ports.judges)]
 
 
 def _judged(person: int, means: Sequence[Tensor], judges: Sequence[Judge]) -> MeanLook:
     half = len(judges) + 1
-    (who, *source), (new, *now) = means[:half], means[half:]
-    known = [judge.name for judge, a, b in zip(judges, source, now, strict=True) if judge.same_person(a, b)]
-    if known:
+    (steering, *source), (new, *after) = means[:half], means[half:]
+    recognised = [judge.name for judge, a, b in zip(judges, source, after, strict=True) if judge.same_person(a, b)]
+    if recognised:
         raise StillRecognisedError(
-            f"person {person + 1} is still recognised by {', '.join(known)} in the mean over frames: use stronger "
+            f"person {person + 1} is still recognised by {', '.join(recognised)} in the mean over frames: use stronger "
             "guidance"
         )
-    identities = [Identity(normalize(one, dim=0)[None]) for one in (who, new)]
+    identities = [Identity(normalize(vector, dim=0)[None]) for vector in (steering, new)]
     apart = independent(judges, source, identities[0])
     return MeanLook(round(float(cosine(*identities)), 4), verdict(judges, apart))
 
@@ -129,9 +135,9 @@ def _judged(person: int, means: Sequence[Tensor], judges: Sequence[Judge]) -> Me
 def _digests(container: Any, span: Span, tracks: Sequence[Any]) -> list[tuple[int, str]]:
     """Number and hash of each track's packets."""
     counts, hashes = [0] * len(tracks), [sha256() for _ in tracks]
-    order = {one.index: k for k, one in enumerate(tracks)}
+    order = {track.index: k for k, track in enumerate(tracks)}
     for packet in sound_packets(container, span, tracks):
         k, data = order[packet.stream.index], bytes(packet)
         counts[k] += 1
         hashes[k].update(len(data).to_bytes(8, "big") + data)
-    return [(count, one.hexdigest()) for count, one in zip(counts, hashes, strict=True)]
+    return [(count, digest.hexdigest()) for count, digest in zip(counts, hashes, strict=True)]

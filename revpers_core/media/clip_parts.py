@@ -32,17 +32,17 @@ class Parts:
         folder = cls.folder_of(output)
         job: dict[str, Any] = {"settings": settings, "source": digest(source)}
         job = json.loads(json.dumps(job))
-        there = _read(folder / JOB)
-        if there is not None and {**there, "seed": None} == {**job, "seed": None}:
-            kept = int(there["seed"])
-            if seed in (None, kept):
-                return cls(folder, kept)
-        made = cls(folder, secrets.randbits(62) if seed is None else seed)
-        made.remove()
+        existing = _read(folder / JOB)
+        if existing is not None and {**existing, "seed": None} == {**job, "seed": None}:
+            old_seed = int(existing["seed"])
+            if seed in (None, old_seed):
+                return cls(folder, old_seed)
+        parts = cls(folder, secrets.randbits(62) if seed is None else seed)
+        parts.remove()
         folder.mkdir(mode=0o700, parents=True)
         with os.fdopen(os.open(folder / JOB, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump({**job, "seed": made.seed}, file)
-        return made
+            json.dump({**job, "seed": parts.seed}, file)
+        return parts
 
     @staticmethod
     def folder_of(output: Path) -> Path:
@@ -59,10 +59,10 @@ class Parts:
     def finish(self, number: int, temporary: Path, record: dict[str, Any]) -> None:
         """Take a part that was closed: from now on it counts."""
         temporary.replace(self.path(number))
-        told = self.folder / f"{number:06}.json"
-        unfinished = told.with_suffix(".tmp")
+        record_path = self.folder / f"{number:06}.json"
+        unfinished = record_path.with_suffix(".tmp")
         unfinished.write_text(json.dumps(record), encoding="utf-8")
-        unfinished.replace(told)
+        unfinished.replace(record_path)
 
     def remove(self) -> None:
         """Delete the folder and what this class put there."""

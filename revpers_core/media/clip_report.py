@@ -20,23 +20,23 @@ class Cost(NamedTuple):
     seconds: float | None
 
     def __str__(self) -> str:
-        said = f"{self.face_frames} faces in {self.frames} frames, {self.evaluations} network evaluations each"
+        text = f"{self.face_frames} faces in {self.frames} frames, {self.evaluations} network evaluations each"
         if self.seconds is None:
-            return said
+            return text
         each = self.seconds / self.evaluations
         presets = ", ".join(
-            f"{name} {one.evaluations} ({one.evaluations * each:.1f} s)" for name, one in PRESETS.items()
+            f"{name} {preset.evaluations} ({preset.evaluations * each:.1f} s)" for name, preset in PRESETS.items()
         )
         total = self.face_frames * self.seconds
-        return f"{said}: about {_duration(total)} at {self.seconds:.1f} s a face; by preset: {presets}"
+        return f"{text}: about {_duration(total)} at {self.seconds:.1f} s a face; by preset: {presets}"
 
 
-def tally(seen: Sequence[tuple[Sequence[int], Sequence[int], int]], first: int) -> dict[str, Any]:
+def tally(counts: Sequence[tuple[Sequence[int], Sequence[int], int]], first: int) -> dict[str, Any]:
     """What was done in frames from number ``first`` on, as plain JSON. seen: of each frame who was made somebody else,
     who was blurred, and how many faces needed stronger guidance."""
-    made = Counter(str(person) for people, _, _ in seen for person in people)
-    covered = [first + k for k, (_, blurred, _) in enumerate(seen) if blurred]
-    return {"made": dict(made), "blurred": covered, "stronger": sum(count for _, _, count in seen)}
+    changed = Counter(str(person) for people, _, _ in counts for person in people)
+    covered = [first + k for k, (_, blurred, _) in enumerate(counts) if blurred]
+    return {"made": dict(changed), "blurred": covered, "stronger": sum(count for _, _, count in counts)}
 
 
 def clip_record(
@@ -48,7 +48,7 @@ def clip_record(
     covered = [k for record in records for k in record["blurred"]]
     people = [
         {
-            "frames": person.seen,
+            "frames": person.sightings,
             "made": sum(record["made"].get(str(number), 0) for record in records),
             "guidance": strengths.get(number, guidance),
             "similarity_after": looks[number].similarity if number in looks else None,
@@ -70,27 +70,27 @@ def clip_record(
 
 def spans(numbers: Sequence[int]) -> list[tuple[int, int]]:
     """The first and the last of every run of consecutive numbers."""
-    found: list[tuple[int, int]] = []
+    runs: list[tuple[int, int]] = []
     for number in numbers:
-        if found and found[-1][1] == number - 1:
-            found[-1] = (found[-1][0], number)
+        if runs and runs[-1][1] == number - 1:
+            runs[-1] = (runs[-1][0], number)
         else:
-            found.append((number, number))
-    return found
+            runs.append((number, number))
+    return runs
 
 
 def summary(record: dict[str, Any], advice: str = "connect Load Judge") -> str:
     """One sentence for people: how many became somebody else, who has looked at them, what had to be blurred. advice:
     how to get a judge."""
     people = record["people"]
-    said = who_checked((str(one["verdict"]) for one in people), advice)
+    verdicts = who_checked((str(person["verdict"]) for person in people), advice)
     count = f"{len(people)} {'person' if len(people) == 1 else 'people'} changed"
-    kept = f", {record['kept']} left alone as asked" if record["kept"] else ""
+    kept_note = f", {record['kept']} left alone as asked" if record["kept"] else ""
     covered = f"; in {record['blurred_frames']} of {record['frames']} frames a place is blurred"
     if not people:
-        everyone = "everyone was kept" if record["kept"] else "no face was found"
-        return f"{everyone}: the clip is {'blurred whole' if record.get('no_face') == 'blur' else 'as it was'}"
-    return f"{count}{kept}; {said}{covered if record['blurred_frames'] else ''}"
+        reason = "everyone was kept" if record["kept"] else "no face was found"
+        return f"{reason}: the clip is {'blurred whole' if record.get('no_face') == 'blur' else 'as it was'}"
+    return f"{count}{kept_note}; {verdicts}{covered if record['blurred_frames'] else ''}"
 
 
 def _duration(seconds: float) -> str:

@@ -85,7 +85,7 @@ def check_output(form: ClipFormat, encoding: Encoding, output: Path) -> None:
     if name is None:
         raise ValueError(f"{output.name}: name a clip that ends in {', '.join(CONTAINERS)}")
     codec = encoding.codec_for(output)
-    can = {one.name for one in av.codec.Codec(ENCODERS[codec], "w").video_formats or []}
+    can = {video_format.name for video_format in av.codec.Codec(ENCODERS[codec], "w").video_formats or []}
     if form.pixels.replace("yuvj", "yuv") not in can:
         raise ValueError(f"{codec} cannot keep {form.pixels} (10 bits, or colour at full size): choose another codec")
     with av.open(io.BytesIO(), "w", format=name) as container:
@@ -112,12 +112,14 @@ def repainted(source: ClipFrame, image: Tensor, mask: Tensor, form: ClipFormat) 
         turned = torch.rot90(image, -form.turn, (1, 2)).permute(1, 2, 0)
         pixels = (turned.clamp(0, 1) * top).round().numpy().astype(kind)
         where = torch.rot90(mask, -form.turn, (1, 2)) > 0
-        before, after = (_planes_of(one, name, form) for one in (rgb(source.frame, form, name), pixels))
+        before, after = (
+            _planes_of(image_pixels, name, form) for image_pixels in (rgb(source.frame, form, name), pixels)
+        )
         limit = 1023 if form.deep else 255
         for target, a, b in zip(image_planes(new), before, after, strict=True):
-            there = adaptive_max_pool2d(where.float(), tuple(target.shape))[0].numpy() > 0
+            changed = adaptive_max_pool2d(where.float(), tuple(target.shape))[0].numpy() > 0
             moved = target.astype(np.int32) + b.astype(np.int32) - a.astype(np.int32)
-            target[there] = moved.clip(0, limit)[there].astype(target.dtype)
+            target[changed] = moved.clip(0, limit)[changed].astype(target.dtype)
     return new
 
 
@@ -139,8 +141,8 @@ def _planes_of(pixels: NDArray[Any], name: str, form: ClipFormat) -> list[NDArra
     matrix, full = matrix_and_range(form)
     frame = pyav().VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=name)
     kind = form.pixels.replace("yuvj", "yuv")
-    made = frame.reformat(format=kind, dst_colorspace=matrix, dst_color_range=full, src_color_range=2)
-    return [plane.copy() for plane in image_planes(made)]
+    converted = frame.reformat(format=kind, dst_colorspace=matrix, dst_color_range=full, src_color_range=2)
+    return [plane.copy() for plane in image_planes(converted)]
 
 
 class PartWriter:
@@ -192,21 +194,21 @@ def join(
     with opened(source) as original, opened(parts[0]) as first:
         name = CONTAINERS[output.suffix.lower()]
         options = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if name in ("mp4", "mov") else {})
-        with pyav().open(str(output), "w", format=name, options=options) as made:
+        with pyav().open(str(output), "w", format=name, options=options) as container:
             template = video_stream(first)
-            picture = made.add_stream_from_template(template, opaque=True)
+            picture = container.add_stream_from_template(template, opaque=True)
             picture.time_base = template.time_base
             if matrix:
                 picture.set_display_matrix(matrix)
-            tracks = [one for one in original.streams.audio if one.codec_context] if sound else []
-            copies = {one.index: made.add_stream_from_template(one, opaque=True) for one in tracks}
-            video = ((one, picture) for part in parts for one in _packets(part))
-            audio = ((one, copies[one.stream.index]) for one in sound_packets(original, span, tracks))
+            tracks = [track for track in original.streams.audio if track.codec_context] if sound else []
+            copies = {track.index: container.add_stream_from_template(track, opaque=True) for track in tracks}
+            video = ((packet, picture) for part in parts for packet in _packets(part))
+            audio = ((packet, copies[packet.stream.index]) for packet in sound_packets(original, span, tracks))
             origin = origin_of(original, span)
             for packet, target in heapq.merge(video, audio, key=lambda pair: pair[0].dts * pair[0].time_base):
                 _move(packet, origin)
                 packet.stream = target
-                made.mux(packet)
+                container.mux(packet)
 
 
 def origin_of(container: Any, span: Span) -> Fraction:
@@ -226,7 +228,7 @@ def sound_packets(container: Any, span: Span, tracks: Sequence[Any]) -> Iterator
 
 
 @contextmanager
-def whole(output: Path) -> Generator[Path]:
+def replacing(output: Path) -> Generator[Path]:
     """A path beside the output that takes its place at the end, and is gone where anything fails."""
     temporary = output.with_name(f".revpers-{secrets.token_hex(8)}{output.suffix}")
     try:
@@ -252,5 +254,5 @@ def _move(packet: Any, origin: Fraction) -> None:
 
 def clean_copy(source: Path, output: Path) -> None:
     """The same pictures and sound in a container that says nothing of where they come from."""
-    with whole(output) as temporary:
+    with replacing(output) as temporary:
         join([source], source, None, Span(), True, temporary)

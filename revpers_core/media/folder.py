@@ -25,9 +25,9 @@ class FolderContents(NamedTuple):
     def __str__(self) -> str:
         """What was left alone, in one sentence."""
         kinds = ", ".join(f"{count} {end}" for end, count in sorted(self.others.items()))
-        wanted = sorted({f"{end}: pip install {PACKAGE_FOR[end]}" for end in self.others if end in PACKAGE_FOR})
-        said = f"{self.others.total()} files are no pictures that can be read and are left out ({kinds})"
-        return "; ".join([said, *wanted])
+        hints = sorted({f"{end}: pip install {PACKAGE_FOR[end]}" for end in self.others if end in PACKAGE_FOR})
+        text = f"{self.others.total()} files are no pictures that can be read and are left out ({kinds})"
+        return "; ".join([text, *hints])
 
 
 def scan(folder: Path) -> FolderContents:
@@ -63,7 +63,7 @@ def readable(paths: Iterable[Path]) -> Iterator[tuple[Path, Tensor]]:
 
 def _files(folder: Path, closed: list[Path]) -> Iterator[Path]:
     """Links come last, and only to folders that were not seen yet: pictures are called by their own places."""
-    seen: set[tuple[int, int]] = set()
+    visited: set[tuple[int, int]] = set()
     roots = [folder]
 
     def refused(error: OSError) -> None:
@@ -71,11 +71,11 @@ def _files(folder: Path, closed: list[Path]) -> Iterator[Path]:
 
     for root in roots:
         for home, folders, names in os.walk(root, onerror=refused):
-            here = os.stat(home)
-            if (here.st_dev, here.st_ino) in seen:
+            stat = os.stat(home)
+            if (stat.st_dev, stat.st_ino) in visited:
                 folders.clear()
                 continue
-            seen.add((here.st_dev, here.st_ino))
+            visited.add((stat.st_dev, stat.st_ino))
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             roots += [path for name in folders if (path := Path(home, name)).is_symlink()]
             yield from (Path(home, name) for name in names if not name.startswith("."))

@@ -61,22 +61,22 @@ class Clip:
 
 def people() -> int:
     """How many people there are: numbers 0 up to this."""
-    return len({name.split("-")[1] for name in _known() if name.startswith("person")})
+    return len({name.split("-")[1] for name in _truths() if name.startswith("person")})
 
 
 def photos(person: int) -> int:
     """How many photos there are of a person."""
-    return sum(name.startswith(f"person-{_person(person):02d}-") for name in _known())
+    return sum(name.startswith(f"person-{_person(person):02d}-") for name in _truths())
 
 
 def groups() -> int:
     """How many group photos there are."""
-    return sum(name.startswith("group") for name in _known())
+    return sum(name.startswith("group") for name in _truths())
 
 
 def clips() -> int:
     """How many clips there are."""
-    return sum(name.startswith("clip") for name in _known())
+    return sum(name.startswith("clip") for name in _truths())
 
 
 def photo(person: int, number: int = 0) -> Photo:
@@ -84,8 +84,8 @@ def photo(person: int, number: int = 0) -> Photo:
     if person < 0 or number < 0:
         raise ValueError(f"people and photos are counted from 0, got person {person}, photo {number}")
     name = f"person-{_person(person):02d}-{number % photos(person)}.jpg"
-    told, pixels = _known()[name], images.read(GALLERY / name)
-    return Photo(pixels, _face(told, pixels.shape), _factors(told), told["words"])
+    truth, pixels = _truths()[name], images.read(GALLERY / name)
+    return Photo(pixels, _face(truth, pixels.shape), _factors(truth), truth["words"])
 
 
 def aligned_face(person: int, number: int = 0, size: int = 128) -> Tensor:
@@ -96,21 +96,23 @@ def aligned_face(person: int, number: int = 0, size: int = 128) -> Tensor:
 def group_photo(number: int = 0) -> GroupPhoto:
     """A photo of five to eight people. Raises ValueError where there is none of that number."""
     name = _named("group", number, "jpg")
-    told, pixels = _known()[name]["faces"], images.read(GALLERY / name)
-    return GroupPhoto(pixels, [_face(one, pixels.shape) for one in told], [one["words"] for one in told])
+    truth, pixels = _truths()[name]["faces"], images.read(GALLERY / name)
+    return GroupPhoto(
+        pixels, [_face(face_truth, pixels.shape) for face_truth in truth], [face_truth["words"] for face_truth in truth]
+    )
 
 
 def clip(number: int = 0) -> Clip:
     """A clip with the truth of every frame. Raises ValueError where there is none of that number."""
     name = _named("clip", number, "mp4")
-    told = _known()[name]
-    side, frames = told["side"], told["frames"]
-    faces = [_face(one, (3, side, side)) for one in frames]
-    return Clip(GALLERY / name, told["rate"], side, faces, [_factors(one) for one in frames], told["words"])
+    truth = _truths()[name]
+    side, frames = truth["side"], truth["frames"]
+    faces = [_face(frame, (3, side, side)) for frame in frames]
+    return Clip(GALLERY / name, truth["rate"], side, faces, [_factors(frame) for frame in frames], truth["words"])
 
 
 @cache
-def _known() -> dict[str, Any]:
+def _truths() -> dict[str, Any]:
     return json.loads((GALLERY / "gallery.json").read_text(encoding="utf-8"))
 
 
@@ -120,20 +122,19 @@ def _person(number: int) -> int:
 
 def _named(kind: str, number: int, ending: str) -> str:
     name = f"{kind}-{number}.{ending}"
-    if name not in _known():
-        raise ValueError(
-            f"the gallery has no {kind} {number}: {sum(one.startswith(kind) for one in _known())} are there"
-        )
+    if name not in _truths():
+        count = sum(file_name.startswith(kind) for file_name in _truths())
+        raise ValueError(f"the gallery has no {kind} {number}: {count} are there")
     return name
 
 
-def _face(told: Mapping[str, Any], shape: Sequence[int]) -> Face:
+def _face(truth: Mapping[str, Any], shape: Sequence[int]) -> Face:
     """From the unit square to pixels whose centres are whole numbers."""
     height, width = shape[-2:]
     size = torch.tensor([width, height], dtype=torch.float32)
-    x0, y0, x1, y1 = (torch.tensor(told["box"]) * size.repeat(2) - 0.5).tolist()
-    return Face((x0, y0, x1, y1), torch.tensor(told["points"]) * size - 0.5, 1.0)
+    x0, y0, x1, y1 = (torch.tensor(truth["box"]) * size.repeat(2) - 0.5).tolist()
+    return Face((x0, y0, x1, y1), torch.tensor(truth["points"]) * size - 0.5, 1.0)
 
 
-def _factors(told: Mapping[str, Any]) -> dict[str, float]:
-    return dict(zip(FACTORS, told["factors"], strict=True))
+def _factors(truth: Mapping[str, Any]) -> dict[str, float]:
+    return dict(zip(FACTORS, truth["factors"], strict=True))

@@ -56,8 +56,8 @@ def formats() -> tuple[str, ...]:
 @cache
 def suffixes() -> frozenset[str]:
     """What the names of such files end in, small and with the dot."""
-    known = formats()
-    return frozenset(end for end, name in Image.registered_extensions().items() if name in known)
+    names = formats()
+    return frozenset(end for end, name in Image.registered_extensions().items() if name in names)
 
 
 def decode(file: Path | BinaryIO, path: Path | str) -> Image.Image:
@@ -85,8 +85,8 @@ def decode(file: Path | BinaryIO, path: Path | str) -> Image.Image:
 
 def _words(error: Exception) -> str:
     """What the error says on one line, without the file's own path."""
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(said.split()) or type(error).__name__
+    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(message.split()) or type(error).__name__
 
 
 def _check(picture: Image.Image, path: Path | str) -> None:
@@ -140,10 +140,10 @@ def _srgb(picture: Image.Image, profile: bytes, path: Path | str) -> Image.Image
         parsed = ImageCms.core.profile_frombytes(profile)
         if parsed.xcolor_space.strip() == "GRAY":
             return picture  # its values are sRGB's nearly
-        made = ImageCms.profileToProfile(
+        converted = ImageCms.profileToProfile(
             picture, ImageCms.ImageCmsProfile(parsed), ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
-        return made or picture
+        return converted or picture
     except Exception:
         logging.warning(f"{path}: its colour profile cannot be used: its colours are taken for sRGB's")
         return picture

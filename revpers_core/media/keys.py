@@ -24,8 +24,8 @@ def checked(content: bytes | str, name: str = "the key") -> bytes:
     """A key as bytes. Raises ValueError where it is empty or short enough to be guessed."""
     key = (content.encode() if isinstance(content, str) else content).strip()
     if len(key) < LEAST:
-        said = "empty" if not key else f"only {len(key)} bytes long"
-        raise ValueError(f"{name} is {said}: use {LEAST} or more, a sentence that nobody guesses, or {MAKE_ONE}")
+        size = "empty" if not key else f"only {len(key)} bytes long"
+        raise ValueError(f"{name} is {size}: use {LEAST} or more, a sentence that nobody guesses, or {MAKE_ONE}")
     return key
 
 

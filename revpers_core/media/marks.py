@@ -71,7 +71,7 @@ class Mark:
         if self.certificate:
             c2pa_module()
 
-    def told(self) -> dict[str, Any]:
+    def as_settings(self) -> dict[str, Any]:
         """The mark as a run's settings name it: no file's name."""
         return {"iptc": self.iptc, "corner": self.corner, "c2pa": self.certificate is not None}
 
@@ -83,7 +83,7 @@ def credentials_from_environment() -> tuple[Path | None, Path | None]:
     """Certificate and private key by ``REVPERS_CERTIFICATE`` and ``REVPERS_PRIVATE_KEY``, so that no workflow names
     them; None where they are not set."""
     named = (os.environ.get(name) for name in ("REVPERS_CERTIFICATE", "REVPERS_PRIVATE_KEY"))
-    certificate, key = (Path(one) if one else None for one in named)
+    certificate, key = (Path(path) if path else None for path in named)
     return certificate, key
 
 
@@ -102,9 +102,9 @@ def encoded(picture: Image.Image, suffix: str, mark: Mark = NO_MARK, info: PngIn
         settings = {**settings, "pnginfo": info}
     elif mark.iptc:
         settings = {**settings, "xmp": XMP}
-    whole = io.BytesIO()
-    bare.save(whole, format=name, **settings)
-    return signed(whole.getvalue(), suffix, mark)
+    buffer = io.BytesIO()
+    bare.save(buffer, format=name, **settings)
+    return signed(buffer.getvalue(), suffix, mark)
 
 
 def check_clip(path: Path, mark: Mark) -> None:
@@ -150,9 +150,9 @@ def signed(data: bytes, suffix: str, mark: Mark) -> bytes:
     """A file's bytes with content credentials, where there is a certificate. Raises ValueError where it cannot sign."""
     if mark.certificate is None:
         return data
-    whole = io.BytesIO()
-    _sign(io.BytesIO(data), whole, suffix, mark)
-    return whole.getvalue()
+    buffer = io.BytesIO()
+    _sign(io.BytesIO(data), buffer, suffix, mark)
+    return buffer.getvalue()
 
 
 def _sign(source: BinaryIO, target: BinaryIO, suffix: str, mark: Mark) -> None:
@@ -174,18 +174,18 @@ SETTINGS = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_aft
 def manifest(suffix: str) -> dict[str, Any]:
     """What the credentials say (C2PA 2, actions): made by this software, a composite in which a face was replaced. No
     ingredient: it would hold the source's hash."""
-    made = {"action": "c2pa.created", "digitalSourceType": SOURCE_TYPE}
+    created = {"action": "c2pa.created", "digitalSourceType": SOURCE_TYPE}
     edited = {"action": "c2pa.edited", "digitalSourceType": SOURCE_TYPE, "description": WORDS}
     return {
         "claim_generator_info": [{"name": "revpers", "version": _version()}],
         "format": MIME[suffix],
         "title": "anonymized",
-        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [made, edited]}}],
+        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [created, edited]}}],
     }
 
 
 def c2pa_module() -> Any:
-    """Raises ImportError, saying what to install."""
+    """The package c2pa. Raises ImportError, saying what to install."""
     try:
         return import_module("c2pa")
     except ImportError as error:

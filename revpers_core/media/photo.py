@@ -48,7 +48,7 @@ class _FaceState(NamedTuple):
     face that is there now, and its likeness; who comes instead, who else is in the picture, and where it changed."""
 
     face: Face
-    who: Identity
+    identity: Identity
     source: Sequence[Tensor]
     guidance: float
     after: float | None = None
@@ -88,34 +88,34 @@ def anonymize_photo(photo: Tensor, ports: PhotoPorts, options: PhotoOptions) -> 
 
 
 def _everyone(photo: Tensor, faces: list[Face], ports: PhotoPorts, options: PhotoOptions) -> PhotoResult:
-    kept = options.keep(photo, faces)
-    missed = [face for face in faces if not any(face is one for one in kept)]
-    known: list[tuple[_FaceState, tuple[str, ...]]] = []
+    kept_faces = options.keep(photo, faces)
+    missed = [face for face in faces if not any(face is kept_face for kept_face in kept_faces)]
+    recognised: list[tuple[_FaceState, tuple[str, ...]]] = []
     state = _PhotoState(photo, photo.new_zeros(1, *photo.shape[-2:]))
     for _ in range(ROUNDS):
-        for person, _ in known:
-            rest = tuple(one for one in state.people if one is not person)
+        for person, _ in recognised:
+            rest = tuple(other for other in state.people if other is not person)
             stronger = replace(options, guidance=person.guidance * STRONGER, aim=None)
             state = _anonymize_face(person, state._replace(people=rest), ports, stronger)
         for person in _cast_stand_ins(
-            [_face_state(photo, face, ports, options) for face in missed], photo, kept, state, ports, options
+            [_face_state(photo, face, ports, options) for face in missed], photo, kept_faces, state, ports, options
         ):
             state = _anonymize_face(person, state, ports, options)
         found_faces = ports.detect(state.image)
-        handled = [*kept, *(person.face for person in state.people)]
-        missed = [face for face in found_faces if not any(same_face(face, one) for one in handled)]
-        seen = [(person, _recognised_by(state.image, person, found_faces, ports)) for person in state.people]
-        known = [(person, names) for person, names in seen if names]
-        if not missed and not known:
-            stay = [{"box": list(face.box), "score": face.score} for face in kept]
-            told = [_record(person, ports.judges, options.instead) for person in state.people]
+        handled = [*kept_faces, *(person.face for person in state.people)]
+        missed = [face for face in found_faces if not any(same_face(face, handled_face) for handled_face in handled)]
+        looks = [(person, _recognised_by(state.image, person, found_faces, ports)) for person in state.people]
+        recognised = [(person, names) for person, names in looks if names]
+        if not missed and not recognised:
+            stay = [{"box": list(face.box), "score": face.score} for face in kept_faces]
+            records = [_record(person, ports.judges, options.instead) for person in state.people]
             reached = [person.reached for person in state.people if person.reached is not None]
-            return PhotoResult(state.image, state.mask, told, stay, reached)
-    raise StillRecognisedError(_leftovers(missed, [(person.face, names) for person, names in known]))
+            return PhotoResult(state.image, state.mask, records, stay, reached)
+    raise StillRecognisedError(_leftovers(missed, [(person.face, names) for person, names in recognised]))
 
 
 def anonymize_or(no_face: str, photo: Tensor, ports: PhotoPorts, options: PhotoOptions) -> PhotoResult:
-    """The same; for a photo in which nobody is found, ``otherwise``: "raise", "blur" it whole, or let it "pass"."""
+    """As ``anonymize_photo``; where nobody is found, ``no_face`` decides: "raise", "blur" all of it, or "pass"."""
     photo = as_image(photo, "photo")
     try:
         return anonymize_photo(photo, ports, options)
@@ -139,19 +139,19 @@ def blurred(photo: Tensor, cells: int = 8) -> Tensor:
 def _face_state(photo: Tensor, face: Face, ports: PhotoPorts, options: PhotoOptions) -> _FaceState:
     """Who is there, before anything changes."""
     try:
-        who = ports.embed(photo, face)
+        identity = ports.embed(photo, face)
     except NoFaceError as error:
         raise ValueError(
             f"a face was found at {_place(face)}, but the recogniser cannot tell whose: raise min_score if it is none, "
             "else give a clearer photo"
         ) from error
-    return _FaceState(face, who, [judge.embed(photo, face) for judge in ports.judges], options.guidance)
+    return _FaceState(face, identity, [judge.embed(photo, face) for judge in ports.judges], options.guidance)
 
 
 def _cast_stand_ins(
     people: list[_FaceState],
     photo: Tensor,
-    kept: Sequence[Face],
+    kept_faces: Sequence[Face],
     state: _PhotoState,
     ports: PhotoPorts,
     options: PhotoOptions,
@@ -159,13 +159,15 @@ def _cast_stand_ins(
     """Who comes instead of each of them: nobody whom the picture shows, and no two the same."""
     if options.instead is None or not people:
         return people
-    stay = tuple(who for face in kept if (who := read_or_none(photo, face, ports.embed)) is not None)
-    already = tuple(person.who for person in state.people)
-    taken = [person.stand_in for person in state.people if person.stand_in]
-    sources = [person.who for person in people]
-    chosen = options.instead.cast(sources, options.place, (*stay, *already), taken)
+    stay = tuple(identity for face in kept_faces if (identity := read_or_none(photo, face, ports.embed)) is not None)
+    already = tuple(person.identity for person in state.people)
+    stand_ins = [person.stand_in for person in state.people if person.stand_in]
+    sources = [person.identity for person in people]
+    assigned = options.instead.cast(sources, options.place, (*stay, *already), stand_ins)
     rest = [(*stay, *already, *sources[:i], *sources[i + 1 :]) for i in range(len(people))]
-    return [person._replace(stand_in=one, others=o) for person, one, o in zip(people, chosen, rest, strict=True)]
+    return [
+        person._replace(stand_in=stand_in, others=o) for person, stand_in, o in zip(people, assigned, rest, strict=True)
+    ]
 
 
 def _anonymize_face(person: _FaceState, state: _PhotoState, ports: PhotoPorts, options: PhotoOptions) -> _PhotoState:
@@ -174,8 +176,8 @@ def _anonymize_face(person: _FaceState, state: _PhotoState, ports: PhotoPorts, o
     refused, and the next is tried."""
     crop = crop_face(state.image, person.face, ports.size)
     mask = change_mask(crop, options.keep_parts, options.where, options.feather)
-    who = replace(person.who, points=shares([crop]))
-    sampler = ports.invert_face(crop.pixels[None], who, state.begun)
+    identity = replace(person.identity, points=shares([crop]))
+    sampler = ports.invert_face(crop.pixels[None], identity, state.begun)
 
     def make(guidance: float, instead: Identity | None) -> Tensor:
         sampled = sampler(guidance) if instead is None else sampler(guidance, instead)
@@ -187,18 +189,24 @@ def _anonymize_face(person: _FaceState, state: _PhotoState, ports: PhotoPorts, o
         return _judge(image, person, person.face, ports, options.aim)
 
     for _ in range(RECAST):
-        instead = options.instead.told(person.stand_in, person.who) if options.instead and person.stand_in else None
+        instead = (
+            options.instead.as_condition(person.stand_in, person.identity)
+            if options.instead and person.stand_in
+            else None
+        )
         result = search_guidance(partial(make, instead=instead), judge_image, options.guidance, options.aim)
-        if result.made is None:
+        if result.result is None:
             raise refusal(len(state.people) + 1, result.tries, options.aim)
         if (
             not options.instead
             or not person.stand_in
-            or not _like_another(result.made, person, ports, options.instead.same_to(person.who))
+            or not _like_another(result.result, person, ports, options.instead.same_to(person.identity))
         ):
             break
-        taken = [one.stand_in.identity for one in state.people if one.stand_in]
-        person = person._replace(stand_in=options.instead.next(person.stand_in, [person.who, *person.others, *taken]))
+        others = [other.stand_in.identity for other in state.people if other.stand_in]
+        person = person._replace(
+            stand_in=options.instead.next(person.stand_in, [person.identity, *person.others, *others])
+        )
     else:
         raise ValueError(
             f"the face at {_place(person.face)} came out like somebody else in the picture under {RECAST} stand-ins in "
@@ -208,21 +216,21 @@ def _anonymize_face(person: _FaceState, state: _PhotoState, ports: PhotoPorts, o
     if person.reached is not None:
         reached = torch.maximum(reached, person.reached)
     finished = person._replace(
-        guidance=result.guidance, after=_source_similarity(result.made, person, person.face, ports), reached=reached
+        guidance=result.guidance, after=_source_similarity(result.result, person, person.face, ports), reached=reached
     )
-    return _PhotoState(result.made, torch.maximum(state.mask, reached), (*state.people, finished), state.begun + 1)
+    return _PhotoState(result.result, torch.maximum(state.mask, reached), (*state.people, finished), state.begun + 1)
 
 
 def _like_another(image: Tensor, person: _FaceState, ports: PhotoPorts, same: float) -> bool:
     """Whether the face is now taken for somebody else in the picture whom it was not like before."""
-    now = read_or_none(image, person.face, ports.embed)
-    return now is not None and any(
-        float(cosine(now, one)) >= max(same, float(cosine(person.who, one))) for one in person.others
+    identity = read_or_none(image, person.face, ports.embed)
+    return identity is not None and any(
+        float(cosine(identity, other)) >= max(same, float(cosine(person.identity, other))) for other in person.others
     )
 
 
 def _source_similarity(image: Tensor, person: _FaceState, place: Face, ports: PhotoPorts) -> float | None:
-    return source_similarity(person.who, image, lambda one: ports.embed(one, place))
+    return source_similarity(person.identity, image, lambda crop: ports.embed(crop, place))
 
 
 def _judge(image: Tensor, person: _FaceState, place: Face, ports: PhotoPorts, aim: Target | None = None) -> Judgement:
@@ -246,15 +254,15 @@ def _record(person: _FaceState, judges: Sequence[Judge], instead: Pseudonyms | N
         "score": person.face.score,
         "guidance": person.guidance,
         "similarity_after": person.after,
-        "verdict": verdict(judges, independent(judges, person.source, person.who)),
+        "verdict": verdict(judges, independent(judges, person.source, person.identity)),
     }
 
 
-def _leftovers(missed: Sequence[Face], known: Sequence[tuple[Face, tuple[str, ...]]]) -> str:
+def _leftovers(missed: Sequence[Face], recognised: Sequence[tuple[Face, tuple[str, ...]]]) -> str:
     """Why the finished picture is not handed back."""
     sentences = [
         f"the face at {_place(face)} is still recognised by {', '.join(by)}: use stronger guidance"
-        for face, by in known
+        for face, by in recognised
     ]
     if missed:
         places = ", ".join(map(_place, missed))
@@ -274,5 +282,5 @@ def summary(result: PhotoResult) -> str:
         return f"no face was found: the picture is {'blurred whole' if blurred_whole else 'as it was'}"
     kept_note = f", {len(result.kept)} left alone as asked" if result.kept else ""
     count = len(result.faces)
-    checked = f"; {who_checked(str(one['verdict']) for one in result.faces)}" if count else ""
+    checked = f"; {who_checked(str(face['verdict']) for face in result.faces)}" if count else ""
     return f"{count} {'face' if count == 1 else 'faces'} changed{kept_note}{checked}"

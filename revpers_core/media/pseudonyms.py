@@ -46,8 +46,8 @@ class Drawing(Protocol):
     """Where pseudonyms come from."""
 
     @property
-    def who(self) -> str:
-        """One of ``WHO``."""
+    def kind(self) -> str:
+        """Which kind of stand-in, one of ``WHO``."""
         ...
 
     @property
@@ -82,19 +82,19 @@ class Pseudonyms:
         sources: Sequence[Identity],
         place: str = "",
         others: Sequence[Identity] = (),
-        taken: Sequence[StandIn] = (),
+        assigned: Sequence[StandIn] = (),
     ) -> list[StandIn]:
         """Who comes instead of each of the people in one picture, no two of them the same.
 
         sources, others: (1, 512) each; others are in the picture, too. taken: who stands in for somebody in it already.
         Raises ValueError where nobody is left who will do.
         """
-        there = list(taken)
+        stand_ins = list(assigned)
         for person in self.drawing.people(sources, place):
-            while any(person == one.person for one in there):
+            while any(person == stand_in.person for stand_in in stand_ins):
                 person += " again"  # somebody who is in one picture twice
-            there.append(self.choose(person, [*sources, *others, *(one.identity for one in there)]))
-        return there[len(taken) :]
+            stand_ins.append(self.choose(person, [*sources, *others, *(stand_in.identity for stand_in in stand_ins)]))
+        return stand_ins[len(assigned) :]
 
     def choose(self, person: str, unlike: Sequence[Identity]) -> StandIn:
         """The first draw for a person that is like none of these (1, 512): the source, and others in the picture."""
@@ -103,10 +103,10 @@ class Pseudonyms:
             identity = self.drawing.draw(person, number, source.population)
             if identity is None:
                 break
-            if max(float(cosine(identity, one)) for one in unlike) < self.same_to(source):
+            if max(float(cosine(identity, other)) for other in unlike) < self.same_to(source):
                 return StandIn(person, number, identity)
             self.drawing.skipped[person] = number + 1
-        raise ValueError(f"who comes instead ({self.drawing.who}): {NO_MORE[self.drawing.who == PICTURE]}")
+        raise ValueError(f"who comes instead ({self.drawing.kind}): {NO_MORE[self.drawing.kind == PICTURE]}")
 
     def next(self, refused: StandIn, unlike: Sequence[Identity]) -> StandIn:
         """Who comes instead of a stand-in that came out like another person in the picture."""
@@ -115,29 +115,29 @@ class Pseudonyms:
 
     def record(self, stand_in: StandIn | None) -> dict[str, str]:
         """For a picture's record: whose stand-in it is, where a roster knows."""
-        return {"person": stand_in.person} if stand_in and self.drawing.who == KEY else {}
+        return {"person": stand_in.person} if stand_in and self.drawing.kind == KEY else {}
 
-    def same_to(self, who: Identity) -> float:
+    def same_to(self, identity: Identity) -> float:
         """Cosine from which on two faces are one person's to the recogniser of an identity."""
-        return same_person(who) if self.same is None else self.same
+        return same_person(identity) if self.same is None else self.same
 
-    def told(self, stand_in: StandIn, source: Identity) -> Identity:
+    def as_condition(self, stand_in: StandIn, source: Identity) -> Identity:
         """What the unconditional branch is told: the stand-in at the dial's length.
 
         What an adapter asks of an identity beside the embedding is the source's where it does not tell who it is
         (features' length, the crop's points). CLIP sees nobody of somebody who is made up.
         """
-        one = scaled(stand_in.identity, self.length)
-        face = one.face
+        condition = scaled(stand_in.identity, self.length)
+        face = condition.face
         if face is None and source.face is not None:
             face = torch.tensor(MEAN).view(1, 3, 1, 1).expand(1, 3, FACE_SIDE, FACE_SIDE)
-        length = source.length if one.length is None else one.length
-        return replace(one, length=length, face=face, points=source.points)
+        length = source.length if condition.length is None else condition.length
+        return replace(condition, length=length, face=face, points=source.points)
 
 
-def same_person(who: Identity) -> float:
+def same_person(identity: Identity) -> float:
     """Cosine from which on two faces are one person's to a recogniser, as measured or ``SAME``."""
-    return who.population.same if who.population else SAME
+    return identity.population.same if identity.population else SAME
 
 
 NO_MORE = (
@@ -153,7 +153,7 @@ class Strangers:
 
     seed: int
     skipped: dict[str, int] = field(default_factory=dict[str, int])
-    who: str = STRANGER
+    kind: str = STRANGER
 
     def __post_init__(self):
         if self.seed < 0:
@@ -175,7 +175,7 @@ class SameStrangers:
 
     secret: bytes
     roster: Roster
-    who: str = KEY
+    kind: str = KEY
 
     @property
     def skipped(self) -> MutableMapping[str, int]:
@@ -197,7 +197,7 @@ class Pictured:
 
     identities: Sequence[Identity]
     skipped: dict[str, int] = field(default_factory=dict[str, int])
-    who: str = PICTURE
+    kind: str = PICTURE
 
     def people(self, sources: Sequence[Identity], place: str) -> list[str]:
         return _places(sources, place)
@@ -213,10 +213,10 @@ def _places(sources: Sequence[Identity], place: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Who comes instead, before it is known of whom. who: one of ``WHO``. seed: of strangers. secret: by key, of
+    """Who comes instead, before it is known of whom. kind: one of ``WHO``. seed: of strangers. secret: by key, of
     ``secret_of``. pictures: (1, 512) each. length: as of ``Pseudonyms``."""
 
-    who: str
+    kind: str
     seed: int = 0
     secret: bytes = b""
     pictures: tuple[Identity, ...] = ()
@@ -224,11 +224,11 @@ class Recipe:
 
     def start(self, same: float = SAME) -> Pseudonyms | None:
         """For one run, with a roster of its own; None for nobody in particular. same: of the recogniser."""
-        if self.who == NOBODY:
+        if self.kind == NOBODY:
             return None
-        if self.who == KEY:
+        if self.kind == KEY:
             return Pseudonyms(SameStrangers(self.secret, Roster("", same)), self.length)
-        return Pseudonyms(Pictured(self.pictures) if self.who == PICTURE else Strangers(self.seed), self.length)
+        return Pseudonyms(Pictured(self.pictures) if self.kind == PICTURE else Strangers(self.seed), self.length)
 
 
 def made_up(secret: bytes, name: str, population: Population | None = None) -> Identity:
@@ -239,7 +239,7 @@ def made_up(secret: bytes, name: str, population: Population | None = None) -> I
     """
     seed = hmac.digest(secret, name.encode(), "sha256")
     bits = np.frombuffer(hashlib.shake_256(seed).digest(8 * 512), "<u8") >> 11
-    normal = torch.tensor([NORMAL.inv_cdf((int(one) + 0.5) * 2.0**-53) for one in bits])
+    normal = torch.tensor([NORMAL.inv_cdf((int(integer) + 0.5) * 2.0**-53) for integer in bits])
     embedding: Tensor = population.person(normal) if population else normalize(normal, dim=0)
     return Identity(embedding[None].float())
 

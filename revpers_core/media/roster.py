@@ -23,7 +23,7 @@ class Entry:
     """Somebody known. total: sum of unit embeddings (512,). skipped: draws that will not do as the pseudonym."""
 
     total: Tensor
-    seen: int = 1
+    sightings: int = 1
 
     @property
     def embedding(self) -> Tensor:
@@ -50,36 +50,38 @@ class Roster:
 
         Raises ValueError, having entered nobody, for a face that two entries resemble alike.
         """
-        found = self._match(torch.cat([normalize(one.embedding.float(), dim=1) for one in faces]), place)
+        entry_of_face = self._match(
+            torch.cat([normalize(face_identity.embedding.float(), dim=1) for face_identity in faces]), place
+        )
         for i, face in enumerate(faces):
             embedding = normalize(face.embedding[0].float(), dim=0)
-            if i not in found:
+            if i not in entry_of_face:
                 self.entries.append(Entry(embedding))
-                found[i] = len(self.entries) - 1
+                entry_of_face[i] = len(self.entries) - 1
             else:
-                entry = self.entries[found[i]]
-                entry.total, entry.seen = entry.total + embedding, entry.seen + 1
-        return [f"person {found[i] + 1}" for i in range(len(faces))]
+                entry = self.entries[entry_of_face[i]]
+                entry.total, entry.sightings = entry.total + embedding, entry.sightings + 1
+        return [f"person {entry_of_face[i] + 1}" for i in range(len(faces))]
 
     def _match(self, faces: Tensor, place: str) -> dict[int, int]:
         """Faces (N, 512) by the entry they are, the surest first, no entry twice."""
         if not self.entries:
             return {}
         likeness = faces @ torch.stack([entry.embedding for entry in self.entries]).T
-        doubts = [said for i, row in enumerate(likeness) if (said := self._doubt(row, f"face {i + 1}{_of(place)}"))]
+        doubts = [doubt for i, row in enumerate(likeness) if (doubt := self._doubt(row, f"face {i + 1}{_of(place)}"))]
         pairs = [(float(likeness[i, k]), i, k) for i in range(len(faces)) for k in range(len(self.entries))]
-        found: dict[int, int] = {}
+        matched: dict[int, int] = {}
         for value, i, k in sorted(pairs, reverse=True):
             if value < self.same:
                 break
-            if i in found:
+            if i in matched:
                 continue
-            if k in found.values():
+            if k in matched.values():
                 doubts.append(f"face {i + 1}{_of(place)} is like person {k + 1}, who is in the same picture already")
             else:
-                found[i] = k
+                matched[i] = k
         self.doubtful += doubts
-        return found
+        return matched
 
     def _doubt(self, row: Tensor, face: str) -> str:
         """What is doubtful about a face of this likeness to each entry; an error where it could be either of two."""
@@ -92,19 +94,19 @@ class Roster:
                 f"likeness from which on two faces are one person's ({self.same:.2f})"
             )
         if abs(values[0] - self.same) < DOUBT:
-            told = "taken for the same" if values[0] >= self.same else "not taken for the same"
-            return f"{face} is like person {places[0] + 1} by {values[0]:.2f}, near {self.same:.2f}: {told}"
+            decision = "taken for the same" if values[0] >= self.same else "not taken for the same"
+            return f"{face} is like person {places[0] + 1} by {values[0]:.2f}, near {self.same:.2f}: {decision}"
         return ""
 
     def save(self, path: Path, key: bytes) -> None:
         """Write it encrypted, whole or not at all."""
-        said = {
+        content = {
             "recogniser": self.recogniser,
             "same": self.same,
-            "people": [{"total": one.total.tolist(), "seen": one.seen} for one in self.entries],
+            "people": [{"total": entry.total.tolist(), "seen": entry.sightings} for entry in self.entries],
             "skipped": self.skipped,
         }
-        vault.write(path, vault.lock(json.dumps(said).encode(), key, KIND))
+        vault.write(path, vault.lock(json.dumps(content).encode(), key, KIND))
 
 
 def load(path: Path, key: bytes, recogniser: str, same: float) -> Roster:
@@ -115,18 +117,18 @@ def load(path: Path, key: bytes, recogniser: str, same: float) -> Roster:
     if not path.exists():
         return Roster(recogniser, same)
     try:
-        said: Any = json.loads(vault.unlock(path.read_bytes(), key, KIND))
+        content: Any = json.loads(vault.unlock(path.read_bytes(), key, KIND))
     except OSError as error:
         raise ValueError(f"the roster {path} cannot be read ({error.strerror or error})") from error
     except ValueError as error:
         raise ValueError(f"the roster {path}: {error}") from error
-    if said["recogniser"] != recogniser:
+    if content["recogniser"] != recogniser:
         raise ValueError(
-            f"the roster {path} is of the recogniser {said['recogniser']}, this run's is {recogniser}: their "
+            f"the roster {path} is of the recogniser {content['recogniser']}, this run's is {recogniser}: their "
             "embeddings cannot be compared; use the same, or another roster file"
         )
-    entries = [Entry(torch.tensor(one["total"]), one["seen"]) for one in said["people"]]
-    return Roster(recogniser, same, entries, said["skipped"])
+    entries = [Entry(torch.tensor(entry["total"]), entry["seen"]) for entry in content["people"]]
+    return Roster(recogniser, same, entries, content["skipped"])
 
 
 def _of(place: str) -> str:

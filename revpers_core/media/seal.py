@@ -44,22 +44,26 @@ def regions(original: Pixels, result: Pixels, reached: Sequence[Tensor], names: 
     if original.shape != result.shape:
         return [Region(names[0] if names else "the rest", np.ones(original.shape[:2], bool))]
     left = (original != result).any(2)
-    found: list[Region] = []
+    found_regions: list[Region] = []
     for name, mask in reversed(list(zip(names, reached, strict=True))):
-        theirs = left & (mask[0] > 0).cpu().numpy()
-        left = left & ~theirs
-        found.insert(0, Region(name, theirs))
-    return [*found, Region("the rest", left)]
+        own = left & (mask[0] > 0).cpu().numpy()
+        left = left & ~own
+        found_regions.insert(0, Region(name, own))
+    return [*found_regions, Region("the rest", left)]
 
 
-def write(path: Path, original: Pixels, result: Pixels, key: bytes, kept: Sequence[Region]) -> None:
+def write(path: Path, original: Pixels, result: Pixels, key: bytes, sealed: Sequence[Region]) -> None:
     """Write the original pixels of the regions, whose masks have its size, encrypted. result: as it lies on disk."""
     parts: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]] = {}
-    for i, region in enumerate(kept):
+    for i, region in enumerate(sealed):
         parts[f"mask {i}"] = np.packbits(region.mask)
         parts[f"pixels {i}"] = np.ascontiguousarray(original[region.mask])
-    told = {"shape": json.dumps(original.shape), "result": _digest(result), "names": json.dumps([r.name for r in kept])}
-    vault.write(path, vault.lock(zlib.compress(save(parts, told)), key, KIND))
+    metadata = {
+        "shape": json.dumps(original.shape),
+        "result": _digest(result),
+        "names": json.dumps([r.name for r in sealed]),
+    }
+    vault.write(path, vault.lock(zlib.compress(save(parts, metadata)), key, KIND))
 
 
 def unseal(path: Path, result: Pixels, key: bytes, names: Sequence[str] | None = None) -> Pixels:
@@ -74,15 +78,15 @@ def unseal(path: Path, result: Pixels, key: bytes, names: Sequence[str] | None =
         raise ValueError(f"{path}: the sealed file cannot be read ({error.strerror or error})") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    told = _metadata(content)
-    if _digest(result) != told["result"]:
+    metadata = _metadata(content)
+    if _digest(result) != metadata["result"]:
         raise ValueError(f"{path}: the picture is not the one that it was sealed with, or was changed since")
-    there: list[str] = json.loads(told["names"])
-    if missing := [name for name in names or () if name not in there]:
-        raise ValueError(f"{path}: {missing[0]!r} is not in it, only {', '.join(there)}")
-    parts, shape = load(content), tuple(json.loads(told["shape"]))
+    sealed_names: list[str] = json.loads(metadata["names"])
+    if missing := [name for name in names or () if name not in sealed_names]:
+        raise ValueError(f"{path}: {missing[0]!r} is not in it, only {', '.join(sealed_names)}")
+    parts, shape = load(content), tuple(json.loads(metadata["shape"]))
     out = result.copy() if shape == result.shape else np.zeros(shape, np.uint8)
-    for i, name in enumerate(there):
+    for i, name in enumerate(sealed_names):
         if names is None or name in names:
             mask = np.unpackbits(parts[f"mask {i}"], count=shape[0] * shape[1]).astype(bool).reshape(shape[:2])
             out[mask] = parts[f"pixels {i}"]

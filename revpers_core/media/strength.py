@@ -47,7 +47,7 @@ class Target:
 class Judgement(NamedTuple):
     """What the judges make of a result, and the names of those who say so."""
 
-    seen: Outcome
+    outcome: Outcome
     by: tuple[str, ...]
 
 
@@ -57,11 +57,11 @@ class Trial(NamedTuple):
     guidance: below 0; and what the judges made of its result."""
 
     guidance: float
-    seen: Outcome
+    outcome: Outcome
     by: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.guidance:g}: {self.seen.value}{' by ' if self.by else ''}{', '.join(self.by)}"
+        return f"{self.guidance:g}: {self.outcome.value}{' by ' if self.by else ''}{', '.join(self.by)}"
 
 
 Made = TypeVar("Made")
@@ -70,7 +70,7 @@ Made = TypeVar("Made")
 class SearchResult(NamedTuple, Generic[Made]):
     """The result that is handed back, None where no try was right, and the tries in their order."""
 
-    made: Made | None
+    result: Made | None
     guidance: float
     tries: list[Trial]
 
@@ -83,11 +83,11 @@ def search_guidance(
     best: SearchResult[Made] = SearchResult(None, guidance, tries)
     following: float | None = guidance
     while following is not None:
-        made = make(following)
-        seen = look(made)
-        tries.append(Trial(following, *seen))
-        if seen.seen is Outcome.RIGHT and (best.made is None or following > best.guidance):
-            best = SearchResult(made, following, tries)
+        candidate = make(following)
+        judgement = look(candidate)
+        tries.append(Trial(following, *judgement))
+        if judgement.outcome is Outcome.RIGHT and (best.result is None or following > best.guidance):
+            best = SearchResult(candidate, following, tries)
         following = next_guidance(tries, aim)
     return best
 
@@ -99,11 +99,11 @@ def next_guidance(tries: Sequence[Trial], aim: Target | None) -> float | None:
     strongest that was too weak and the weakest that was strong enough.
     """
     if aim is None:
-        return tries[0].guidance * STRONGER if len(tries) == 1 and tries[0].seen is Outcome.KNOWN else None
+        return tries[0].guidance * STRONGER if len(tries) == 1 and tries[0].outcome is Outcome.KNOWN else None
     if len(tries) >= aim.tries:
         return None
-    weak = max((-one.guidance for one in tries if one.seen is Outcome.KNOWN), default=WEAKEST)
-    strong = min((-one.guidance for one in tries if one.seen is not Outcome.KNOWN), default=None)
+    weak = max((-trial.guidance for trial in tries if trial.outcome is Outcome.KNOWN), default=WEAKEST)
+    strong = min((-trial.guidance for trial in tries if trial.outcome is not Outcome.KNOWN), default=None)
     if strong is None:
         return -min(weak * STRONGER, STRONGEST) if weak < STRONGEST else None
     return -(weak + strong) / 2 if strong - weak > NEAR else None
@@ -112,7 +112,7 @@ def next_guidance(tries: Sequence[Trial], aim: Target | None) -> float | None:
 def judge_result(
     judges: Sequence[Judge],
     source: Sequence[Tensor],
-    now: Sequence[Tensor],
+    after: Sequence[Tensor],
     aim: Target | None = None,
     steered: float | None = None,
 ) -> Judgement:
@@ -124,12 +124,12 @@ def judge_result(
     KNOWN where any judge's likeness is not surely below its threshold (NaN included), else BEYOND where, under an aim,
     any is below its floor.
     """
-    likeness = [(judge, judge.similarity(a, b)) for judge, a, b in zip(judges, source, now, strict=True)]
-    known = tuple(judge.name for judge, value in likeness if not value < _limit(judge, aim))
+    likeness = [(judge, judge.similarity(a, b)) for judge, a, b in zip(judges, source, after, strict=True)]
+    recognising = tuple(judge.name for judge, value in likeness if not value < _limit(judge, aim))
     if steered is not None and steered >= SAME_PERSON:
-        known += ("the recogniser that steered the run",)
-    if known:
-        return Judgement(Outcome.KNOWN, known)
+        recognising += ("the recogniser that steered the run",)
+    if recognising:
+        return Judgement(Outcome.KNOWN, recognising)
     beyond = tuple(judge.name for judge, value in likeness if aim and value < judge.rule.floor)
     return Judgement(Outcome.BEYOND if beyond else Outcome.RIGHT, beyond)
 

@@ -35,11 +35,11 @@ WIDTH = 16
 
 
 class Sighting(NamedTuple):
-    """A face that was found in a frame. who: (512,) of unit length, None where the recogniser cannot read it. likeness:
-    to the most alike of the people to keep, NaN where that is not known."""
+    """A face that was found in a frame. embedding: (512,) of unit length, None where the recogniser cannot read it.
+    likeness: to the most alike of the people to keep, NaN where that is not known."""
 
     face: Face
-    who: Tensor | None = None
+    embedding: Tensor | None = None
     likeness: float = float("nan")
 
 
@@ -55,9 +55,9 @@ class Path:
     def add(self, frame: int, sighting: Sighting) -> None:
         self.frames.append(frame)
         self.values.extend(_row(sighting))
-        if sighting.who is not None:
-            self._total = sighting.who if self._total is None else self._total + sighting.who
-            self._last = sighting.who
+        if sighting.embedding is not None:
+            self._total = sighting.embedding if self._total is None else self._total + sighting.embedding
+            self._last = sighting.embedding
 
     def add_before(self, frame: int, sighting: Sighting) -> None:
         """An earlier frame, in which the face was faint."""
@@ -69,23 +69,23 @@ class Path:
         """Sum (512,) of who it was in every frame; None where no frame said."""
         return self._total
 
-    def alike(self, who: Tensor | None) -> float | None:
+    def alike(self, embedding: Tensor | None) -> float | None:
         """Cosine similarity to the mean or to the last face, whichever is more: heads turn."""
-        if who is None or self._total is None or self._last is None:
+        if embedding is None or self._total is None or self._last is None:
             return None
-        return float(cosine_similarity(torch.stack([self._total, self._last]), who[None]).max())
+        return float(cosine_similarity(torch.stack([self._total, self._last]), embedding[None]).max())
 
     def first_box(self) -> Tensor:
         return torch.tensor(self.values[:4])
 
     def expected(self, frame: int) -> Tensor:
         """The box (4,) at a later frame if the last movement went on, for three frames at most."""
-        now = torch.tensor(self.values[-WIDTH:][:4])
+        box = torch.tensor(self.values[-WIDTH:][:4])
         if len(self.frames) < 2:
-            return now
+            return box
         before = torch.tensor(self.values[-2 * WIDTH : -WIDTH][:4])
-        step = (now - before) / (self.frames[-1] - self.frames[-2])
-        return now + step * min(3, frame - self.frames[-1])
+        step = (box - before) / (self.frames[-1] - self.frames[-2])
+        return box + step * min(3, frame - self.frames[-1])
 
 
 def _row(sighting: Sighting) -> list[float]:
@@ -126,36 +126,36 @@ class Tracker:
         pairs = [
             (score, i, k)
             for i, path in enumerate(self._open)
-            for k, one in enumerate(sure)
-            if (score := link(path, frame, one)) is not None
+            for k, sighting in enumerate(sure)
+            if (score := link(path, frame, sighting)) is not None
         ]
-        taken = set[int]()
+        used = set[int]()
         for i, k in _best_first(pairs):
             self._open[i].add(frame, sure[k])
-            taken.add(k)
-        return [one for k, one in enumerate(sure) if k not in taken]
+            used.add(k)
+        return [sighting for k, sighting in enumerate(sure) if k not in used]
 
     def _continue_faint(self, frame: int, faint: Sequence[Sighting]) -> list[Sighting]:
         waiting = [path for path in self._open if path.frames[-1] != frame]
         pairs = [
             (overlap, i, k)
             for i, path in enumerate(waiting)
-            for k, one in enumerate(faint)
-            if (overlap := overlap_of(path.expected(frame), one.face)) > OVERLAP
+            for k, sighting in enumerate(faint)
+            if (overlap := overlap_of(path.expected(frame), sighting.face)) > OVERLAP
         ]
-        taken = set[int]()
+        used = set[int]()
         for i, k in _best_first(pairs):
-            waiting[i].add(frame, faint[k]._replace(who=None))
-            taken.add(k)
-        return [one for k, one in enumerate(faint) if k not in taken]
+            waiting[i].add(frame, faint[k]._replace(embedding=None))
+            used.add(k)
+        return [sighting for k, sighting in enumerate(faint) if k not in used]
 
     def _lead_back(self, path: Path) -> None:
         """Faint faces of the last frames that led to where a track begins."""
-        for frame, found in reversed(self._faint):
-            overlaps = [overlap_of(path.first_box(), one.face) for one in found]
-            best = max(range(len(found)), key=overlaps.__getitem__, default=None)
+        for frame, sightings in reversed(self._faint):
+            overlaps = [overlap_of(path.first_box(), sighting.face) for sighting in sightings]
+            best = max(range(len(sightings)), key=overlaps.__getitem__, default=None)
             if best is not None and overlaps[best] > OVERLAP:
-                path.add_before(frame, found.pop(best))
+                path.add_before(frame, sightings.pop(best))
 
 
 class CutFinder:
@@ -184,7 +184,7 @@ class CutFinder:
 def link(path: Path, frame: int, sighting: Sighting) -> float | None:
     """How well a face goes on with a track, the more the better; None where it cannot be the same."""
     expected, face = path.expected(frame), sighting.face
-    overlap, alike = overlap_of(expected, face), path.alike(sighting.who)
+    overlap, alike = overlap_of(expected, face), path.alike(sighting.embedding)
     if alike is None:
         return overlap if overlap > OVERLAP else None
     if overlap > OVERLAP and alike > APART:
@@ -199,8 +199,8 @@ def overlap_of(box: Tensor, face: Face) -> float:
 
 def _distance(box: Tensor, face: Face) -> float:
     """Between the middles, in sides of the face's box."""
-    there = torch.tensor(face.box)
-    gap = (box[:2] + box[2:] - there[:2] - there[2:]).norm() / 2
+    face_box = torch.tensor(face.box)
+    gap = (box[:2] + box[2:] - face_box[:2] - face_box[2:]).norm() / 2
     return float(gap) / face.area**0.5
 
 

@@ -69,7 +69,7 @@ class Track:
     values: Floats
     certainty: NDArray[np.int8]
     total: Tensor | None
-    seen: int
+    sightings: int
 
     @property
     def stop(self) -> int:
@@ -88,11 +88,12 @@ class Track:
 
 
 class Person(NamedTuple):
-    """Somebody in a clip. tracks: their numbers. identity: the mean, None where it could not be read. seen: frames."""
+    """Somebody in a clip. tracks: their numbers. identity: the mean, None where it could not be read. sightings: how
+    many frames show them."""
 
     tracks: tuple[int, ...]
     identity: Identity | None
-    seen: int
+    sightings: int
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,9 @@ class ClipTracks:
 
     def places(self, frame: int) -> list[Place]:
         """Where everybody is, without those who are hidden behind somebody else."""
-        there = [self._place(number, frame) for number in self._around(frame)]
-        seen = [one for one in there if one.certainty is Certainty.SEEN]
-        return [one for one in there if one.certainty is Certainty.SEEN or not _hidden(one, seen)]
+        places = [self._place(number, frame) for number in self._around(frame)]
+        certain = [place for place in places if place.certainty is Certainty.SEEN]
+        return [place for place in places if place.certainty is Certainty.SEEN or not _hidden(place, certain)]
 
     def is_kept(self, place: Place) -> bool:
         """Whether somebody stays as they are there: a person to keep, and in this frame too nobody else."""
@@ -154,8 +155,10 @@ def clip_tracks(tracker: Tracker, references: Sequence[Identity] = (), likeness:
     times = np.asarray(tracker.times)
     tracks = tuple(filled(path, times, tracker.cuts) for path in tracker.paths)
     people = people_of(tracks)
-    kept = frozenset(one for reference in references for one in _alike_people(people, tracks, reference, likeness))
-    return ClipTracks(len(times), tracks, people, kept, likeness - SLACK)
+    kept_people = frozenset(
+        number for reference in references for number in _alike_people(people, tracks, reference, likeness)
+    )
+    return ClipTracks(len(times), tracks, people, kept_people, likeness - SLACK)
 
 
 def filled(path: Path, times: NDArray[np.float64], cuts: Sequence[int]) -> Track:
@@ -184,9 +187,9 @@ def smoothed(times: NDArray[np.float64], rows: Floats) -> Floats:
     """Boxes and points (n, 16) smoothed over time without a lag: a line through the neighbours, nearer and surer ones
     first. None moves farther than ``STRAY``."""
     out = rows.copy()
-    for i, now in enumerate(times):
-        low, high = np.searchsorted(times, [now - 3 * SMOOTH, now + 3 * SMOOTH])
-        near, offset = rows[low:high], times[low:high] - now
+    for i, time in enumerate(times):
+        low, high = np.searchsorted(times, [time - 3 * SMOOTH, time + 3 * SMOOTH])
+        near, offset = rows[low:high], times[low:high] - time
         weight = np.exp(-0.5 * (offset / SMOOTH) ** 2) * near[:, 14]
         total, mean = weight.sum(), (weight * offset).sum() / max(weight.sum(), 1e-12)
         spread = (weight * (offset - mean) ** 2).sum()
@@ -207,13 +210,13 @@ def people_of(tracks: Sequence[Track]) -> tuple[Person, ...]:
     """Whose tracks they are, longest first: tracks of no common frame whose means are alike are one person's. Where
     nothing tells, somebody of their own: two people must not pass for one."""
     groups: list[list[int]] = []
-    for number in sorted(range(len(tracks)), key=lambda k: -tracks[k].seen):
-        mine = tracks[number]
+    for number in sorted(range(len(tracks)), key=lambda k: -tracks[k].sightings):
+        track = tracks[number]
         fits = [
             (alike, k)
             for k, group in enumerate(groups)
-            if (alike := _alike(_total([tracks[one] for one in group]), mine.total)) >= ALIKE
-            and not any(_together(tracks[one], mine) for one in group)
+            if (alike := _alike(_total([tracks[member] for member in group]), track.total)) >= ALIKE
+            and not any(_together(tracks[member], track) for member in group)
         ]
         if fits:
             groups[max(fits)[1]].append(number)
@@ -225,12 +228,12 @@ def people_of(tracks: Sequence[Track]) -> tuple[Person, ...]:
 def _person(numbers: tuple[int, ...], tracks: Sequence[Track]) -> Person:
     total = _total(tracks)
     identity = None if total is None else Identity(normalize(total, dim=0)[None])
-    return Person(numbers, identity, sum(track.seen for track in tracks))
+    return Person(numbers, identity, sum(track.sightings for track in tracks))
 
 
 def _total(tracks: Sequence[Track]) -> Tensor | None:
-    known = [track.total for track in tracks if track.total is not None]
-    return torch.stack(known).sum(0) if known else None
+    totals = [track.total for track in tracks if track.total is not None]
+    return torch.stack(totals).sum(0) if totals else None
 
 
 def _alike(a: Tensor | None, b: Tensor | None) -> float:
@@ -240,30 +243,30 @@ def _alike(a: Tensor | None, b: Tensor | None) -> float:
 def _alike_people(people: Sequence[Person], tracks: Sequence[Track], reference: Identity, likeness: float) -> list[int]:
     """Numbers of who may be the person of the reference, the most alike first: of two who are there together only one
     can be, so that a look-alike is not left alone beside the person."""
-    found = [
+    candidates = [
         (float(cosine_similarity(person.identity.embedding, reference.embedding)[0]), number)
         for number, person in enumerate(people)
         if person.identity is not None
     ]
-    chosen: list[int] = []
-    for alike, number in sorted(found, reverse=True):
-        mine = [tracks[one] for one in people[number].tracks]
-        theirs = [tracks[one] for other in chosen for one in people[other].tracks]
-        if alike >= likeness and not any(_together(a, b) for a in mine for b in theirs):
-            chosen.append(number)
-    return chosen
+    kept: list[int] = []
+    for alike, number in sorted(candidates, reverse=True):
+        own_tracks = [tracks[k] for k in people[number].tracks]
+        kept_tracks = [tracks[k] for other in kept for k in people[other].tracks]
+        if alike >= likeness and not any(_together(a, b) for a in own_tracks for b in kept_tracks):
+            kept.append(number)
+    return kept
 
 
-def _together(one: Track, other: Track) -> bool:
+def _together(track: Track, other: Track) -> bool:
     """Whether both were found in some frame: then they are two people."""
-    low, high = max(one.start, other.start), min(one.stop, other.stop)
-    a, b = (track.certainty[low - track.start : high - track.start] for track in (one, other))
+    low, high = max(track.start, other.start), min(track.stop, other.stop)
+    a, b = (track.certainty[low - track.start : high - track.start] for track in (track, other))
     return low < high and bool(((a == Certainty.SEEN) & (b == Certainty.SEEN)).any())
 
 
-def _hidden(place: Place, seen: Sequence[Place]) -> bool:
+def _hidden(place: Place, certain: Sequence[Place]) -> bool:
     box = torch.tensor([place.face.box])
-    others = [torch.tensor(one.face.box) for one in seen if one.track != place.track]
+    others = [torch.tensor(place_seen.face.box) for place_seen in certain if place_seen.track != place.track]
     return any(float(intersection(other, box)[0] / area(box)[0]) > HIDDEN for other in others)
 
 
@@ -272,13 +275,13 @@ def _overlap(before: Floats, after: Floats) -> float:
 
 
 def _interpolated(at: NDArray[np.float64], times: NDArray[np.float64], values: Floats) -> NDArray[np.float64]:
-    known = ~np.isnan(values)
-    return np.interp(at, times[known], values[known]) if known.any() else np.full(len(at), np.nan)
+    measured = ~np.isnan(values)
+    return np.interp(at, times[measured], values[measured]) if measured.any() else np.full(len(at), np.nan)
 
 
-def _kept_near(row: Floats, wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+def _kept_near(row: Floats, target: NDArray[np.float64]) -> NDArray[np.float64]:
     """``wanted`` (14,) moved back to within ``STRAY`` of where the detector saw box corners and points."""
     limit = STRAY * float((row[2] - row[0]) * (row[3] - row[1])) ** 0.5
-    move = (wanted - row[:14]).reshape(7, 2)
+    move = (target - row[:14]).reshape(7, 2)
     length = np.linalg.norm(move, axis=1, keepdims=True)
     return row[:14] + (move * np.minimum(1.0, limit / np.maximum(length, 1e-9))).reshape(14)

@@ -26,11 +26,11 @@ CURE = "use stronger guidance or less skip, and take out what changes the model'
 
 
 def check_changed(
-    before: Tensor, after: Tensor, who: Identity, where: Tensor | None = None, judges: Sequence[Judge] = ()
+    before: Tensor, after: Tensor, identity: Identity, where: Tensor | None = None, judges: Sequence[Judge] = ()
 ) -> None:
     """Raises StillRecognisedError, telling what to do, unless each of the faces is somebody else now.
 
-    before, after: crops (B, 3, H, W) in [0, 1], both decoded by the VAE. who: the person to be led away from, one for
+    before, after: crops (B, 3, H, W) in [0, 1], both decoded by the VAE. identity: the person to be led away from, one for
     all or one a crop, with its readers; without them only the change is looked at. where: (B or 1, 1, h, w), above 0
     where the crops may change; everywhere unless given. judges: none of them may know anybody again either.
     """
@@ -39,10 +39,12 @@ def check_changed(
             f"latent: expected one of the inverted photo's size, {before.shape[-1]} x {before.shape[-2]} pixels, got "
             f"{after.shape[-1]} x {after.shape[-2]}: check it before it is resized"
         )
-    faults = [said for i in range(len(before)) for said in _faults(before[i], after[i], who, _mask(where, i), i)]
+    faults = [fault for i in range(len(before)) for fault in _faults(before[i], after[i], identity, _mask(where, i), i)]
     for i, (crop, result) in enumerate(zip(before, after, strict=True)):
-        place = _place(who, crop, i)
-        known_to = [one.name for one in judges if one.same_person(one.embed(crop, place), one.embed(result, place))]
+        place = _place(identity, crop, i)
+        known_to = [
+            judge.name for judge in judges if judge.same_person(judge.embed(crop, place), judge.embed(result, place))
+        ]
         faults += [f"face {i + 1} is still recognised by {', '.join(known_to)}: {CURE}"] * bool(known_to)
     if faults:
         raise StillRecognisedError("; ".join(faults) + ". Nothing is handed back ('allow_unchanged' lets it pass).")
@@ -56,12 +58,12 @@ def _mask(where: Tensor | None, i: int) -> Tensor | None:
     return masks[i % len(masks)]
 
 
-def _faults(before: Tensor, after: Tensor, who: Identity, where: Tensor | None, i: int) -> Iterator[str]:
+def _faults(before: Tensor, after: Tensor, identity: Identity, where: Tensor | None, i: int) -> Iterator[str]:
     """What speaks against one face (3, H, W), the i-th."""
-    person = who.rows(slice(i, i + 1))
-    asked, reader = person.embedding[0], person.readers[0] if person.readers else None
-    source, now = (reader(crop) if reader else None for crop in (before, after))
-    likeness = 1.0 if source is None else _alike(asked, source)
+    person = identity.rows(slice(i, i + 1))
+    target, reader = person.embedding[0], person.readers[0] if person.readers else None
+    source, after_embedding = (reader(crop) if reader else None for crop in (before, after))
+    likeness = 1.0 if source is None else _alike(target, source)
     if reader and source is None:
         yield f"identity: no face is seen in encoded photo {i + 1}: give 'Who Is It' and 'VAE Encode' the same images"
     if not likeness >= ANOTHER:
@@ -69,11 +71,12 @@ def _faults(before: Tensor, after: Tensor, who: Identity, where: Tensor | None, 
             f"identity: face {i + 1} is somebody else than it tells (similarity {likeness:.2f}): give the same images, "
             "in the same order, to 'Who Is It' and to 'VAE Encode', and a scale above 0"
         )
-    people = [asked] if source is None or likeness >= OWN else [asked, source]
-    known = [] if now is None else [_alike(now, one) for one in people]
-    if known and not max(known) < SAME_PERSON:
-        yield f"face {i + 1} is still the person to the recogniser that steers (similarity {max(known):.2f}): {CURE}"
-    moved = _moved(before, after, where, _place(who, before, i).box if reader else None)
+    people = [target] if source is None or likeness >= OWN else [target, source]
+    similarities = [] if after_embedding is None else [_alike(after_embedding, other) for other in people]
+    if similarities and not max(similarities) < SAME_PERSON:
+        alike = f"(similarity {max(similarities):.2f})"
+        yield f"face {i + 1} is still the person to the recogniser that steers {alike}: {CURE}"
+    moved = _moved(before, after, where, _place(identity, before, i).box if reader else None)
     if not moved >= HARDLY:
         yield f"face {i + 1} hardly changed ({255 * moved:.1f} of 255 a pixel): {CURE}; a mask must leave it open"
 
@@ -90,9 +93,9 @@ def _alike(a: Tensor, b: Tensor) -> float:
 
 def _moved(before: Tensor, after: Tensor, where: Tensor | None, box: tuple[float, float, float, float] | None) -> float:
     """Mean change in the face's box, where it may change; 0 where nothing may."""
-    there = torch.zeros_like(before[:1])
+    region = torch.zeros_like(before[:1])
     x0, y0, x1, y1 = (max(0, round(value)) for value in box or (0, 0, before.shape[-1], before.shape[-2]))
-    there[:, y0:y1, x0:x1] = 1
+    region[:, y0:y1, x0:x1] = 1
     if where is not None:
-        there *= interpolate(where[None].to(before), before.shape[-2:], mode="nearest")[0] > 0
-    return float(change(after[None], before[None], there[None])[0]) if there.any() else 0.0
+        region *= interpolate(where[None].to(before), before.shape[-2:], mode="nearest")[0] > 0
+    return float(change(after[None], before[None], region[None])[0]) if region.any() else 0.0

@@ -19,7 +19,7 @@ def unlock(locked: bytes, key: bytes, kind: bytes) -> bytes:
     """Decrypt. Raises ValueError where the key is another, a bit was changed, or it holds something else."""
     if not locked.startswith(kind) or len(locked) < len(kind) + SALT + NONCE:
         raise ValueError(f"this is no file of the kind '{kind.decode()}'")
-    salt, nonce, rest = (part for part in _parts(locked[len(kind) :]))
+    salt, nonce, rest = (field for field in _parts(locked[len(kind) :]))
     from cryptography.exceptions import InvalidTag
 
     try:

@@ -13,14 +13,14 @@ SAME_NET = 0.9
 0."""
 
 
-def independent(judges: Sequence[Judge], source: Sequence[Tensor], who: Identity) -> list[Judge]:
+def independent(judges: Sequence[Judge], source: Sequence[Tensor], identity: Identity) -> list[Judge]:
     """Those of the judges that are not the recogniser that steered the run, whatever their files are called: that one
     sees the very same in a face. source: each judge's embedding of a face. who: the same face's identity."""
-    steering = who.embedding[0]
+    steering = identity.embedding[0]
     return [
         judge
-        for judge, one in zip(judges, source, strict=True)
-        if one.shape != steering.shape or not float(cosine_similarity(one, steering, dim=0)) > SAME_NET
+        for judge, embedding in zip(judges, source, strict=True)
+        if embedding.shape != steering.shape or not float(cosine_similarity(embedding, steering, dim=0)) > SAME_NET
     ]
 
 

@@ -29,20 +29,20 @@ def find_tracks(frames: Iterable[Frame], ports: VideoPorts, options: VideoOption
     tracker = Tracker()
     for time, image in frames:
         sure, faint = ports.search(image)
-        known = [_sighting(image, face, ports.photo, options) for face in sure]
+        sightings = [_sighting(image, face, ports.photo, options) for face in sure]
         carrying = [_sighting(image, face, ports.photo, options) if options.keep else Sighting(face) for face in faint]
-        tracker.add(time, image, known, carrying)
+        tracker.add(time, image, sightings, carrying)
     if not tracker.paths:
         raise NoFaceError(f"no face was found in any of the {len(tracker.times)} frames: nothing is handed back")
     return clip_tracks(tracker, options.keep, options.likeness)
 
 
 def _sighting(image: Tensor, face: Face, ports: PhotoPorts, options: VideoOptions) -> Sighting:
-    who = read_identity(image, face, ports)
-    if who is None:
+    identity = read_identity(image, face, ports)
+    if identity is None:
         return Sighting(face, None, -1.0 if options.keep else float("nan"))
-    likeness = max((float(cosine(who, one)) for one in options.keep), default=float("nan"))
-    return Sighting(face, who.embedding[0], likeness)
+    likeness = max((float(cosine(identity, reference)) for reference in options.keep), default=float("nan"))
+    return Sighting(face, identity.embedding[0], likeness)
 
 
 def frames_at_once(size: tuple[int, int]) -> int:
@@ -62,13 +62,13 @@ def find_strengths(
     if not ports.photo.judges:
         raise ValueError("a target needs a judge that says when a face is strange enough: give one")
     anchors = dict(_anchor(tracks, number) for number in range(len(tracks.people)) if number not in tracks.kept)
-    found: dict[int, float] = {}
+    strengths: dict[int, float] = {}
     for number, (_, image) in enumerate(frames):
         for place in tracks.places(number) if number in anchors.values() else []:
-            if anchors.get(place.person) == number and place.person not in found:
+            if anchors.get(place.person) == number and place.person not in strengths:
                 worker = Window(tracks, ports, options)
-                found[place.person] = worker.search_strength(image, place)
-    return found
+                strengths[place.person] = worker.search_strength(image, place)
+    return strengths
 
 
 def _anchor(tracks: ClipTracks, person: int) -> tuple[int, int]:

@@ -51,13 +51,13 @@ class Frame(NamedTuple):
 
 
 class FrameResult(NamedTuple):
-    """image: (3, H, W). mask: (1, H, W), where it may have changed. made, blurred: people (their numbers, -1 for one
+    """image: (3, H, W). mask: (1, H, W), where it may have changed. changed, blurred: people (their numbers, -1 for one
     whom only the second look found) who are somebody else there, and who are covered because that could not be done.
     stronger: how many faces needed stronger guidance."""
 
     image: Tensor
     mask: Tensor
-    made: tuple[int, ...] = ()
+    changed: tuple[int, ...] = ()
     blurred: tuple[int, ...] = ()
     stronger: int = 0
 
@@ -65,9 +65,9 @@ class FrameResult(NamedTuple):
 class OnFrame(Protocol):
     """Told where a run is: phase "find", "strength" or "make"; frames done, of how many (0: not known yet)."""
 
-    def __call__(self, phase: str, done: int, total: int) -> None: ...
+    def __call__(self, phase: str, finished: int, total: int) -> None: ...
 
 
-def unheard(phase: str, done: int, total: int) -> None:
+def no_progress(phase: str, finished: int, total: int) -> None:
     """For runs that nobody watches."""
-    del phase, done, total
+    del phase, finished, total

@@ -29,12 +29,12 @@ class _State:
         self.number, self.original, self.image = number, frame.image, frame.image
         self.mask = frame.image.new_zeros(1, *frame.image.shape[-2:])
         self.handled: list[Face] = []
-        self.made: list[int] = []
+        self.changed: list[int] = []
         self.blurred: list[int] = []
         self.stronger = 0
 
     def result(self) -> FrameResult:
-        return FrameResult(self.image, self.mask, tuple(self.made), tuple(self.blurred), self.stronger)
+        return FrameResult(self.image, self.mask, tuple(self.changed), tuple(self.blurred), self.stronger)
 
 
 class _Cut(NamedTuple):
@@ -70,33 +70,35 @@ class Window:
             if place.certainty is not Certainty.UNSURE and not self.tracks.is_kept(place)
         ]
         for person in sorted({place.person for _, place in changing}):
-            self._become(person, [(state, place.face) for state, place in changing if place.person == person])
+            self._replace_person(person, [(state, place.face) for state, place in changing if place.person == person])
         for state in states:
             self._look_again(state)
         return [state.result() for state in states]
 
-    def _become(self, person: int, there: Sequence[tuple[_State, Face]]) -> None:
+    def _replace_person(self, person: int, places: Sequence[tuple[_State, Face]]) -> None:
         """Somebody else in place of a person, in every frame of the window at once."""
         identity = self.tracks.people[person].identity
         if identity is None:
-            for state, face in there:
+            for state, face in places:
                 self._cover(state, face, person)
             return
-        self._replace(person, identity, person, there)
+        self._replace(person, identity, person, places)
 
-    def _replace(self, index: int, who: Identity, person: int, there: Sequence[tuple[_State, Face]]) -> None:
+    def _replace(self, index: int, identity: Identity, person: int, places: Sequence[tuple[_State, Face]]) -> None:
         """index: tells the noise."""
-        cuts = [one for state, face in there if (one := self._cut(state, face, person)) is not None]
+        cuts = [cut for state, face in places if (cut := self._cut(state, face, person)) is not None]
         if not cuts:
             return
-        sampler = self.ports.photo.invert_face(torch.stack([one.crop.pixels for one in cuts]), who, index)
+        sampler = self.ports.photo.invert_face(torch.stack([cut.crop.pixels for cut in cuts]), identity, index)
         guidance = self.strengths.get(person, self.options.guidance)
-        known = self._put_back(cuts, sampler, guidance, who, person)
-        if known:
-            for one in known:
-                one.state.stronger += 1
-            for one in self._put_back(known, _rows(sampler, cuts, known), guidance * STRONGER, who, person):
-                self._cover(one.state, one.face, person)
+        still_known = self._put_back(cuts, sampler, guidance, identity, person)
+        if still_known:
+            for cut in still_known:
+                cut.state.stronger += 1
+            for cut in self._put_back(
+                still_known, _rows(sampler, cuts, still_known), guidance * STRONGER, identity, person
+            ):
+                self._cover(cut.state, cut.face, person)
 
     def _cut(self, state: _State, face: Face, person: int) -> _Cut | None:
         where = self.options.where(state.number)
@@ -108,27 +110,29 @@ class Window:
         return _Cut(state, face, crop, change_mask(crop, self.options.keep_parts, where))
 
     def _put_back(
-        self, cuts: Sequence[_Cut], sampler: FaceSampler, guidance: float, who: Identity, person: int
+        self, cuts: Sequence[_Cut], sampler: FaceSampler, guidance: float, identity: Identity, person: int
     ) -> list[_Cut]:
         """Paste the new faces; those that are still known are left out and handed back."""
-        known: list[_Cut] = []
-        for one, pixels in zip(cuts, sampler(guidance), strict=True):
-            state, where = one.state, self.options.where(one.state.number)
-            made = paste(
-                state.image, one.crop, pixels, one.where, match=self.options.match, keep=self.options.keep_parts
+        still_known: list[_Cut] = []
+        for cut, pixels in zip(cuts, sampler(guidance), strict=True):
+            state, where = cut.state, self.options.where(cut.state.number)
+            pasted = paste(
+                state.image, cut.crop, pixels, cut.where, match=self.options.match, keep=self.options.keep_parts
             )
-            made = within(made, state.image, where)
-            if self._judged(state.original, made, one.face, who).seen is Outcome.KNOWN:
-                known.append(one)
+            pasted = within(pasted, state.image, where)
+            if self._judged(state.original, pasted, cut.face, identity).outcome is Outcome.KNOWN:
+                still_known.append(cut)
                 continue
-            reached = within(footprint(state.image, one.crop, one.where), torch.zeros_like(state.mask), where)
-            state.image, state.mask = made, torch.maximum(state.mask, reached)
-            state.made.append(person)
-        return known
+            reached = within(footprint(state.image, cut.crop, cut.where), torch.zeros_like(state.mask), where)
+            state.image, state.mask = pasted, torch.maximum(state.mask, reached)
+            state.changed.append(person)
+        return still_known
 
-    def _judged(self, before: Tensor, after: Tensor, face: Face, who: Identity, aim: Target | None = None) -> Judgement:
+    def _judged(
+        self, before: Tensor, after: Tensor, face: Face, identity: Identity, aim: Target | None = None
+    ) -> Judgement:
         ports = self.ports.photo
-        own = read_identity(before, face, ports) or who
+        own = read_identity(before, face, ports) or identity
         steered = source_similarity(own, after, lambda image: ports.embed(image, face))
         source = [judge.embed(before, face) for judge in ports.judges]
         return judge_result(ports.judges, source, [judge.embed(after, face) for judge in ports.judges], aim, steered)
@@ -140,24 +144,24 @@ class Window:
             missed = [face for face in self.ports.photo.detect(state.image) if not _is_handled(face, state)]
             for face in missed:
                 state.handled.append(face)
-                who = None if last else read_identity(state.image, face, self.ports.photo)
-                if who is None:
+                unknown = None if last else read_identity(state.image, face, self.ports.photo)
+                if unknown is None:
                     self._cover(state, face, -1)
                 else:
-                    number, identity = self._whose(who)
+                    number, identity = self._identity_like(unknown)
                     self._replace(number, identity, -1, [(state, face)])
             if not missed:
                 return
 
-    def _whose(self, who: Identity) -> tuple[int, Identity]:
+    def _identity_like(self, identity: Identity) -> tuple[int, Identity]:
         """The noise and the identity of a face that no track has: those of whom it is like, else its own."""
         alike = [
-            (float(cosine(who, person.identity)), number)
+            (float(cosine(identity, person.identity)), number)
             for number, person in enumerate(self.tracks.people)
             if person.identity is not None
         ]
         best = max(alike, default=(-1.0, 0))
-        return (best[1], who) if best[0] >= ALIKE else (len(self.tracks.people), who)
+        return (best[1], identity) if best[0] >= ALIKE else (len(self.tracks.people), identity)
 
     def _cover(self, state: _State, face: Face, person: int) -> None:
         """Blur a place so that nobody can be recognised there."""
@@ -169,21 +173,21 @@ class Window:
 
     def search_strength(self, image: Tensor, place: Place) -> float:
         """The weakest guidance at which every judge takes somebody for a stranger in this frame."""
-        who, face = self.tracks.people[place.person].identity, place.face
-        if who is None:
+        identity, face = self.tracks.people[place.person].identity, place.face
+        if identity is None:
             return self.options.guidance
         crop = crop_face(image, face, self.ports.photo.size)
         where = change_mask(crop, self.options.keep_parts, None)
-        sampler = self.ports.photo.invert_face(crop.pixels[None], who, place.person)
+        sampler = self.ports.photo.invert_face(crop.pixels[None], identity, place.person)
         result = search_guidance(
             lambda guidance: paste(
                 image, crop, sampler(guidance)[0], where, match=self.options.match, keep=self.options.keep_parts
             ),
-            lambda made: self._judged(image, made, face, who, self.options.aim),
+            lambda image_out: self._judged(image, image_out, face, identity, self.options.aim),
             self.options.guidance,
             self.options.aim,
         )
-        if result.made is None:
+        if result.result is None:
             raise refusal(place.person + 1, result.tries, self.options.aim)
         return result.guidance
 
@@ -210,10 +214,10 @@ def read_identity(image: Tensor, face: Face, ports: PhotoPorts) -> Identity | No
 
 
 def _is_handled(face: Face, state: _State) -> bool:
-    return any(same_face(face, one) for one in state.handled)
+    return any(same_face(face, handled_face) for handled_face in state.handled)
 
 
 def _rows(sampler: FaceSampler, cuts: Sequence[_Cut], some: Sequence[_Cut]) -> FaceSampler:
     """The sampler of some of the crops. All are sampled: they belong to one inversion."""
-    numbers = [k for k, one in enumerate(cuts) if any(one is other for other in some)]
+    numbers = [k for k, cut in enumerate(cuts) if any(cut is other for other in some)]
     return lambda guidance, instead=None: sampler(guidance, instead)[numbers]

@@ -18,7 +18,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def digest(path: Path) -> str | None:
-    """Of the file's bytes; None where they cannot be read."""
+    """Hash of the file's bytes; None where they cannot be read."""
     try:
         with path.open("rb") as file:
             sha256 = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Identities as vectors: nobody, likeness."""
+"""Identities as vectors: null, scaled, opposite, and how alike two are."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ def scaled(identity: Identity, length: float) -> Identity:
 
 
 def opposite(identity: Identity) -> Identity:
-    """Who is as unlike as can be, -e; nobody stays nobody. There is no picture of that one."""
+    """The opposite identity, -e; the null identity stays null. There is no picture of an opposite."""
     return replace(identity, embedding=-identity.embedding, face=None)
 
 

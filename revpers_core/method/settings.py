@@ -51,7 +51,7 @@ class Choice(NamedTuple):
 
 
 class Preset(NamedTuple):
-    """A run by name.
+    """A named number of steps.
 
     steps: per phase. skip: part of the schedule left out.
     """

@@ -83,7 +83,7 @@ class SeededNoise(Sequence[Tensor]):
         return torch.stack([torch.randn(self.shape[1:], generator=self._generator(i, k)) for i in self.indices])
 
     def rows(self, rows: slice) -> "SeededNoise":
-        """That of some of the items."""
+        """The noise of some of the items."""
         indices = self.indices[rows]
         return SeededNoise(self.steps, (len(indices), *self.shape[1:]), self.seed, indices)
 
@@ -161,7 +161,7 @@ def to_state(x: Tensor, device: torch.device | None = None) -> Tensor:
 
 
 def need_both(sigma: float) -> Need:
-    """Guidance acts at every level."""
+    """Both branches at every level: guidance acts at all of them."""
     del sigma
     return Need.BOTH
 

@@ -80,7 +80,7 @@ class Identity:
         return self.embedding * self.length[:, None]
 
     def rows(self, rows: slice) -> "Identity":
-        """Those of some of a batch's images; one that stands for all stays so."""
+        """The identities of some of a batch's images; one that stands for all stays so."""
         if len(self.embedding) == 1:
             return self
         names = ("embedding", "length", "face", "points")
@@ -89,7 +89,7 @@ class Identity:
 
     @property
     def null(self) -> "Identity":
-        """The null identity in these crops: nobody, at their points where they are known."""
+        """The null identity in these crops, at their points where they are known."""
         return Identity(self.embedding[: 1 if self.points is None else None] * 0, points=self.points)
 
 

@@ -1,4 +1,4 @@
-"""The arrows of the house: who may import what, read from every file's imports, lazy ones included."""
+"""The arrows of the house: who may import what, read from every file's imports, lazy ones included; sizes and words."""
 
 import ast
 from pathlib import Path
@@ -174,3 +174,51 @@ def test_modules_and_functions_are_short(path):
         and (node.end_lineno or 0) - node.lineno + 1 > FUNCTION
     ]
     assert not long
+
+
+SAYS_NOTHING = {"made", "told", "few", "mine", "theirs", "who", "whom"}
+"""Names of ours for values, instead of a word of the field for what they hold."""
+SOCKETS = ("execute", "fingerprint_inputs", "validate_inputs")
+"""Methods of a node whose parameters are its sockets: workflows in the wild name them."""
+
+
+def empty_names(where: str, source: str) -> list[str]:
+    """Parameters and assigned locals that do not say what they hold."""
+    tree, sockets = ast.parse(source), set[ast.arg]()
+    for node in ast.walk(tree):
+        if where.startswith("nodes/") and isinstance(node, ast.FunctionDef) and node.name in SOCKETS:
+            sockets |= {*node.args.args, *node.args.kwonlyargs}
+    names = [
+        (node.lineno, node.arg if isinstance(node, ast.arg) else node.id)
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.arg) and node not in sockets)
+        or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    ]
+    return [f"{where}:{line}: {word}" for line, word in names if word.strip("_") in SAYS_NOTHING]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_names_say_what_they_hold(path):
+    assert empty_names(name(path), path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(who): ...",
+        "def f(*, told=None): ...",
+        "made = 1",
+        "for few in range(3): ...",
+        "[mine for mine in range(3)]",
+        "lambda theirs: 1",
+        "print(whom := 1)",
+    ],
+)
+def test_a_name_that_says_nothing_is_seen(source):
+    assert empty_names("nodes/faces.py", source) != []
+
+
+def test_sockets_keep_their_names():
+    source = "def execute(cls, who): ...\n"
+    assert empty_names("nodes/pseudonym.py", source) == []
+    assert empty_names("revpers_core/media/photo.py", source) != []

@@ -12,7 +12,6 @@ from revpers_core import pocket
 from revpers_core.adapters.clip import MEAN
 from revpers_core.faces import population, recognise
 from revpers_core.media import keys, roster, vault
-from revpers_core.media.casting import as_stand_ins
 from revpers_core.media.pseudonyms import (
     Pictured,
     Pseudonyms,
@@ -22,6 +21,7 @@ from revpers_core.media.pseudonyms import (
     secret_of,
 )
 from revpers_core.media.roster import Roster
+from revpers_core.media.stand_ins import as_stand_ins
 from revpers_core.method.identity import cosine, identity_of
 from revpers_core.method.types import FACE_SIDE, Identity
 
@@ -128,7 +128,7 @@ def test_pictures_are_given_one_by_one_and_run_out():
 def test_length_is_what_the_branch_is_told():
     chosen = Pseudonyms(Strangers(0), length=0.5)
     (one,) = chosen.cast([somebody(1)])
-    assert float(chosen.told(one, somebody(1)).embedding.norm()) == pytest.approx(0.5, abs=1e-5)
+    assert float(chosen.as_condition(one, somebody(1)).embedding.norm()) == pytest.approx(0.5, abs=1e-5)
     with pytest.raises(ValueError, match="must be from 0 to 1"):
         Pseudonyms(Strangers(0), length=1.5)
     with pytest.raises(ValueError, match="0 or more"):
@@ -138,7 +138,7 @@ def test_length_is_what_the_branch_is_told():
 def test_the_branch_is_told_what_an_adapter_may_ask_but_never_the_persons_face():
     source = Identity(somebody(1).embedding, torch.tensor([20.0]), torch.rand(1, 3, FACE_SIDE, FACE_SIDE))
     chosen = Pseudonyms(Strangers(0))
-    told = chosen.told(chosen.cast([source])[0], source)
+    told = chosen.as_condition(chosen.cast([source])[0], source)
     assert told.length is not None and float(told.length) == 20 and torch.isfinite(told.raw).all()
     assert told.face is not None and torch.equal(told.face[0, :, 0, 0], torch.tensor(MEAN)), "CLIP must see nobody"
     assert float(told.face.std(dim=(2, 3)).max()) == pytest.approx(0, abs=1e-6)
@@ -174,7 +174,7 @@ def test_two_people_in_one_photo_never_share_a_stand_in():
         0
     ]
     assert float(cosine(pair[0].identity, pair[1].identity)) < 0.4
-    (late,) = chosen.cast([somebody(4, anna, 0.95)], "b.png", taken=pair)
+    (late,) = chosen.cast([somebody(4, anna, 0.95)], "b.png", assigned=pair)
     assert late.person == "person 1 again"
     assert max(float(cosine(late.identity, one.identity)) for one in pair) < 0.4
     (after,) = chosen.cast([somebody(5, anna, 0.95)], "c.png")
@@ -188,11 +188,11 @@ def test_doubtful_faces_are_told_and_one_that_matches_two_is_an_error_that_enter
     known.people([somebody(3, anna, 0.42)], "b.png")
     assert known.doubtful == ["face 1 of b.png is like person 1 by 0.42, near 0.40: taken for the same"]
     between = identity_of(known.entries[0].embedding[None] + known.entries[1].embedding[None])
-    before = [(entry.seen, entry.total.clone()) for entry in known.entries]
+    before = [(entry.sightings, entry.total.clone()) for entry in known.entries]
     with pytest.raises(ValueError, match=r"matches two entries .* person \d \(0\.7.*clearer photo"):
         known.people([between], "c.png")
     assert len(known.entries) == 2
-    assert all(e.seen == n and torch.equal(e.total, t) for e, (n, t) in zip(known.entries, before, strict=True))
+    assert all(e.sightings == n and torch.equal(e.total, t) for e, (n, t) in zip(known.entries, before, strict=True))
 
 
 def test_a_roster_file_gives_later_runs_the_same_stand_ins(tmp_path):

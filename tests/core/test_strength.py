@@ -38,22 +38,22 @@ def same(guidance: float) -> float:
 @pytest.mark.parametrize("start", [-2.0, -10.0, -20.0])
 def test_the_weakest_guidance_is_found_within_the_budget(strong: float, start: float) -> None:
     result = search_guidance(same, judged(strong), start, Target(tries=12))
-    assert result.made == result.guidance <= -strong
+    assert result.result == result.guidance <= -strong
     assert result.guidance == pytest.approx(-strong, abs=0.3)
     assert len(result.tries) <= 12
 
 
 def test_overshoot_leads_back() -> None:
     result = search_guidance(same, judged(3.0, beyond=4.0), -10.0, Target())
-    assert -4 <= result.guidance <= -3 and result.tries[0].seen is Outcome.BEYOND
+    assert -4 <= result.guidance <= -3 and result.tries[0].outcome is Outcome.BEYOND
 
 
 def test_nothing_right_hands_back_nothing() -> None:
     for look in (judged(100), judged(3.0, beyond=3.0001), judged(0.0, beyond=0.0)):
         result = search_guidance(same, look, -10.0, Target())
-        assert result.made is None and len(result.tries) <= Target().tries
+        assert result.result is None and len(result.tries) <= Target().tries
     assert search_guidance(same, judged(100), -10.0, Target(tries=20)).tries[-1].guidance == -STRONGEST
-    assert search_guidance(same, judged(10), -4.0, Target(tries=1)).made is None
+    assert search_guidance(same, judged(10), -4.0, Target(tries=1)).result is None
 
 
 def test_a_judge_that_is_not_monotone_gets_only_what_it_found_right() -> None:
@@ -76,14 +76,14 @@ def test_a_judge_that_is_not_monotone_gets_only_what_it_found_right() -> None:
         return Judgement(looked[-1][1], ())
 
     result = search_guidance(same, look, -10.0, Target())
-    assert (result.made, Outcome.RIGHT) in looked
+    assert (result.result, Outcome.RIGHT) in looked
 
 
 def test_without_an_aim_one_stronger_try_and_no_more() -> None:
     for strong, tries in ((5.0, [-10.0]), (12.0, [-10.0, -15.0]), (20.0, [-10.0, -15.0])):
         result = search_guidance(same, judged(strong), -10.0)
         assert [one.guidance for one in result.tries] == tries
-        assert result.made == (None if strong == 20.0 else tries[-1])
+        assert result.result == (None if strong == 20.0 else tries[-1])
     assert next_guidance([Trial(-10.0, Outcome.RIGHT)], None) is None
 
 
@@ -110,7 +110,7 @@ def a_judge(likeness: float) -> SimpleNamespace:
 )
 def test_what_judges_see(likeness: list[float], aim: Target | None, seen: Outcome) -> None:
     nothing = [torch.zeros(1)] * len(likeness)
-    assert judge_result([a_judge(one) for one in likeness], nothing, nothing, aim).seen is seen
+    assert judge_result([a_judge(one) for one in likeness], nothing, nothing, aim).outcome is seen
 
 
 def test_refusals_name_judges_and_tries() -> None:
@@ -126,9 +126,9 @@ def test_impossible_aims_are_refused(wrong: dict[str, float]) -> None:
 
 
 def test_the_recogniser_that_steered_the_run_vouches_for_nothing_but_sees_the_same_face():
-    assert judge_result([], [], [], steered=0.9).seen is Outcome.KNOWN
-    assert judge_result([], [], [], steered=0.5).seen is Outcome.RIGHT
-    assert judge_result([], [], [], steered=None).seen is Outcome.RIGHT
+    assert judge_result([], [], [], steered=0.9).outcome is Outcome.KNOWN
+    assert judge_result([], [], [], steered=0.5).outcome is Outcome.RIGHT
+    assert judge_result([], [], [], steered=None).outcome is Outcome.RIGHT
 
 
 def test_one_dial_says_how_far():

@@ -40,7 +40,7 @@ def test_everyone_changes_in_every_frame_and_the_rest_does_not():
     assert max(likeness(scene, results, 1) + likeness(scene, results, 2)) < 0.5
     for k, one in enumerate(results):
         assert torch.equal(one.image[:, one.mask[0] == 0], scene.image(k)[:, one.mask[0] == 0])
-        assert sorted(one.made) == [0, 1] and not one.blurred
+        assert sorted(one.changed) == [0, 1] and not one.blurred
 
 
 def test_one_noise_and_the_mean_identity_a_person():
@@ -82,7 +82,7 @@ def test_a_faint_face_carries_a_track_on_and_back_but_begins_none():
     scene.faint = {k: {1} if 8 <= k < 15 else set() for k in range(20)} | {k: {1, 2} for k in range(5)}
     scene.people[2] = lambda k: (100, 30) if k < 5 else None
     tracks, results = run(scene)
-    assert len(tracks.people) == 1 and tracks.tracks[0].start == 0 and tracks.tracks[0].seen == 20
+    assert len(tracks.people) == 1 and tracks.tracks[0].start == 0 and tracks.tracks[0].sightings == 20
     assert max(likeness(scene, results, 1)) < 0.5
 
 
@@ -113,7 +113,7 @@ def test_two_people_who_cross_keep_their_strangers():
     first = next(one.person for one in tracks.places(0) if one.face.box[0] < 60)
     assert next(one.person for one in tracks.places(20) if one.face.box[0] > 100) == first
     apart = [one for k, one in enumerate(results) if not 6 <= k <= 14]
-    assert all(sorted(one.made) == [0, 1] for one in apart)
+    assert all(sorted(one.changed) == [0, 1] for one in apart)
     assert max(likeness(scene, results, 2)) < 0.5
 
 
@@ -128,14 +128,14 @@ def test_who_comes_back_is_the_same_stranger():
 def test_a_face_in_one_frame_only():
     scene = Scene({1: lambda k: (10, 20) if k == 7 else None}, 15)
     _, results = run(scene)
-    assert results[7].made == (0,) and likeness(scene, results, 1)[0] < 0.5
+    assert results[7].changed == (0,) and likeness(scene, results, 1)[0] < 0.5
     assert [k for k, one in enumerate(results) if one.blurred] == [2, 3, 4, 5, 6, 8, 9, 10, 11, 12]
 
 
 def test_a_clip_of_one_frame():
     scene = Scene({1: still(10, 20)}, 1)
     _, results = run(scene)
-    assert len(results) == 1 and results[0].made == (0,)
+    assert len(results) == 1 and results[0].changed == (0,)
 
 
 def test_a_clip_without_a_face_is_an_error():
@@ -148,7 +148,7 @@ def test_whom_only_the_second_look_finds_changes_too():
     scene.seen_later = {2}
     _, results = run(scene)
     assert max(likeness(scene, results, 2)) < 0.5
-    assert all(-1 in one.made for one in results)
+    assert all(-1 in one.changed for one in results)
 
 
 @pytest.mark.parametrize("found", ["at once", "later"])
@@ -157,7 +157,7 @@ def test_a_face_that_comes_out_unchanged_is_blurred(found):
     scene.seen_later = {2} if found == "later" else set()
     _, results = run(scene, scene.ports(invert_face=as_is))
     assert max(likeness(scene, results, 1) + likeness(scene, results, 2)) < 0.6
-    assert all(len(one.blurred) == 2 and not one.made and one.stronger == 2 for one in results)
+    assert all(len(one.blurred) == 2 and not one.changed and one.stronger == 2 for one in results)
 
 
 def test_only_where_it_takes_more_is_guidance_stronger():

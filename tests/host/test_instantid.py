@@ -76,7 +76,7 @@ def test_predictions_equal_the_diffusers_hosts(lab: SimpleNamespace, case: str) 
     found: list[torch.Tensor] = []
 
     def body(sampler: Any, extra_args: Any, on_step: Any) -> torch.Tensor:
-        known, nobody = (run._known(one, sampler) for one in (who, who.null))
+        known, nobody = (run._identity_kv(one, sampler) for one in (who, who.null))
         network = lab.network.under(known, nobody, sampler.inner_model, extra_args)
         found.extend(network.branches(kinds.latent(), sigma))
         return kinds.latent()

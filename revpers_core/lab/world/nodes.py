@@ -37,7 +37,7 @@ class Graph:
         return node
 
     def math(self, operation: str, a: Any, b: Any) -> Any:
-        """Of sockets or numbers."""
+        """An arithmetic node of two sockets or numbers."""
         node = self.add("ShaderNodeMath", operation=operation)
         for socket, value in zip(node.inputs, (a, b), strict=False):
             if isinstance(value, (int, float)):
@@ -54,7 +54,7 @@ class Graph:
         return node
 
     def mix(self, blend: str, a: Any, b: Any, factor: float) -> Any:
-        """Of a colour socket with another or with a colour; output 2 is the result."""
+        """A node that mixes a colour socket with another or with a colour; output 2 is the result."""
         node = self.add("ShaderNodeMix", data_type="RGBA", blend_type=blend)
         node.inputs[0].default_value = factor
         self.link(a, node.inputs[6])
