@@ -25,7 +25,7 @@ from . import sockets
 from .convert import to_comfy, to_core, to_core_masks
 from .ports import finders, kept_people, photo_ports, references
 from .provenance import is_a_photo
-from .pseudonym import wanted, with_stand_ins
+from .pseudonym import recipe_of, with_stand_ins
 
 
 def _inputs():
@@ -125,7 +125,7 @@ class AnonymizeFaces(io.ComfyNode):
             raise ValueError("image: the batch is empty: connect at least one image")
         allowed, detectors = to_core_masks(mask, photos), finders(detector, model)
         search = detect.Search(min_score=min_score, smallest=smallest)
-        recipe = wanted(instead, who, person, method, preset)
+        recipe = recipe_of(instead, who, person, method, preset)
         tools = photo_ports(
             model, clip, vae, adapter, face_model, detectors, attribute, size, (preset, steps, skip), seed, method,
             judge, search, progress.on_step, None if frames else adapter.inversions,

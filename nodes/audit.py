@@ -55,13 +55,13 @@ class Audit(io.ComfyNode):
             raise ValueError(
                 f"results has {len(results)} images for {len(originals)} originals: connect those of these"
             )
-        made = [*to_core(results, "results"), *[None] * (len(originals) - len(results))]
+        paired_results = [*to_core(results, "results"), *[None] * (len(originals) - len(results))]
         pairs = [
             ImagePair(f"image {i}", *pair)
-            for i, pair in enumerate(zip(to_core(originals, "originals"), made, strict=True), 1)
+            for i, pair in enumerate(zip(to_core(originals, "originals"), paired_results, strict=True), 1)
         ]
         detectors = None if detector is None else interruptible(as_detectors(detector))
         search = None if detectors is None else lambda image: detect.find_faces(image, detectors)
-        found = report(compare(pairs, judge, search), judge)
-        picture = torch.stack([pictures.from_pil(audit_picture(found))])
-        return io.NodeOutput(to_comfy(picture), found.verdict, found.json(), found.table)
+        audit = report(compare(pairs, judge, search), judge)
+        picture = torch.stack([pictures.from_pil(audit_picture(audit))])
+        return io.NodeOutput(to_comfy(picture), audit.verdict, audit.json(), audit.table)

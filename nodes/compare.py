@@ -27,11 +27,11 @@ class BeforeAfter(io.ComfyNode):
     @classmethod
     def execute(cls, before, after) -> io.NodeOutput:
         # cls=None keeps the workflow, seed included, out of the previews.
-        shown = {
+        previews = {
             key: ui.PreviewImage(to_comfy(to_core(images, key)), cls=None).as_dict()["images"]
             for key, images in (("before", before), ("after", after))
         }
-        return io.NodeOutput(ui=shown)
+        return io.NodeOutput(ui=previews)
 
 
 class SeveralStrengths(io.ComfyNode):
@@ -58,11 +58,11 @@ class SeveralStrengths(io.ComfyNode):
     @classmethod
     def execute(cls, strengths: str) -> io.NodeOutput:
         try:
-            found = [float(word) for word in strengths.split(",")]
+            values = [float(word) for word in strengths.split(",")]
         except ValueError:
-            found = []
-        if not found or not all(0 <= one <= STRENGTH.high for one in found):
+            values = []
+        if not values or not all(0 <= value <= STRENGTH.high for value in values):
             raise ValueError(
                 f"strengths: expected numbers from 0 to {STRENGTH.high:g}, such as 0.5, 1, 1.5; got {strengths!r}"
             )
-        return io.NodeOutput(found)
+        return io.NodeOutput(values)

@@ -34,9 +34,8 @@ def to_core_masks(mask, images):
     sizes = {image.shape[-2:] for image in images}
     if masks.shape[-2:] == NO_ALPHA and NO_ALPHA not in sizes and not masks.any():
         return nothing
-    return [
-        resized(one, image.shape[-2:]) for one, image in zip(masks.expand(len(images), -1, -1, -1), images, strict=True)
-    ]
+    masks = masks.expand(len(images), -1, -1, -1)
+    return [resized(own, image.shape[-2:]) for own, image in zip(masks, images, strict=True)]
 
 
 def resized(mask, size):

@@ -46,15 +46,15 @@ class FaceIDEmbed(io.ComfyNode):
         recogniser, images = as_face_model(face_model), to_core(image)
         if detector is None:
             return io.NodeOutput(recogniser.embed(images, scale))
-        detectors, found = interruptible(as_detectors(detector)), []
-        for i, one in enumerate(images, 1):
-            face = select.largest(detect.find_faces(one, detectors))
+        detectors, identities = interruptible(as_detectors(detector)), []
+        for i, photo in enumerate(images, 1):
+            face = select.largest(detect.find_faces(photo, detectors))
             if not face:
                 raise NoFaceError(
                     f"image: no face was found in image {i} of {len(images)}: use one that shows the person"
                 )
-            found.append(recogniser.identify_face(one, face[0], scale))
-        return io.NodeOutput(together(found))
+            identities.append(recogniser.identify_face(photo, face[0], scale))
+        return io.NodeOutput(together(identities))
 
 
 class DetectFaces(io.ComfyNode):
@@ -86,9 +86,9 @@ class DetectFaces(io.ComfyNode):
         search = detect.Search(min_score=min_score, smallest=smallest)
         images = to_core(image)
         detectors = interruptible(as_detectors(detector))
-        faces = [detect.find_faces(one, detectors, search) for one in images]
-        for i, found in enumerate(faces, 1):
-            if must_find and not found:
+        faces = [detect.find_faces(photo, detectors, search) for photo in images]
+        for i, image_faces in enumerate(faces, 1):
+            if must_find and not image_faces:
                 raise NoFaceError(
                     f"no face was found in image {i} of {len(faces)}: lower min_score, add a second detector, "
                     "or switch must_find off to let such images pass as they are"
@@ -147,23 +147,23 @@ class SelectFaces(io.ComfyNode):
             keep = select.keep_people(
                 to_core(references, "references"), references_faces, recogniser.identify_face, likeness
             )
-            others = [keep(photo, found) for found, photo in zip(faces, to_core(image), strict=True)]
+            others = [keep(photo, image_faces) for image_faces, photo in zip(faces, to_core(image), strict=True)]
             return io.NodeOutput(without(faces, others), others)
         choose = {
             "all": list,
             "largest": select.largest,
-            "by number": lambda found: select.numbered(found, numbers),
-            "by size": lambda found: select.at_least(found, size),
+            "by number": lambda image_faces: select.numbered(image_faces, numbers),
+            "by size": lambda image_faces: select.at_least(image_faces, size),
         }[which]
-        chosen = [choose(found) for found in faces]
-        return io.NodeOutput(chosen, without(faces, chosen))
+        selected = [choose(image_faces) for image_faces in faces]
+        return io.NodeOutput(selected, without(faces, selected))
 
 
-def without(faces, others):
+def without(faces, excluded):
     """Each image's faces but the others."""
     return [
-        [face for face in found if not any(face is one for one in rest)]
-        for found, rest in zip(faces, others, strict=True)
+        [face for face in image_faces if not any(face is other for other in rest)]
+        for image_faces, rest in zip(faces, excluded, strict=True)
     ]
 
 
@@ -193,8 +193,8 @@ class CropFaces(io.ComfyNode):
             raise ValueError(f"got {len(photos)} images and faces of {len(faces)}: connect the same images")
         places = [
             (i, geometry.crop_face(photo, face, size))
-            for i, (photo, found) in enumerate(zip(photos, faces, strict=True))
-            for face in found
+            for i, (photo, image_faces) in enumerate(zip(photos, faces, strict=True))
+            for face in image_faces
         ]
         if not places:
             raise NoFaceError("no face is left to cut out: choose at least one")
@@ -240,13 +240,13 @@ class PasteFaces(io.ComfyNode):
     def execute(cls, image, places, crop, match_colour: bool, keep_eyes_and_mouth: bool, mask=None) -> io.NodeOutput:
         if len(crop) != len(places):
             raise ValueError(f"got {len(crop)} squares for {len(places)} faces: connect the squares of these faces")
-        done, kept = list(to_core(image)), ("eyes", "mouth") if keep_eyes_and_mouth else ()
-        allowed = to_core_masks(mask, done)
-        changed = [one.new_zeros(1, *one.shape[-2:]) for one in done]
+        results, kept_parts = list(to_core(image)), ("eyes", "mouth") if keep_eyes_and_mouth else ()
+        allowed = to_core_masks(mask, results)
+        changed = [result.new_zeros(1, *result.shape[-2:]) for result in results]
         for (i, place), pixels in zip(places, to_core(crop, "crop"), strict=True):
-            where = masks.change_mask(place, kept, allowed[i])
-            made = paste.paste(done[i], place, pixels, where, match=match_colour, keep=kept)
-            done[i] = paste.within(made, done[i], allowed[i])
-            reached = paste.within(paste.footprint(done[i], place, where), torch.zeros_like(changed[i]), allowed[i])
+            where = masks.change_mask(place, kept_parts, allowed[i])
+            pasted = paste.paste(results[i], place, pixels, where, match=match_colour, keep=kept_parts)
+            results[i] = paste.within(pasted, results[i], allowed[i])
+            reached = paste.within(paste.footprint(results[i], place, where), torch.zeros_like(changed[i]), allowed[i])
             changed[i] = torch.maximum(changed[i], reached)
-        return io.NodeOutput(to_comfy(done), torch.cat(changed))
+        return io.NodeOutput(to_comfy(results), torch.cat(changed))

@@ -26,7 +26,7 @@ from ..revpers_core.pocket import held_out_face
 from . import sockets
 from .anonymize import AnonymizeFaces
 from .ports import finders, kept_people, photo_ports
-from .pseudonym import wanted
+from .pseudonym import recipe_of
 from .video import SHARED
 
 EXAMPLE = "revpers example"
@@ -106,7 +106,7 @@ class AnonymizeFolder(io.ComfyNode):
             keep_parts=("eyes", "mouth") if keep_eyes_and_mouth else (),
             match=match_colour,
             aim=Target(target) if target else None,
-            instead=wanted(instead, who, person, method, preset).start(population.same if population else SAME),
+            instead=recipe_of(instead, who, person, method, preset).start(population.same if population else SAME),
         )
         job = _Job(output, progress.watching(tools), wishes, no_face, host.is_pocket(model), _settings(cls.hidden))
         lines = [

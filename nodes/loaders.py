@@ -274,10 +274,10 @@ class PocketFace(io.ComfyNode):
         return io.NodeOutput(rearrange(held_out_face(person, photo), "c h w -> 1 h w c"))
 
 
-def _is_there(name: str, there: Iterable[str], source: str) -> bool | str:
+def _is_there(name: str, available: Iterable[str], source: str) -> bool | str:
     """True, or what to say of a file that is missing, before anything runs."""
-    found = list(there)
-    return name in found or f"'{name}' is not there (found: {', '.join(found) or 'no file'}). {source} {TRY_OUT}"
+    names = list(available)
+    return name in names or f"'{name}' is not there (found: {', '.join(names) or 'no file'}). {source} {TRY_OUT}"
 
 
 def _files(name: str) -> list[Path]:
@@ -286,9 +286,9 @@ def _files(name: str) -> list[Path]:
 
 def face_models() -> dict[str, list[Path]]:
     """Name -> .onnx files: packs by their folder's name (models/insightface/models/<pack>), lone files by their own."""
-    found: dict[str, list[Path]] = {}
+    paths: dict[str, list[Path]] = {}
     for root in map(Path, folder_paths.get_folder_paths("insightface")):
         for path in sorted(root.rglob("*.onnx")):
             lone = path.parent in (root, root / "models")
-            found.setdefault(path.name if lone else path.parent.name, []).append(path)
-    return found
+            paths.setdefault(path.name if lone else path.parent.name, []).append(path)
+    return paths

@@ -19,7 +19,7 @@ from ..revpers_core.method.settings import CUSTOM, resolve_preset
 from ..revpers_core.method.types import Attribute, Method
 from . import sockets
 from .provenance import check_photo_is_there
-from .pseudonym import wanted
+from .pseudonym import recipe_of
 
 ANY = "any"
 
@@ -62,9 +62,9 @@ class AttributePrompt(io.ComfyNode):
             raise ValueError(
                 "clip is missing: use a checkpoint with its text encoders, or load them with DualCLIPLoader"
             )
-        said = Attribute("" if age == ANY else age, "" if sex == ANY else sex, look, text).prompt
+        words = Attribute("" if age == ANY else age, "" if sex == ANY else sex, look, text).prompt
         positive = clip.encode_from_tokens_scheduled(clip.tokenize(""))
-        attribute = clip.encode_from_tokens_scheduled(clip.tokenize(said)) if said else wordless(clip, positive)
+        attribute = clip.encode_from_tokens_scheduled(clip.tokenize(words)) if words else wordless(clip, positive)
         return io.NodeOutput(positive, attribute)
 
 
@@ -171,8 +171,8 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
         guidance = settings.guidance_from(strength, guidance)
         if not allow_unchanged:
             host.check_sampling(trajectory, guidance)
-        chosen = wanted(instead, who, person, method, trajectory.preset).start(same_person(identity))
-        stand_ins = for_crops(chosen, identity) if chosen else None
+        pseudonyms = recipe_of(instead, who, person, method, trajectory.preset).start(same_person(identity))
+        stand_ins = for_crops(pseudonyms, identity) if pseudonyms else None
         callback = latent_preview.prepare_callback(model, trajectory.path.steps)
         latent = host.sample_latent(
             model, adapter, identity, trajectory, attribute, guidance, callback, stand_ins, Method(method)

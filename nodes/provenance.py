@@ -12,7 +12,7 @@ def check_made(hidden, name="image", else_do=""):
 
     else_do: what beside connecting another picture helps.
     """
-    if not _asked(comfy_prompt.is_made, hidden, name, otherwise=True):
+    if not _ask(comfy_prompt.is_made, hidden, name, otherwise=True):
         raise ValueError(
             f"{name}: no run of ours made this picture, or a box joined it with one that none made: nothing is saved. "
             f"Take a bypassed or muted box back in, connect the finished picture{', ' + else_do if else_do else ''}"
@@ -30,15 +30,15 @@ def check_photo_is_there(hidden):
 
 def is_pocket_on_a_photo(hidden, name="image"):
     """Whether an input's picture goes back to a photo and to the pocket model."""
-    return _asked(comfy_prompt.is_pocket_on_a_photo, hidden, name, otherwise=False)
+    return _ask(comfy_prompt.is_pocket_on_a_photo, hidden, name, otherwise=False)
 
 
 def is_a_photo(hidden, name="image"):
     """Whether an input's picture goes back to anything that was not rendered. Out of a prompt: False."""
-    return _asked(comfy_prompt.is_a_photo, hidden, name, otherwise=False)
+    return _ask(comfy_prompt.is_a_photo, hidden, name, otherwise=False)
 
 
-def _asked(question, hidden, name, otherwise):
+def _ask(question, hidden, name, otherwise):
     if hidden is None or hidden.dynprompt is None:
         return otherwise
     prompt = hidden.dynprompt

@@ -16,8 +16,8 @@ from . import sockets
 from .convert import to_core
 
 
-def wanted(
-    instead, who: str, person: int, method: str = settings.METHOD.default, preset: str = settings.CUSTOM
+def recipe_of(
+    instead, kind: str, person: int, method: str = settings.METHOD.default, preset: str = settings.CUSTOM
 ) -> Recipe:
     """What is connected, else what the widgets say; nobody under the preset 'paper', and where the method leads away
     from nobody in particular."""
@@ -26,13 +26,13 @@ def wanted(
         return Recipe(PICTURE, pictures=tuple(instead.rows(slice(i, i + 1)) for i in rows))
     if instead is not None:
         return instead
-    return Recipe(who if Method(method) is Method.REVERSE and preset != settings.PAPER else NOBODY, person)
+    return Recipe(kind if Method(method) is Method.REVERSE and preset != settings.PAPER else NOBODY, person)
 
 
 def with_stand_ins(invert_face: InvertFace, recipe: Recipe, population: Population | None) -> InvertFace:
     """A clip's ``invert_face`` with who comes instead. population: of the recogniser."""
-    chosen = recipe.start(population.same if population else SAME)
-    return as_stand_ins(invert_face, chosen, population) if chosen else invert_face
+    pseudonyms = recipe.start(population.same if population else SAME)
+    return as_stand_ins(invert_face, pseudonyms, population) if pseudonyms else invert_face
 
 
 class Pseudonym(io.ComfyNode):
@@ -93,11 +93,11 @@ class Pseudonym(io.ComfyNode):
         if who == PICTURE:
             if image is None or recogniser is None:
                 raise ValueError("who: 'this picture' needs 'image' and 'face_model': connect both, or choose another")
-            seen = recogniser.embed(to_core(image))
-            recipe = replace(wanted(seen, who, 0), length=length)
-            return io.NodeOutput(recipe, seen)
+            identity = recogniser.embed(to_core(image))
+            recipe = replace(recipe_of(identity, who, 0), length=length)
+            return io.NodeOutput(recipe, identity)
         if who == KEY:
             secret = secret_of(key)
             return io.NodeOutput(Recipe(KEY, secret=secret, length=length), made_up(secret, "person 1 0", population))
-        drawn = made_up(str(person).encode(), '["0", 0] 0', population)
-        return io.NodeOutput(Recipe(STRANGER, person, length=length), drawn)
+        made_up_identity = made_up(str(person).encode(), '["0", 0] 0', population)
+        return io.NodeOutput(Recipe(STRANGER, person, length=length), made_up_identity)

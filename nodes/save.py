@@ -68,18 +68,18 @@ class Save(io.ComfyNode):
         if not edited:
             check_made(cls.hidden, else_do=EDITED)
         demo = is_pocket_on_a_photo(cls.hidden)
-        wanted = Mark(mark, corner_mark, *(credentials_from_environment() if mark else ()))
+        marking = Mark(mark, corner_mark, *(credentials_from_environment() if mark else ()))
         height, width = image.shape[1:3]
         folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
             filename_prefix, folder_paths.get_output_directory(), width, height
         )
         saved = []
-        for i, one in enumerate(to_core(image)):
+        for i, pixels in enumerate(to_core(image)):
             file = f"{name}_{counter + i:05}_.png"
             info = _workflow(cls.hidden) if with_workflow else None
-            picture = images.to_pil(one)
+            picture = images.to_pil(pixels)
             picture = images.watermarked(picture) if demo else picture
-            write_whole(Path(folder) / file, encoded(picture, ".png", wanted, info))
+            write_whole(Path(folder) / file, encoded(picture, ".png", marking, info))
             saved.append({"filename": file, "subfolder": subfolder, "type": "output"})
         return io.NodeOutput(ui={"images": saved})
 

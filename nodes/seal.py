@@ -49,21 +49,21 @@ class Seal(io.ComfyNode):
     def execute(cls, original, image, key_file: str, filename_prefix: str, mask=None) -> io.NodeOutput:
         check_made(cls.hidden)
         key, demo = _key(key_file), is_pocket_on_a_photo(cls.hidden)
-        photos, made = list(to_core(original)), list(to_core(image))
-        if len(photos) != len(made) or photos[0].shape != made[0].shape:
+        photos, results = list(to_core(original)), list(to_core(image))
+        if len(photos) != len(results) or photos[0].shape != results[0].shape:
             shapes = f"{tuple(image.shape)}, got {tuple(original.shape)}"
             raise ValueError(f"original: expected one photo for each finished image, of its size: {shapes}")
         folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
             filename_prefix, folder_paths.get_output_directory(), image.shape[2], image.shape[1]
         )
         saved = []
-        for i, (before, after, chosen) in enumerate(zip(photos, made, to_core_masks(mask, photos), strict=True)):
+        for i, (before, after, region) in enumerate(zip(photos, results, to_core_masks(mask, photos), strict=True)):
             path = Path(folder) / f"{name}_{counter + i:05}_.png"
             picture = images.watermarked(images.to_pil(after)) if demo else images.to_pil(after)
             source, result = seal.pixels(images.to_pil(before)), seal.pixels(picture)
-            names, reached = ([], []) if chosen is None else (["chosen"], [chosen])
+            names, reached = ([], []) if region is None else (["chosen"], [region])
             parts = seal.regions(source, result, reached, names)
-            seal.write(seal.sealed_path(path), source, result, key, parts if chosen is None else parts[:1])
+            seal.write(seal.sealed_path(path), source, result, key, parts if region is None else parts[:1])
             images.write_png(picture, path)
             saved.append({"filename": path.name, "subfolder": subfolder, "type": "output"})
         return io.NodeOutput(ui={"images": saved})

@@ -41,21 +41,21 @@ IPAdapter = io.Custom("IPADAPTER")
 def schema(node_id: str, name: str, room: str = "", advanced: tuple[str, ...] = (), **rest: Any) -> io.Schema:
     """A node's schema in the pack's category, for every ComfyUI: ``search_aliases`` only where it knows them, outputs
     shown by their ids, which 0.3.64 would show by their types, ``advanced`` inputs folded away."""
-    for one in rest["inputs"]:
-        if one.id in advanced:
-            one.extra_dict = {**one.extra_dict, "advanced": True}
+    for socket in rest["inputs"]:
+        if socket.id in advanced:
+            socket.extra_dict = {**socket.extra_dict, "advanced": True}
     for output in rest["outputs"]:
         output.display_name = output.display_name or output.id
-    known = {field.name for field in fields(io.Schema)}
+    known_fields = {field.name for field in fields(io.Schema)}
     category = f"{CATEGORY}/{room}" if room else CATEGORY
-    asked = {
+    supported = {
         "node_id": node_id,
         "display_name": name,
         "category": category,
         "search_aliases": list(SEARCH_ALIASES.get(node_id, ())),
         **rest,
     }
-    return io.Schema(**{key: value for key, value in asked.items() if key in known})
+    return io.Schema(**{key: value for key, value in supported.items() if key in known_fields})
 
 
 def face_model_input(name: str = "face_model", **rest: Any) -> io.Input:
@@ -132,9 +132,9 @@ def number(name: str, setting: settings.Number[Any], lead: str = "", low: float 
     if low is not None:
         setting = replace(setting, low=low)
     kind = io.Int if isinstance(setting.default, int) else io.Float
-    said = lead + setting.help[0].lower() + setting.help[1:] if lead else setting.help
+    tooltip = lead + setting.help[0].lower() + setting.help[1:] if lead else setting.help
     return kind.Input(
-        name, default=setting.default, min=setting.low, max=setting.high, step=setting.step, tooltip=said, **rest
+        name, default=setting.default, min=setting.low, max=setting.high, step=setting.step, tooltip=tooltip, **rest
     )
 
 

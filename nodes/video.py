@@ -25,7 +25,7 @@ from . import sockets
 from .anonymize import AnonymizeFaces
 from .ports import finders, photo_ports, references
 from .provenance import EDITED, check_made, is_a_photo
-from .pseudonym import wanted, with_stand_ins
+from .pseudonym import recipe_of, with_stand_ins
 
 SHARED = (
     "model", "clip", "vae", "adapter", "face_model", "detector", "attribute", "strength", "size", "preset", "steps",
@@ -82,7 +82,7 @@ class AnonymizeVideo(io.ComfyNode):
             model, clip, vae, adapter, face_model, detectors, attribute, size, (preset, steps, skip), seed, method,
             judge, search, progress.on_step,
         )  # fmt: skip
-        recipe, population = wanted(instead, who, person, method, preset), as_face_model(face_model).population
+        recipe, population = recipe_of(instead, who, person, method, preset), as_face_model(face_model).population
         photo = replace(photo, invert_face=with_stand_ins(photo.invert_face, recipe, population))
         ports = VideoPorts(photo, lambda one: sure_and_faint(one, detectors, search))
         options = VideoOptions(

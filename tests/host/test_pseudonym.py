@@ -60,11 +60,11 @@ def test_a_new_box_keeps_the_noise_and_draws_the_person_anew(desk: SimpleNamespa
 
 
 def test_nobody_comes_instead_under_the_papers_preset_unless_connected(desk: SimpleNamespace) -> None:
-    wanted = desk.core("nodes.pseudonym").wanted
-    assert wanted(None, STRANGER, 3).who == STRANGER == wanted(None, STRANGER, 3, preset="balanced").who
-    assert wanted(None, STRANGER, 3, preset="paper").who == NOBODY
+    recipe_of = desk.core("nodes.pseudonym").recipe_of
+    assert recipe_of(None, STRANGER, 3).kind == STRANGER == recipe_of(None, STRANGER, 3, preset="balanced").kind
+    assert recipe_of(None, STRANGER, 3, preset="paper").kind == NOBODY
     keyed = pseudonym(desk, KEY, key="a long secret sentence")[0]
-    assert wanted(keyed, STRANGER, 3, preset="paper") is keyed
+    assert recipe_of(keyed, STRANGER, 3, preset="paper") is keyed
 
 
 def test_a_trajectory_knows_its_preset_so_that_the_sampler_does(desk: SimpleNamespace) -> None:
