@@ -99,10 +99,11 @@ MUTATIONS = (
         "if options.guidance >= 0:", "if False:", CORE + "test_fail_closed.py",
     ),
     Mutation(
-        "missed face passed", "media/photo.py", "if not missed and not known:", "if not known:", CORE + "test_photo.py",
+        "missed face passed", "media/photo.py", "if not missed and not recognised:", "if not recognised:",
+        CORE + "test_photo.py",
     ),
     Mutation(
-        "recognised face passed", "media/photo.py", "if not missed and not known:", "if not missed:",
+        "recognised face passed", "media/photo.py", "if not missed and not recognised:", "if not missed:",
         CORE + "test_photo.py",
     ),
     Mutation(

@@ -33,8 +33,7 @@ from .options import (
     search_options,
     settle_preset,
 )
-from .seal import asked as seal_asked
-from .seal import seal_options
+from .seal import requested_seal, seal_options
 from .terminal import complain, progress, reason
 
 
@@ -98,7 +97,7 @@ def _run(args: argparse.Namespace) -> int:
         raise ValueError(f"{args.output} is a file: name a folder to write into")
     todo = tasks(args.images, args.output)
     job = load_job(args)
-    job = replace(job, seal=seal_asked(args, job.detect, embedder(job.pipeline)))
+    job = replace(job, seal=requested_seal(args, job.detect, embedder(job.pipeline)))
     args.output.mkdir(parents=True, exist_ok=True)
     settings = job.settings | other_settings(args)
     finished_tasks = finished(args.output, settings)

@@ -43,7 +43,9 @@ def seal_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def asked(args: argparse.Namespace, detect: Callable[[Tensor], list[Face]] | None, embed: Embed) -> SealOptions | None:
+def requested_seal(
+    args: argparse.Namespace, detect: Callable[[Tensor], list[Face]] | None, embed: Embed
+) -> SealOptions | None:
     """What the options mean to a run; None where nothing is sealed."""
     if not args.seal:
         if args.seal_only:

@@ -117,8 +117,8 @@ def load_first(paths: Sequence[Path], provider: str | Place = "auto") -> Detecto
     return detector
 
 
-def _united(image: Tensor, detectors: Sequence[Detector], search: Search, looks: Iterable[View]) -> list[Face]:
-    faces = [face for look in looks for detector in detectors for face in detect_in_view(look, detector)]
+def _united(image: Tensor, detectors: Sequence[Detector], search: Search, views: Iterable[View]) -> list[Face]:
+    faces = [face for view in views for detector in detectors for face in detect_in_view(view, detector)]
     return merge_faces(
         [_clipped(face, image) for face in faces if face.score >= search.min_score and _within(face, image)]
     )
@@ -135,8 +135,8 @@ def _tight(all_of_it: View) -> Iterator[View]:
 
 
 def _turned(all_of_it: View) -> Iterator[View]:
-    for look in (all_of_it, padded_view(downscaled(all_of_it, SMALL), TIGHT[0][1])):
-        yield from (rotated_view(look, quarters) for quarters in (1, 2, 3))
+    for view in (all_of_it, padded_view(downscaled(all_of_it, SMALL), TIGHT[0][1])):
+        yield from (rotated_view(view, quarters) for quarters in (1, 2, 3))
 
 
 def _righted(image: Tensor, face: Face, detectors: Sequence[Detector], search: Search) -> Face:
@@ -157,7 +157,7 @@ def _is_a_part(image: Tensor, face: Face, faces: Sequence[Face], detectors: Sequ
         return False
     closer = ([upright_view(image, face, share)] for share in NEARER)
     return not any(
-        same_face(candidate, face) for looks in closer for candidate in _united(image, detectors, search, looks)
+        same_face(candidate, face) for views in closer for candidate in _united(image, detectors, search, views)
     )
 
 

@@ -104,9 +104,9 @@ def load_first_judge(paths: Sequence[Path], provider: str | Place = "cpu") -> Ar
     return load_judge(next(path for path in paths if path.stem == name), provider)
 
 
-def build_judge(description: JudgeSpec, folder: Path, provider: str | Place = "cpu") -> ArcFaceJudge:
+def build_judge(spec: JudgeSpec, folder: Path, provider: str | Place = "cpu") -> ArcFaceJudge:
     """The judge whose file lies in a folder."""
-    d = description
+    d = spec
     model = recognise.load_with_spec(folder / d.file, d.size, d.channels, d.output, provider, mean=d.mean, std=d.std)
     return ArcFaceJudge(model, d.rule)
 
@@ -120,23 +120,23 @@ def read(path: Path) -> JudgeSpec:
         raise ValueError(f"{path}: this is no description of a judge: {error}") from error
 
 
-def write(description: JudgeSpec, path: Path) -> None:
-    path.write_text(json.dumps(asdict(description), indent=1) + "\n", encoding="utf-8")
+def write(spec: JudgeSpec, path: Path) -> None:
+    path.write_text(json.dumps(asdict(spec), indent=1) + "\n", encoding="utf-8")
 
 
-def measure_threshold(description: JudgeSpec, embedded: Sequence[Sequence[Tensor]]) -> JudgeSpec:
+def measure_threshold(spec: JudgeSpec, embedded: Sequence[Sequence[Tensor]]) -> JudgeSpec:
     """The description with threshold and floor as they are on people of one's own.
 
     embedded: (D,) each, of every photo of every person. Raises ValueError where pairs of strangers are too few for
     ``FAR``.
     """
-    likeness = METRICS[description.metric]
+    likeness = METRICS[spec.metric]
     flat = [(person, embedding) for person, photos in enumerate(embedded) for embedding in photos]
     pairs = [(a[0] == b[0], likeness(a[1], b[1])) for i, a in enumerate(flat) for b in flat[:i]]
     strangers = torch.tensor([value for same, value in pairs if not same], dtype=torch.float64)
     mates = torch.tensor([value for same, value in pairs if same], dtype=torch.float64)
     if strangers.isnan().any():
-        raise ValueError(f"{description.file} gives NaN for some of these photos: it cannot judge")
+        raise ValueError(f"{spec.file} gives NaN for some of these photos: it cannot judge")
     threshold = threshold_at_far(strangers, FAR)
     share_found = (
         f"; finds {tar_at_far(mates, strangers, FAR)} of {len(mates)} pairs of one person" if len(mates) else ""
@@ -145,5 +145,5 @@ def measure_threshold(description: JudgeSpec, embedded: Sequence[Sequence[Tensor
         f"FAR {FAR:g} and least {LEAST:.0%} of {len(strangers)} pairs of strangers, {len(embedded)} people{share_found}"
     )
     floor = float(strangers.quantile(LEAST))
-    sign = 1 if description.metric == "cosine" else -1
-    return replace(description, threshold=round(sign * threshold, 6), floor=round(sign * floor, 6), source=source)
+    sign = 1 if spec.metric == "cosine" else -1
+    return replace(spec, threshold=round(sign * threshold, 6), floor=round(sign * floor, 6), source=source)

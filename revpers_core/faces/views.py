@@ -42,10 +42,10 @@ def full_view(image: Tensor, side: int) -> View:
     return View(resized(image, size) if size != (height, width) else image, _zoomed(size, (height, width)))
 
 
-def downscaled(look: View, side: int) -> View:
-    """The look shrunk so that its longer side is ``side`` at most."""
-    shrunk = full_view(look.pixels, min(side, max(look.pixels.shape[-2:])))
-    return View(shrunk.pixels, _after(look.back, shrunk.back), look.inner)
+def downscaled(view: View, side: int) -> View:
+    """The view shrunk so that its longer side is ``side`` at most."""
+    shrunk = full_view(view.pixels, min(side, max(view.pixels.shape[-2:])))
+    return View(shrunk.pixels, _after(view.back, shrunk.back), view.inner)
 
 
 def tiles(image: Tensor, side: int, finest: float) -> Iterator[View]:
@@ -66,19 +66,19 @@ def tiles(image: Tensor, side: int, finest: float) -> Iterator[View]:
                 yield View(pixels, back, (left > 0, top > 0, right < wide, bottom < tall))
 
 
-def padded_view(look: View, width: float) -> View:
-    """The look with grey around it, ``width`` times its longer side: detectors miss faces that fill the frame.
+def padded_view(view: View, width: float) -> View:
+    """The view with grey around it, ``width`` times its longer side: detectors miss faces that fill the frame.
 
     Grey, since mirrored borders would show faces that nobody has.
     """
-    n = ceil(max(look.pixels.shape[-2:]) * width)
-    pixels = torch.nn.functional.pad(look.pixels, (n, n, n, n), value=GREY)
-    return View(pixels, _after(look.back, _shift(-n, -n)), look.inner)
+    n = ceil(max(view.pixels.shape[-2:]) * width)
+    pixels = torch.nn.functional.pad(view.pixels, (n, n, n, n), value=GREY)
+    return View(pixels, _after(view.back, _shift(-n, -n)), view.inner)
 
 
-def rotated_view(look: View, quarters: int) -> View:
-    """The look turned counterclockwise by quarters, 1 to 3."""
-    height, width = look.pixels.shape[-2:]
+def rotated_view(view: View, quarters: int) -> View:
+    """The view turned counterclockwise by quarters, 1 to 3."""
+    height, width = view.pixels.shape[-2:]
     x, y = width - 1, height - 1
     # Where a pixel of the turned look was before.
     back = {
@@ -86,8 +86,8 @@ def rotated_view(look: View, quarters: int) -> View:
         2: [[-1.0, 0.0, x], [0.0, -1.0, y]],
         3: [[0.0, 1.0, 0.0], [-1.0, 0.0, y]],
     }[quarters]
-    pixels = torch.rot90(look.pixels, quarters, (-2, -1))
-    return View(pixels, _after(look.back, torch.tensor(back, dtype=torch.float64)))
+    pixels = torch.rot90(view.pixels, quarters, (-2, -1))
+    return View(pixels, _after(view.back, torch.tensor(back, dtype=torch.float64)))
 
 
 def roll(face: Face) -> float:
@@ -97,7 +97,7 @@ def roll(face: Face) -> float:
 
 
 def upright_view(image: Tensor, face: Face, share: float = CLOSE_FACE) -> View:
-    """A close look at one face, turned so that its head is up. share: the face's part of the look."""
+    """A close view of one face, turned so that its head is up. share: the face's part of the view."""
     x0, y0, x1, y1 = face.box
     middle = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2], dtype=torch.float64)
     chin = middle + _down(face) * face.area**0.5
@@ -107,9 +107,9 @@ def upright_view(image: Tensor, face: Face, share: float = CLOSE_FACE) -> View:
     return View(warp(image, matrix, (CLOSE, CLOSE)).clamp(0, 1), inverted(matrix))
 
 
-def detect_in_view(look: View, detector: Detector) -> list[Face]:
+def detect_in_view(view: View, detector: Detector) -> list[Face]:
     """The detector's faces in the image's pixels, without those that a tile cuts off."""
-    return [_returned(face, look.back) for face in detector(look.pixels) if not _cut_off(face, look)]
+    return [_returned(face, view.back) for face in detector(view.pixels) if not _cut_off(face, view)]
 
 
 def _down(face: Face) -> Tensor:
@@ -119,10 +119,10 @@ def _down(face: Face) -> Tensor:
     return axis / axis.norm().clamp(min=1e-9)
 
 
-def _cut_off(face: Face, look: View) -> bool:
-    height, width = look.pixels.shape[-2:]
+def _cut_off(face: Face, view: View) -> bool:
+    height, width = view.pixels.shape[-2:]
     room = (face.box[0], face.box[1], width - 1 - face.box[2], height - 1 - face.box[3])
-    return any(inner and space < EDGE for inner, space in zip(look.inner, room, strict=True))
+    return any(inner and space < EDGE for inner, space in zip(view.inner, room, strict=True))
 
 
 def _returned(face: Face, back: Tensor) -> Face:

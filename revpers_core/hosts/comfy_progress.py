@@ -35,17 +35,17 @@ class Progress:
             self._tell(0.0)
             yield photo
 
-    def watching(self, tools: PhotoPorts) -> PhotoPorts:
+    def watching(self, ports: PhotoPorts) -> PhotoPorts:
         """The ports of a photo, followed by the bar."""
 
         def search(photo: Tensor) -> list[Face]:
-            faces = tools.detect(photo)
+            faces = ports.detect(photo)
             self._faces = max(1, len(faces))
             return faces
 
         def invert_face(crop: Tensor, identity: Identity, index: int) -> FaceSampler:
             self._face, self._phase, self._faces = index, 0, max(self._faces, index + 1)
-            sampler = tools.invert_face(crop, identity, index)
+            sampler = ports.invert_face(crop, identity, index)
 
             def sample(guidance: float, instead: Identity | None = None) -> Tensor:
                 self._phase = 1
@@ -53,7 +53,7 @@ class Progress:
 
             return sample
 
-        return replace(tools, detect=search, invert_face=invert_face)
+        return replace(ports, detect=search, invert_face=invert_face)
 
     def on_step(self, step: int, x0: Tensor, x: Tensor, steps: int) -> None:
         """ComfyUI's callback: told after every step of an inversion or a sampling."""

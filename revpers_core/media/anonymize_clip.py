@@ -13,7 +13,7 @@ from torch import Tensor
 from ..faces.geometry import crop_face
 from ..method.types import Identity, NoFaceError
 from .clip import ClipFormat, ClipFrame, Span, picture, probe, read, scan
-from .clip_check import check_frames, check_sound, look_at_means, pairs_of
+from .clip_check import check_frames, check_means, check_sound, pairs_of
 from .clip_parts import Parts
 from .clip_report import Cost, clip_record, tally
 from .clip_writer import Codec, Encoding, PartWriter, check_output, join, repainted
@@ -98,7 +98,7 @@ def _run(job: ClipJob, form: ClipFormat, parts: Parts) -> dict[str, Any]:
     join(paths, job.source, form.matrix, job.span, job.encoding.sound, joined)
     check_frames(job.source, form, tracked.stamps, job.span, joined)
     sound = check_sound(job.source, job.span, joined) if job.encoding.sound else 0
-    looks = look_at_means(pairs_of(job.source, form, tracked.stamps, joined), tracked.tracks, ports.photo)
+    looks = check_means(pairs_of(job.source, form, tracked.stamps, joined), tracked.tracks, ports.photo)
     mark_clip(joined, job.disclosure)
     joined.replace(job.output)
     times = [float(stamp * form.time_base) for stamp in tracked.stamps]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from ..method.types import NoFaceError
-from .clip_check import Pair, look_at_means
+from .clip_check import Pair, check_means
 from .clip_report import clip_record, tally
 from .photo import blurred
 from .tracks import ClipTracks
@@ -56,6 +56,6 @@ def anonymize_images(
         for before, after in zip(images, results, strict=True):
             yield lambda before=before, after=after: (before, after.image)
 
-    looks = look_at_means(pairs(), tracks, ports.photo)
+    looks = check_means(pairs(), tracks, ports.photo)
     counts = tally([(result.changed, result.blurred, result.stronger) for result in results], 0)
     return FramesResult(results, clip_record(tracks, times, [counts], strengths, looks, options.guidance))

@@ -28,7 +28,7 @@ LOOKS = 24
 """Frames of a person that the mean is taken of."""
 
 
-class MeanLook(NamedTuple):
+class MeanCheck(NamedTuple):
     """What is seen of a person in the mean over frames. similarity: of the means, to the recogniser that steered."""
 
     similarity: float | None
@@ -66,10 +66,10 @@ def check_sound(source: Path, span: Span, result: Path) -> int:
         return sum(count for count, _ in expected)
 
 
-def look_at_means(pairs: Iterable[Pair], tracks: ClipTracks, ports: PhotoPorts) -> dict[int, MeanLook]:
+def check_means(pairs: Iterable[Pair], tracks: ClipTracks, ports: PhotoPorts) -> dict[int, MeanCheck]:
     """What judges make of each person's mean over frames. Raises StillRecognisedError where one knows it. pairs: source
     and result, one a frame, made where they are looked at."""
-    frames_by_person = _looks(tracks)
+    frames_by_person = _frames_to_check(tracks)
     sums: dict[int, list[Tensor]] = {}
     counts: dict[int, int] = {}
     for number, pair in enumerate(pairs):
@@ -94,7 +94,7 @@ def pairs_of(source: Path, form: ClipFormat, stamps: Sequence[int], result: Path
         yield lambda a=a, b=b: (picture(a.frame, form), picture(b.frame, result_form))
 
 
-def _looks(tracks: ClipTracks) -> dict[int, set[int]]:
+def _frames_to_check(tracks: ClipTracks) -> dict[int, set[int]]:
     """Frames in which each person who changed was found, evenly spread."""
     by_person: dict[int, set[int]] = {}
     for number, person in enumerate(tracks.people):
@@ -118,7 +118,7 @@ def _embedded(image: Tensor, face: Any, ports: PhotoPorts) -> list[Tensor] | Non
     return [steering, *(judge.embed(image, face) for judge in ports.judges)]
 
 
-def _judged(person: int, means: Sequence[Tensor], judges: Sequence[Judge]) -> MeanLook:
+def _judged(person: int, means: Sequence[Tensor], judges: Sequence[Judge]) -> MeanCheck:
     half = len(judges) + 1
     (steering, *source), (new, *after) = means[:half], means[half:]
     recognised = [judge.name for judge, a, b in zip(judges, source, after, strict=True) if judge.same_person(a, b)]
@@ -129,7 +129,7 @@ def _judged(person: int, means: Sequence[Tensor], judges: Sequence[Judge]) -> Me
         )
     identities = [Identity(normalize(vector, dim=0)[None]) for vector in (steering, new)]
     apart = independent(judges, source, identities[0])
-    return MeanLook(round(float(cosine(*identities)), 4), verdict(judges, apart))
+    return MeanCheck(round(float(cosine(*identities)), 4), verdict(judges, apart))
 
 
 def _digests(container: Any, span: Span, tracks: Sequence[Any]) -> list[tuple[int, str]]:

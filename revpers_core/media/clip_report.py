@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..method.settings import PRESETS
-from .clip_check import MeanLook
+from .clip_check import MeanCheck
 from .tracks import ClipTracks
 from .verdict import who_checked
 
@@ -41,7 +41,7 @@ def tally(counts: Sequence[tuple[Sequence[int], Sequence[int], int]], first: int
 
 def clip_record(
     tracks: ClipTracks, times: Sequence[float], records: Sequence[dict[str, Any]], strengths: dict[int, float],
-    looks: dict[int, MeanLook], guidance: float,
+    looks: dict[int, MeanCheck], guidance: float,
 ) -> dict[str, Any]:  # fmt: skip
     """Everyone who changed, without embeddings, and where a place is blurred, in seconds from the first frame. records:
     by ``tally``, of parts that follow each other."""

@@ -58,12 +58,12 @@ class _FaceState(NamedTuple):
 
 
 class _PhotoState(NamedTuple):
-    """The picture so far, its mask, who was in it, and how many faces were taken apart for it."""
+    """The picture so far, its mask, who was in it, and how many faces were inverted for it."""
 
     image: Tensor
     mask: Tensor
     people: tuple[_FaceState, ...] = ()
-    begun: int = 0
+    inverted: int = 0
 
 
 def anonymize_photo(photo: Tensor, ports: PhotoPorts, options: PhotoOptions) -> PhotoResult:
@@ -82,12 +82,12 @@ def anonymize_photo(photo: Tensor, ports: PhotoPorts, options: PhotoOptions) -> 
     if not faces:
         raise NoFaceError("no face was found in the image: nothing is handed back")
     try:
-        return _everyone(photo, faces, ports, options)
+        return _anonymize_everyone(photo, faces, ports, options)
     except NoFaceError as error:  # somebody is there: the photo must not pass for one without a face
         raise ValueError(f"a face was found, but {error}") from error
 
 
-def _everyone(photo: Tensor, faces: list[Face], ports: PhotoPorts, options: PhotoOptions) -> PhotoResult:
+def _anonymize_everyone(photo: Tensor, faces: list[Face], ports: PhotoPorts, options: PhotoOptions) -> PhotoResult:
     kept_faces = options.keep(photo, faces)
     missed = [face for face in faces if not any(face is kept_face for kept_face in kept_faces)]
     recognised: list[tuple[_FaceState, tuple[str, ...]]] = []
@@ -177,7 +177,7 @@ def _anonymize_face(person: _FaceState, state: _PhotoState, ports: PhotoPorts, o
     crop = crop_face(state.image, person.face, ports.size)
     mask = change_mask(crop, options.keep_parts, options.where, options.feather)
     identity = replace(person.identity, points=shares([crop]))
-    sampler = ports.invert_face(crop.pixels[None], identity, state.begun)
+    sampler = ports.invert_face(crop.pixels[None], identity, state.inverted)
 
     def make(guidance: float, instead: Identity | None) -> Tensor:
         sampled = sampler(guidance) if instead is None else sampler(guidance, instead)
@@ -218,7 +218,7 @@ def _anonymize_face(person: _FaceState, state: _PhotoState, ports: PhotoPorts, o
     finished = person._replace(
         guidance=result.guidance, after=_source_similarity(result.result, person, person.face, ports), reached=reached
     )
-    return _PhotoState(result.result, torch.maximum(state.mask, reached), (*state.people, finished), state.begun + 1)
+    return _PhotoState(result.result, torch.maximum(state.mask, reached), (*state.people, finished), state.inverted + 1)
 
 
 def _like_another(image: Tensor, person: _FaceState, ports: PhotoPorts, same: float) -> bool:
