@@ -21,7 +21,7 @@ def check_made(hidden, name="image", else_do=""):
 
 def check_photo_is_there(hidden):
     """Raises ValueError where the face was painted over before it was encoded."""
-    if _asked(comfy_prompt.is_greyed_out, hidden, "latent", otherwise=False):
+    if _ask(comfy_prompt.is_greyed_out, hidden, "latent", otherwise=False):
         raise ValueError(
             "latent: 'VAE Encode (for Inpainting)' paints over the masked place before it encodes, so that the person "
             "to lead away from is gone: use 'VAE Encode' and then 'Set Latent Noise Mask'"

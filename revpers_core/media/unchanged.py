@@ -30,9 +30,9 @@ def check_changed(
 ) -> None:
     """Raises StillRecognisedError, telling what to do, unless each of the faces is somebody else now.
 
-    before, after: crops (B, 3, H, W) in [0, 1], both decoded by the VAE. identity: the person to be led away from, one for
-    all or one a crop, with its readers; without them only the change is looked at. where: (B or 1, 1, h, w), above 0
-    where the crops may change; everywhere unless given. judges: none of them may know anybody again either.
+    before, after: crops (B, 3, H, W) in [0, 1], both decoded by the VAE. identity: the person to be led away from,
+    one for all or one a crop, with its readers; without them only the change is looked at. where: (B or 1, 1, h, w),
+    above 0 where the crops may change; everywhere unless given. judges: none of them may know anybody again either.
     """
     if before.shape != after.shape:
         raise ValueError(
@@ -81,9 +81,9 @@ def _faults(before: Tensor, after: Tensor, identity: Identity, where: Tensor | N
         yield f"face {i + 1} hardly changed ({255 * moved:.1f} of 255 a pixel): {CURE}; a mask must leave it open"
 
 
-def _place(who: Identity, crop: Tensor, i: int) -> Face:
+def _place(identity: Identity, crop: Tensor, i: int) -> Face:
     """Where the face of the i-th crop is."""
-    readers = who.rows(slice(i, i + 1)).readers
+    readers = identity.rows(slice(i, i + 1)).readers
     return readers[0].place(crop) if readers else face_in_aligned(crop)
 
 
