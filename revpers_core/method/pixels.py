@@ -44,9 +44,11 @@ def grey(image: Tensor) -> Tensor:
     return (image * weights).sum(-3, keepdim=True).expand_as(image)
 
 
-def grey_where(made: Tensor, image: Tensor) -> Tensor:
+def grey_where(result: Tensor, image: Tensor) -> Tensor:
     """Pictures (B, 3, H, W) in black and white where those that they were made from are."""
-    return torch.stack([grey(one) if is_grey(source) else one for one, source in zip(made, image, strict=True)])
+    return torch.stack(
+        [grey(colour) if is_grey(source) else colour for colour, source in zip(result, image, strict=True)]
+    )
 
 
 def as_images(images: Any, name: str = "image") -> Tensor:
