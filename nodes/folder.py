@@ -112,7 +112,7 @@ class AnonymizeFolder(io.ComfyNode):
         lines = [
             job.line(task, f"photo {i} of {len(todo)}, {task.name}") for i, task in enumerate(progress.over(todo), 1)
         ]
-        return _told(lines, output)
+        return _report(lines, output)
 
 
 class _Job:
@@ -126,18 +126,18 @@ class _Job:
 
     def line(self, task, name):
         """A photo's record; its error where it cannot be made."""
-        told = {"photo": name}
+        entry = {"photo": name}
         try:
             if is_finished(task, self.there):
-                return {**told, "output": str(task.output), "verdict": "made before"}
+                return {**entry, "output": str(task.output), "verdict": "made before"}
             source, record = digest(task.source), self._make(task)
         except (ValueError, OSError) as error:
             logging.warning(f"{name}: {error}")
             why = str(error).replace(f"{task.source.parent}/", "")
             append_record(self.output, task, self.settings, None, {"error": why})
-            return {**told, "error": why}
+            return {**entry, "error": why}
         append_record(self.output, task, self.settings, source, {"verdict": record["verdict"]})
-        return {**told, "output": str(task.output), **record}
+        return {**entry, "output": str(task.output), **record}
 
     def _make(self, task):
         image = images.read(task.source)
@@ -149,16 +149,16 @@ class _Job:
         return {"verdict": photo.summary(done), "faces": done.faces, "kept": done.kept}
 
 
-def _told(lines, output) -> io.NodeOutput:
+def _report(lines, output) -> io.NodeOutput:
     """Raises ValueError where no photo at all could be made."""
-    made, failed = ([one for one in lines if ("error" in one) is wrong] for wrong in (False, True))
+    results, failed = ([one for one in lines if ("error" in one) is wrong] for wrong in (False, True))
     words = [f"{one['photo']}: not made: {one['error']}" for one in failed]
-    if not made:
+    if not results:
         raise ValueError("no photo could be made: " + "; ".join(words))
-    words = [f"{len(made)} of {len(lines)} photos are in {output.name}", *words]
-    words += [f"{one['photo']}: {one['verdict']}" for one in made]
+    words = [f"{len(results)} of {len(lines)} photos are in {output.name}", *words]
+    words += [f"{one['photo']}: {one['verdict']}" for one in results]
     base = Path(folder_paths.get_output_directory())
-    files = [Path(one["output"]) for one in made[-SHOWN:]]
+    files = [Path(one["output"]) for one in results[-SHOWN:]]
     shown = [
         {"filename": path.name, "subfolder": path.parent.relative_to(base).as_posix(), "type": "output"}
         for path in files
@@ -197,9 +197,9 @@ def _settings(hidden):
         return {}
     prompt, own = hidden.dynprompt, str(hidden.unique_id)
     boxes = [own, *comfy_prompt.upstream(prompt, list(prompt.get_node(own)["inputs"].values()))]
-    told = []
+    inputs = []
     for box in boxes:
         node = prompt.get_node(box)
         values = {k: v for k, v in node["inputs"].items() if k not in SECRET and not comfy_prompt.is_link(v)}
-        told.append([node["class_type"], sorted((key, str(value)) for key, value in values.items())])
-    return {"workflow": hashlib.sha256(json.dumps(told).encode()).hexdigest()}
+        inputs.append([node["class_type"], sorted((key, str(value)) for key, value in values.items())])
+    return {"workflow": hashlib.sha256(json.dumps(inputs).encode()).hexdigest()}

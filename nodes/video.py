@@ -120,8 +120,8 @@ class AnonymizeVideo(io.ComfyNode):
                     on_frame=progress.on_frame,
                 )
             )
-        told = {key: value for key, value in record.items() if key not in ("clip", "output", "settings")}
-        return io.NodeOutput(comfy_video.as_video(output), json.dumps(told), summary(record))
+        public = {key: value for key, value in record.items() if key not in ("clip", "output", "settings")}
+        return io.NodeOutput(comfy_video.as_video(output), json.dumps(public), summary(record))
 
 
 class SaveVideo(io.ComfyNode):
