@@ -160,5 +160,5 @@ class SaveVideo(io.ComfyNode):
         with comfy_video.stored(video, trimmed=True) as (source, _):
             suffix = source.suffix.lower() if source.suffix.lower() in CONTAINERS else ".mkv"
             file = f"{name}_{counter:05}_{suffix}"
-            clean_copy(source, Path(folder) / file)
+            clean_copy(source, Path(folder) / file, comfy_video.stop_if_cancelled)
         return io.NodeOutput(ui=ui.PreviewVideo([ui.SavedResult(file, subfolder, io.FolderType.output)]))

@@ -36,7 +36,12 @@ from .marks import mark_of
 from .options import check_model_files, load_judges, load_model, settle_preset
 from .terminal import complain
 
-PHASES = {"find": "looking for faces", "strength": "looking for the strength", "make": "anonymizing"}
+PHASES = {
+    "find": "looking for faces",
+    "strength": "looking for the strength",
+    "make": "anonymizing",
+    "check": "joining and checking",
+}
 
 
 def add(commands: Any) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import comfy.model_management
 import comfy.utils
 import folder_paths
 import latent_preview
@@ -16,7 +17,7 @@ from ..media.clip import Span, probe
 from ..media.clip_writer import Encoding, check_output
 
 TICKS = 1000
-SHARES = {"find": (0.0, 0.15), "strength": (0.15, 0.2), "make": (0.2, 1.0)}
+SHARES = {"find": (0.0, 0.15), "strength": (0.15, 0.2), "make": (0.2, 0.95), "check": (0.95, 1.0)}
 """Parts of the bar that the phases of a run take."""
 
 
@@ -89,6 +90,11 @@ def result_path(source: Path, encoding: Encoding) -> Path:
 def as_video(path: Path) -> Any:
     """A VIDEO of a file."""
     return InputImpl.VideoFromFile(str(path))
+
+
+def stop_if_cancelled() -> None:
+    """Raises ComfyUI's InterruptProcessingException where the user has cancelled."""
+    comfy.model_management.throw_exception_if_processing_interrupted()
 
 
 def say(node: str | None, text: str) -> None:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,10 +96,11 @@ def _run(job: ClipJob, form: ClipFormat, parts: Parts) -> dict[str, Any]:
     records = _second_pass(job, form, ports, tracked, strengths, parts)
     joined = parts.folder / f"joined{job.output.suffix.lower()}"
     paths = [parts.path(k) for k in range(len(records))]
-    join(paths, job.source, form.matrix, job.span, job.encoding.sound, joined)
-    check_frames(job.source, form, tracked.stamps, job.span, joined)
+    advance = _checking(job, len(tracked.stamps))
+    join(paths, job.source, form.matrix, job.span, job.encoding.sound, joined, advance)
+    check_frames(job.source, form, tracked.stamps, job.span, joined, advance)
     sound = check_sound(job.source, job.span, joined) if job.encoding.sound else 0
-    looks = check_means(pairs_of(job.source, form, tracked.stamps, joined), tracked.tracks, ports.photo)
+    looks = check_means(pairs_of(job.source, form, tracked.stamps, joined, advance), tracked.tracks, ports.photo)
     mark_clip(joined, job.disclosure)
     joined.replace(job.output)
     times = [float(stamp * form.time_base) for stamp in tracked.stamps]
@@ -107,6 +109,12 @@ def _run(job: ClipJob, form: ClipFormat, parts: Parts) -> dict[str, Any]:
     files = {"clip": str(job.source), "output": str(job.output)}
     extras = {"left_out": list(form.dropped), "sound_packets": sound, "cost": tracked.cost._asdict()}
     return {**files, **report, **found_nobody, **extras, "settings": job.settings}
+
+
+def _checking(job: ClipJob, frames: int) -> Callable[[], None]:
+    """Tells of every frame that is joined, counted and looked at in the end: of a long clip that takes a while."""
+    looks = count(1)
+    return lambda: job.on_frame("check", min(next(looks), 3 * frames), 3 * frames)
 
 
 def _first_pass(job: ClipJob, form: ClipFormat, ports: VideoPorts) -> _Found:

@@ -5,6 +5,7 @@ they have in common. So the judges are asked about the mean too.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,12 +36,18 @@ class MeanCheck(NamedTuple):
     verdict: str
 
 
-def check_frames(source: Path, form: ClipFormat, stamps: Sequence[int], span: Span, result: Path) -> None:
-    """Raises RuntimeError where the result has other frames, moments or size than the source."""
+def check_frames(
+    source: Path, form: ClipFormat, stamps: Sequence[int], span: Span, result: Path, advance: Callable[[], None]
+) -> None:
+    """Raises RuntimeError where the result has other frames, moments or size than the source. advance: told of every
+    frame."""
     result_form = probe(result)
     with opened(source) as container:
         origin = origin_of(container, span)
-    written = [frame.stamp * result_form.time_base for frame in scan(result, result_form, Span())]
+    written: list[Fraction] = []
+    for frame in scan(result, result_form, Span()):
+        written.append(frame.stamp * result_form.time_base)
+        advance()
     expected = [stamp * form.time_base - origin for stamp in stamps]
     shift = (
         written[0] - expected[0] if written and expected else 0
@@ -87,10 +94,13 @@ def check_means(pairs: Iterable[Pair], tracks: ClipTracks, ports: PhotoPorts) ->
     return {person: _judged(person, mean, ports.judges) for person, mean in means.items()}
 
 
-def pairs_of(source: Path, form: ClipFormat, stamps: Sequence[int], result: Path) -> Iterator[Pair]:
-    """The pictures of a clip beside those of its result."""
+def pairs_of(
+    source: Path, form: ClipFormat, stamps: Sequence[int], result: Path, advance: Callable[[], None]
+) -> Iterator[Pair]:
+    """The pictures of a clip beside those of its result. advance: told of every frame."""
     result_form = probe(result)
     for a, b in zip(read(source, form, stamps), scan(result, result_form, Span()), strict=True):
+        advance()
         yield lambda a=a, b=b: (picture(a.frame, form), picture(b.frame, result_form))
 
 

@@ -6,7 +6,7 @@ Nothing of the source's container goes along: no metadata, chapters, data tracks
 import heapq
 import io
 import secrets
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -187,10 +187,11 @@ class PartWriter:
 
 
 def join(
-    parts: Sequence[Path], source: Path, matrix: Sequence[int] | None, span: Span, sound: bool, output: Path
-) -> None:
+    parts: Sequence[Path], source: Path, matrix: Sequence[int] | None, span: Span, sound: bool, output: Path,
+    advance: Callable[[], None],
+) -> None:  # fmt: skip
     """One clip of parts that follow each other, with the source's sound. matrix: turns it, where the parts do not say
-    so. Where the span begins later than the clip, stamps are counted from there."""
+    so. Where the span begins later than the clip, stamps are counted from there. advance: told of every frame."""
     with opened(source) as original, opened(parts[0]) as first:
         name = CONTAINERS[output.suffix.lower()]
         options = {"fflags": "+bitexact"} | ({"movflags": "+faststart"} if name in ("mp4", "mov") else {})
@@ -206,6 +207,8 @@ def join(
             audio = ((packet, copies[packet.stream.index]) for packet in sound_packets(original, span, tracks))
             origin = origin_of(original, span)
             for packet, target in heapq.merge(video, audio, key=lambda pair: pair[0].dts * pair[0].time_base):
+                if target is picture:
+                    advance()
                 _move(packet, origin)
                 packet.stream = target
                 container.mux(packet)
@@ -252,7 +255,8 @@ def _move(packet: Any, origin: Fraction) -> None:
         packet.pts -= shift
 
 
-def clean_copy(source: Path, output: Path) -> None:
-    """The same pictures and sound in a container that says nothing of where they come from."""
+def clean_copy(source: Path, output: Path, advance: Callable[[], None]) -> None:
+    """The same pictures and sound in a container that says nothing of where they come from. advance: told of every
+    frame; what it raises ends the copy, and no file is left."""
     with replacing(output) as temporary:
-        join([source], source, None, Span(), True, temporary)
+        join([source], source, None, Span(), True, temporary, advance)

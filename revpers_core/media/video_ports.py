@@ -63,7 +63,8 @@ class FrameResult(NamedTuple):
 
 
 class OnFrame(Protocol):
-    """Told where a run is: phase "find", "strength" or "make"; frames done, of how many (0: not known yet)."""
+    """Told where a run is: phase "find", "strength", "make" or "check"; frames done, of how many (0 where that is not
+    known yet). What it raises ends the run: so a user cancels."""
 
     def __call__(self, phase: str, finished: int, total: int) -> None: ...
 

@@ -49,6 +49,14 @@ COVERED = """() => {
   return boxes.flatMap(([title, x, y, right, low], i) => boxes.slice(0, i)
     .filter(([, a, b, c, d]) => x < c && a < right && y < d && b < low).map(([other]) => [title, other]));
 }"""
+PLAYED = """() => {
+  const [clip, ...others] = [...document.querySelectorAll("video")].filter(v => v.videoWidth);
+  if (!clip || others.length) return null;
+  if (clip.ended) return [clip.videoWidth, clip.videoHeight, clip.duration];
+  if (clip.paused) { clip.loop = false; clip.muted = true; clip.play(); }
+  clip.loop = false;
+  return null;
+}"""
 PAINTED = "app.graph.getNodeById(id).imgs?.[0]"
 
 
@@ -169,6 +177,10 @@ class Desk:
         size = f"id => {{ const i = {image}; return i?.naturalWidth ? [i.naturalWidth, i.naturalHeight] : null; }}"
         width, height = self.page.wait_for_function(size, arg=self.node(kind)).json_value()
         return width, height
+
+    def played_clip(self) -> tuple[int, int, float]:
+        """Width, height and seconds of the only clip on the page, once it has played to its end."""
+        return self.page.wait_for_function(PLAYED).json_value()
 
     def covered(self) -> list[list[str]]:
         """Titles of boxes that cover one another, as large as they have grown."""

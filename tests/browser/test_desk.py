@@ -38,6 +38,22 @@ def test_a_template_opens_runs_and_shows_somebody_else(desk: Desk) -> None:
     desk.picture("page")
 
 
+def test_a_clip_runs_to_its_end_and_plays(desk: Desk) -> None:
+    kind, steps = "RevPersAnonymizeVideo", 5 if desk.modern else 4
+    desk.open_template("anonymize_clip.pocket")
+    assert desk.missing() == []
+    desk.type_number(kind, "steps", steps)
+    desk.run()
+    desk.wait("execution_success")
+    told = [state for states in desk.told("progress_state") for state in states]
+    values = [value for number, _, value, most in told if number == str(desk.node(kind)) and most == 1000]
+    assert values == sorted(values) and values[-1] >= 995 and len(set(values)) >= 8, f"no bar over the clip: {values}"
+    assert len(desk.told("b_preview_with_metadata")) > 5, "no live previews"
+    width, height, seconds = desk.played_clip()
+    assert width > height > 100 and seconds == pytest.approx(1.0, abs=0.1)
+    assert desk.covered() == []
+
+
 def test_the_slider_shows_before_and_after(desk: Desk) -> None:
     desk.load(pocket(steps=4))
     desk.run()

@@ -321,6 +321,37 @@ def test_a_killed_run_goes_on_and_comes_out_as_one_that_was_not(tmp_path, monkey
     assert leftovers(tmp_path) == [] and not (tmp_path / "d.mp4").exists()
 
 
+class Cancelled(Exception):
+    pass
+
+
+@pytest.mark.parametrize("phase", ["find", "make", "check"])
+def test_a_run_can_be_cancelled_at_any_frame_and_leaves_no_file(scene, tmp_path, phase):
+    """In the end too, while the clip is joined, counted and looked at."""
+    source, seen = clip_of(scene, tmp_path / "a.mp4"), list[int]()
+
+    def on_frame(name, done, total):
+        assert 0 < done <= total
+        if name == phase:
+            seen.append(done)
+            if len(seen) == last:
+                raise Cancelled
+
+    for last in (2, scene.count, 3 * scene.count if phase == "check" else 3):
+        seen.clear()
+        with pytest.raises(Cancelled):
+            anonymize_clip(job(scene, source, tmp_path / "b.mp4", on_frame=on_frame, resumable=False))
+        assert len(seen) == last and [one.name for one in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_cancelled_copy_leaves_no_file(scene, tmp_path):
+    source = clip_of(scene, tmp_path / "a.mp4")
+    frames = iter(range(20))
+    with pytest.raises(StopIteration):
+        clean_copy(source, tmp_path / "b.mp4", lambda: next(frames))
+    assert [one.name for one in tmp_path.iterdir()] == ["a.mp4"]
+
+
 def test_a_face_that_never_changes_is_blurred_in_every_frame(scene, tmp_path):
     source, output = clip_of(scene, tmp_path / "a.mp4"), tmp_path / "b.mp4"
     record = anonymize_clip(job(scene, source, output, ports=scene.ports(invert_face=as_is)))
@@ -365,7 +396,7 @@ def test_the_cost_is_told_before_anything_is_made(scene, tmp_path):
 
 def test_a_clean_copy_says_nothing(scene, tmp_path):
     source, output = clip_of(scene, tmp_path / "a.mp4"), tmp_path / "b.mp4"
-    clean_copy(source, output)
+    clean_copy(source, output, lambda: None)
     assert moments(output) == moments(source) and sound_of(output) == sound_of(source)
     assert b"my home" in source.read_bytes() and b"my home" not in output.read_bytes()
 
@@ -375,7 +406,7 @@ def test_a_clean_copy_of_a_turned_hdr_clip_keeps_both(scene, tmp_path):
     source, output = tmp_path / "a.mp4", tmp_path / "b.mp4"
     images = [torch.rot90(scene.image(k), 1, (1, 2)) for k in range(3)]
     write_clip(source, images, matrix=matrix, pixels="yuv420p10le", color_trc=16)
-    clean_copy(source, output)
+    clean_copy(source, output, lambda: None)
     with av.open(str(source)) as a, av.open(str(output)) as b:
         for before, after in zip(a.decode(video=0), b.decode(video=0), strict=True):
             assert before.rotation == after.rotation == -90 and after.color_trc == 16

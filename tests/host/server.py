@@ -1,6 +1,7 @@
 """A running ComfyUI, spoken to as its page does."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def started(root: Path, base: Path, *arguments: str) -> Iterator["Server"]:
     command += ["--preview-method", "auto", "--disable-auto-launch", "--disable-api-nodes", *arguments]
     with open(base / "server.log", "w+") as log:
         process = subprocess.Popen(command, cwd=root, stdout=log, stderr=subprocess.STDOUT)
-        running = Server(f"http://127.0.0.1:{port}", base)
+        running = Server(f"http://127.0.0.1:{port}", base, process.pid)
         try:
             running.wait_until_up(process)
             yield running
@@ -47,10 +48,15 @@ def started(root: Path, base: Path, *arguments: str) -> Iterator["Server"]:
 
 
 class Server:
-    """Its web interface at ``url``; its folders under ``base``."""
+    """Its web interface at ``url``; its folders under ``base``; its process."""
 
-    def __init__(self, url: str, base: Path):
-        self.url, self.base = url, base
+    def __init__(self, url: str, base: Path, process: int):
+        self.url, self.base, self.process = url, base, process
+
+    def worked(self) -> float:
+        """Seconds of processor time it has taken so far (Linux)."""
+        after_name = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
+        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
 
     def wait_until_up(self, process: "subprocess.Popen[bytes]", seconds: float = PATIENCE) -> None:
         end = time.monotonic() + seconds

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from server import Server
+from server import PATIENCE, Server
 
 WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 NODES = {
@@ -136,6 +136,41 @@ def test_a_cancelled_run_stops_within_two_seconds_and_the_next_is_right(server: 
     assert "execution_interrupted" in dict(entry["status"]["messages"])
     again = workflow("anonymize_aligned_face.pocket", seed=11, filename_prefix="again")
     assert np.array_equal(picture(server, again), right)
+
+
+def wait_for_log(server: Server, words: str, times: int) -> None:
+    """Until the server's log holds words so often."""
+    end = time.monotonic() + PATIENCE
+    while (server.base / "server.log").read_text().count(words) < times:
+        assert time.monotonic() < end, f"{words!r} is not said"
+        time.sleep(0.02)
+
+
+def clip_files(server: Server) -> set[str]:
+    return {
+        str(path.relative_to(server.base))
+        for folder in ("temp", "output")
+        for path in (server.base / folder).rglob("*")
+        if path.suffix in (".mp4", ".mkv", ".nut") or ".revpers" in path.name
+    }
+
+
+@pytest.mark.upstream
+@pytest.mark.parametrize("moment", ["found", "made"])
+def test_a_cancelled_clip_stops_within_two_seconds_and_leaves_no_half_file(server: Server, moment: str) -> None:
+    """From the moment it is asked to the one at which the server says that it has stopped, counted in seconds
+    of the server's own work, of which a machine that is taken by others gives it few."""
+    log, before = server.base / "server.log", clip_files(server)
+    said = {"found": "clip: 8 faces in 4 frames", "made": "inversion of 4 faces, 80 steps"}[moment]
+    times = log.read_text().count(said) + 1
+    run = server.queue(workflow("anonymize_clip.pocket", seed=13, steps=80, skip=0.0))
+    wait_for_log(server, said, times)
+    worked = server.worked()
+    server.post("/interrupt", {})
+    entry = server.result(run)
+    assert server.worked() - worked < 2
+    assert "execution_interrupted" in dict(entry["status"]["messages"])
+    assert clip_files(server) == before
 
 
 def test_too_many_steps_are_refused_in_words(server: Server) -> None:

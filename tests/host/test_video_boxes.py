@@ -94,6 +94,32 @@ def test_everyone_in_a_clip_changes_and_the_sound_stays(scene: Any, clip: Path) 
     assert sound(video.get_stream_source()) == sound(str(clip)) != []
 
 
+def test_the_cost_is_said_in_the_log_and_on_the_box_before_anything_is_made(
+    scene: Any, clip: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shown: list[tuple[str, str]] = []
+    host = scene.core("revpers_core.hosts.comfy_video")
+    monkeypatch.setattr(host, "say", lambda node, text: shown.append((text, caplog.text)))
+    with caplog.at_level("INFO"):
+        anonymized(scene, of_file(clip))
+    ((text, log),) = shown
+    assert text.startswith("10 faces in 5 frames, 16 network evaluations each: about ")
+    assert "by preset: paper 400 (" in text and "instant" in text and f"clip: {text}" in log
+    assert log.count("inversion of") == 1 and caplog.text.count("inversion of") > 1, "one face is timed before"
+
+
+def test_a_copy_stops_when_it_is_cancelled_and_leaves_no_file(scene: Any, clip: Path) -> None:
+    import comfy.model_management as management
+    import folder_paths
+
+    folder = Path(folder_paths.get_output_directory())
+    before = sorted(folder.rglob("*"))
+    management.interrupt_current_processing(True)
+    with pytest.raises(management.InterruptProcessingException):
+        scene.nodes["RevPersSaveVideo"].execute(of_file(clip), "cancelled")
+    assert sorted(folder.rglob("*")) == before
+
+
 @pytest.mark.upstream
 def test_only_the_span_of_a_trimmed_clip(scene: Any, clip: Path) -> None:
     trimmed = of_file(clip).as_trimmed(start_time=0.1, duration=0.2)
