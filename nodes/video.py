@@ -101,7 +101,7 @@ class AnonymizeVideo(io.ComfyNode):
         marked = host.is_pocket(model) and is_a_photo(cls.hidden, "video")
         encoding = Encoding(lossless=True) if quality == 0 else Encoding(quality=quality)
         with comfy_video.stored(video) as (source, span):
-            output = comfy_video.result_path(source, encoding)
+            output, encoding = comfy_video.result_file(source, encoding)
             record = anonymize_clip(
                 ClipJob(
                     source,

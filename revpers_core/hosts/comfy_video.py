@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +77,18 @@ def temporary(suffix: str) -> Path:
     return folder / f"revpers_{secrets.token_hex(8)}{suffix}"
 
 
-def result_path(source: Path, encoding: Encoding) -> Path:
-    """Where a clip's result goes: an MP4, or a Matroska where its sound fits no MP4. Raises ValueError for clips that
-    cannot be kept as they are."""
+def result_file(source: Path, encoding: Encoding) -> tuple[Path, Encoding]:
+    """Where a clip's result goes and how: an MP4; a Matroska where its sound fits no MP4; VP9 in it where H.264 does
+    not take its size. Raises ValueError for clips that cannot be kept as they are."""
     form, path = probe(source), temporary(".mp4")
-    try:
-        check_output(form, encoding, path)
-    except ValueError:
-        return path.with_suffix(".mkv")
-    return path
+    matroska, refusals = path.with_suffix(".mkv"), list[ValueError]()
+    for file, way in ((path, encoding), (matroska, encoding), (matroska, replace(encoding, codec="vp9"))):
+        try:
+            check_output(form, way, file)
+            return file, way
+        except ValueError as refusal:
+            refusals.append(refusal)
+    raise refusals[0]
 
 
 def as_video(path: Path) -> Any:

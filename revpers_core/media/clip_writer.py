@@ -88,6 +88,7 @@ def check_output(form: ClipFormat, encoding: Encoding, output: Path) -> None:
     can = {video_format.name for video_format in av.codec.Codec(ENCODERS[codec], "w").video_formats or []}
     if form.pixels.replace("yuvj", "yuv") not in can:
         raise ValueError(f"{codec} cannot keep {form.pixels} (10 bits, or colour at full size): choose another codec")
+    _check_size(form, codec)
     with av.open(io.BytesIO(), "w", format=name) as container:
         holds = container.supported_codecs
     if ENCODERS[codec] not in holds:
@@ -100,6 +101,20 @@ def check_output(form: ClipFormat, encoding: Encoding, output: Path) -> None:
             )
     if form.matrix and not hasattr(av.video.stream.VideoStream, "set_display_matrix"):
         raise ValueError("it is turned by its container, which this PyAV cannot write: pip install -U av")
+
+
+def _check_size(form: ClipFormat, codec: Codec) -> None:
+    """Raises ValueError where the encoder does not take pictures of that size: many take no odd ones."""
+    context = pyav().CodecContext.create(ENCODERS[codec], "w")
+    context.width, context.height, context.pix_fmt = form.width, form.height, form.pixels.replace("yuvj", "yuv")
+    context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
+    try:
+        context.open()
+    except pyav().FFmpegError as error:
+        raise ValueError(
+            f"{codec} cannot keep {form.width} x {form.height} pixels of the kind {form.pixels}: an odd size needs the "
+            "codec vp9 or ffv1, in an .mkv"
+        ) from error
 
 
 def repainted(source: ClipFrame, image: Tensor, mask: Tensor, form: ClipFormat) -> Any:
