@@ -88,7 +88,7 @@ def check_output(form: ClipFormat, encoding: Encoding, output: Path) -> None:
     can = {video_format.name for video_format in av.codec.Codec(ENCODERS[codec], "w").video_formats or []}
     if form.pixels.replace("yuvj", "yuv") not in can:
         raise ValueError(f"{codec} cannot keep {form.pixels} (10 bits, or colour at full size): choose another codec")
-    _check_size(form, codec)
+    _check_size(form, encoding, codec)
     with av.open(io.BytesIO(), "w", format=name) as container:
         holds = container.supported_codecs
     if ENCODERS[codec] not in holds:
@@ -103,11 +103,12 @@ def check_output(form: ClipFormat, encoding: Encoding, output: Path) -> None:
         raise ValueError("it is turned by its container, which this PyAV cannot write: pip install -U av")
 
 
-def _check_size(form: ClipFormat, codec: Codec) -> None:
+def _check_size(form: ClipFormat, encoding: Encoding, codec: Codec) -> None:
     """Raises ValueError where the encoder does not take pictures of that size: many take no odd ones."""
     context = pyav().CodecContext.create(ENCODERS[codec], "w")
     context.width, context.height, context.pix_fmt = form.width, form.height, form.pixels.replace("yuvj", "yuv")
     context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
+    context.options = encoding.options(codec)  # they keep x265 silent
     try:
         context.open()
     except pyav().FFmpegError as error:

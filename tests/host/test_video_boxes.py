@@ -204,3 +204,16 @@ def test_a_clips_stranger_is_of_the_seed_or_of_the_key_and_nobody_in_old_workflo
     assert (one - nobody).abs().max() > 0.05 < (one - other).abs().max()
     assert (frames(instead=keyed) - one).abs().max() > 0.05
     assert torch.equal(frames(instead=keyed, who="nobody"), frames(instead=keyed))
+
+
+def test_an_odd_size_is_kept(scene: Any, tmp_path: Path) -> None:
+    path = tmp_path / "odd.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx-vp9", rate=RATE, options={"lossless": "1"})
+        pixels = (scene.photo[0, :-1, :-1].numpy() * 255).round().astype(np.uint8)
+        stream.height, stream.width, stream.pix_fmt = *pixels.shape[:2], "yuv420p"
+        for _ in range(2):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    video, _, _ = anonymized(scene, of_file(path), quality=16)
+    assert video.get_components().images.shape == (2, *pixels.shape)
