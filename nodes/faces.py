@@ -141,7 +141,9 @@ class SelectFaces(io.ComfyNode):
     ) -> io.NodeOutput:
         if which == "all but these people":
             if image is None or face_model is None or references is None or references_faces is None:
-                raise ValueError("'all but these people' needs image, face_model, references and references_faces")
+                raise ValueError(
+                    "'all but these people' needs image, face_model, references and references_faces: connect all four"
+                )
 
             recogniser = as_face_model(face_model)
             keep = select.keep_people(

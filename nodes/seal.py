@@ -51,8 +51,10 @@ class Seal(io.ComfyNode):
         key, demo = _key(key_file), is_pocket_on_a_photo(cls.hidden)
         photos, results = list(to_core(original)), list(to_core(image))
         if len(photos) != len(results) or photos[0].shape != results[0].shape:
-            shapes = f"{tuple(image.shape)}, got {tuple(original.shape)}"
-            raise ValueError(f"original: expected one photo for each finished image, of its size: {shapes}")
+            shapes = f"expected {tuple(image.shape)}, got {tuple(original.shape)}"
+            raise ValueError(
+                f"original: {shapes}: connect the photo of each finished image, before anything was resized or cropped"
+            )
         folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
             filename_prefix, folder_paths.get_output_directory(), image.shape[2], image.shape[1]
         )

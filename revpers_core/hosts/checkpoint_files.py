@@ -26,12 +26,14 @@ CROSS = ".attn2.to_k.weight"
 def keys_of(checkpoint: Path) -> set[str]:
     """Names of a safetensors file's tensors. Raises FileNotFoundError, ValueError for a damaged file."""
     if not checkpoint.is_file():
-        raise FileNotFoundError(f"there is no file {checkpoint}")
+        raise FileNotFoundError(f"there is no file {checkpoint}: check the path")
     try:
         with safe_open(str(checkpoint), "pt") as file:
             return set(file.keys())
     except SafetensorError as error:
-        raise ValueError(f"{checkpoint.name} cannot be read as safetensors: {error}") from error
+        raise ValueError(
+            f"{checkpoint.name} cannot be read as safetensors ({error}): download it again, or take a .safetensors file"
+        ) from error
 
 
 def family_of(checkpoint: Path, keys: set[str]) -> str:

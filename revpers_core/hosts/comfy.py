@@ -193,7 +193,8 @@ def sample_latent(
         )
     if instead is not None and len(instead.embedding) not in (1, batch):
         raise ValueError(
-            f"instead: expected one stand-in or one for each of {batch} faces, got {len(instead.embedding)}"
+            f"instead: expected one stand-in or one for each of {batch} faces, got {len(instead.embedding)}: "
+            "connect the photos of as many, or of one"
         )
     if guidance >= 0:
         logging.warning(f"guidance {guidance:g} does not lead away from the person: the result is not anonymous")

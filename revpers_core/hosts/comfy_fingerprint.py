@@ -27,6 +27,7 @@ def fingerprint(model: Any, adapter: Adapter) -> str:
         weights[name] = held if isinstance(held, Tensor) else held[0]
     _add(digest, weights)
     _add(digest, model.patches)
+    _add(digest, _injected(model))
     sampling = model.get_model_object("model_sampling")
     _add(digest, [kind.__name__ for kind in type(sampling).__mro__])
     _add(digest, [float(sampling.sigma_min), float(sampling.sigma_max)])
@@ -45,6 +46,18 @@ def hooks_fingerprint(conditioning: list[Any]) -> str:
             strength = getattr(hook, "strength_model", None)
             _add(digest, [type(hook).__name__, strength, getattr(hook, "weights", None), keyframes])
     return digest.hexdigest()
+
+
+def _injected(model: Any) -> dict[str, Any]:
+    """The LoRAs that ComfyUI's bypass loader hangs into layers, where ``patches`` knows nothing of them: by layer, each
+    with its strength. They are held by the function that injects them."""
+    injections = [(name, each) for name, several in model.injections.items() for each in several]
+    held = [
+        (name, number, getattr(cell.cell_contents, "adapters", {}))
+        for number, (name, each) in enumerate(injections)
+        for cell in getattr(each.inject, "__closure__", None) or ()
+    ]
+    return {f"{name} {number} {layer}": part for name, number, parts in held for layer, part in parts.items()}
 
 
 def _add(digest: Any, value: Any) -> None:

@@ -172,7 +172,9 @@ class ReversePersonalizationPipeline:
     def encode(self, image: Tensor) -> Tensor:
         image = as_images(image)
         if image.shape[-1] % 8 or image.shape[-2] % 8:
-            raise ValueError(f"image sides must be multiples of 8, got {image.shape[-1]} x {image.shape[-2]}")
+            raise ValueError(
+                f"image sides must be multiples of 8, got {image.shape[-1]} x {image.shape[-2]}: crop or resize it"
+            )
         vae = self.sdxl.vae
         fed = (image * 2 - 1).to(self.device, vae.dtype)
         return torch.cat([vae.encode(chunk).latent_dist.mode() for chunk in _chunks(fed)]) * vae.config.scaling_factor

@@ -64,7 +64,9 @@ class FaceIDProcessor(nn.Module):
         call: UNetCall | None = None,
     ):  # fmt: skip
         if attention_mask is not None:
-            raise ValueError("attention masks are not part of SDXL and not supported")
+            raise ValueError(
+                "attention masks are not part of SDXL and not supported: call the UNet without encoder_attention_mask"
+            )
 
         def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             q, k, v = (t.unflatten(-1, (attn.heads, -1)).transpose(1, 2) for t in (q, k, v))

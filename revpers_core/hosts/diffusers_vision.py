@@ -30,7 +30,8 @@ def load_vision(path: str | Path, dtype: torch.dtype = torch.float32, device: st
         )  # fmt: skip
         if (width := model.config.hidden_size) != CLIP_WIDTH:
             raise ValueError(
-                f"{path.name}: adapters look through CLIP ViT-H (width {CLIP_WIDTH}), this one has {width}"
+                f"{path.name}: adapters look through CLIP ViT-H (width {CLIP_WIDTH}), this one has {width}: "
+                f"load {CLIP_FILE}"
             )
         return _vision(model.to(device))
     state = load_file(path)

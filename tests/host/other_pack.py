@@ -81,6 +81,37 @@ class StandInModel:
         return (made,)
 
 
+class StandInPressure:
+    """What ComfyUI does where memory is short: the boxes that hold models forget them, and load them again."""
+
+    RETURN_TYPES = ()
+    FUNCTION, CATEGORY, OUTPUT_NODE = "forget", "stand-ins", True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"after": ("IMAGE",)}}
+
+    def forget(self, after: Any) -> dict[str, Any]:
+        import gc
+
+        import execution
+        from comfy.model_patcher import ModelPatcher
+
+        told = 0
+        for executor in [one for one in gc.get_objects() if isinstance(one, execution.PromptExecutor)]:
+            cache = executor.caches.outputs
+            for key, entry in list(cache.cache.items()):
+                flat = [
+                    one
+                    for some in getattr(entry, "outputs", entry) or []
+                    for one in (some if isinstance(some, list) else [some])
+                ]
+                if any(isinstance(one, ModelPatcher) for one in flat):
+                    del cache.cache[key]
+                    told += 1
+        return {"ui": {"text": [str(told)]}}
+
+
 def adapter() -> dict[str, Any]:
     """The pocket adapter as IPAdapter_plus holds one."""
     from safetensors.torch import load_file
@@ -97,4 +128,5 @@ NODE_CLASS_MAPPINGS = {
     "StandInIPAdapter": StandInIPAdapter,
     "StandInOldIPAdapter": StandInOldIPAdapter,
     "StandInModel": StandInModel,
+    "StandInPressure": StandInPressure,
 }
