@@ -23,7 +23,7 @@ SEARCH_ALIASES = {
     "NegativeIDGuidanceSampler": ("negative guidance", "reverse personalization", "sampler", "negative identity"),
     "RevPersPseudonym": ("pseudonym", "stand-in", "same stranger", "synthetic identity"),
     "RevPersSeal": ("seal", "encrypt original", "undo", "way back"),
-    "RevPersUnseal": ("unseal", "decrypt original", "restore original", "way back"),
+    "RevPersUnseal": ("unseal", "decrypt original", "restore original", "bring back"),
     "RevPersLoadEverything": ("load all", "unified loader", "auto loader", "one loader", "load models"),
     "RevPersLoadFaceIDAdapter": ("IPAdapter", "IP-Adapter", "load adapter", "InstantID"),
     "RevPersAdapterFromIPAdapter": ("from IPAdapter", "IPAdapter plus", "convert adapter"),

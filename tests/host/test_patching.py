@@ -91,7 +91,7 @@ def test_another_packs_attention_patch_keeps_its_effect(lab: SimpleNamespace) ->
     nobody = torch.zeros_like(lab.face)
     ours_only = anonymized(lab, lab.model(), lab.latent)
     both = anonymized(lab, patched, lab.latent)
-    theirs_only = anonymized(lab, patched, lab.latent, choose=nobody)
+    theirs_only = anonymized(lab, patched, lab.latent, who=nobody)
     assert other.calls > 0
     assert (both - ours_only).abs().max() > 1e-2, "the other pack's patch is lost"
     assert (both - theirs_only).abs().max() > 1e-2, "our patch is lost"

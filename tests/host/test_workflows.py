@@ -67,21 +67,21 @@ def test_strengths_side_by_side_with_the_judges_bars(server: Server) -> None:
 
 @pytest.mark.upstream
 def test_a_touch_up_changes_nothing_outside_the_mask(server: Server) -> None:
-    source, made = run(server, "touch_up.pocket", **FEW)
-    _, before = run(server, "keep_eyes_and_mouth.pocket", keep_eyes_and_mouth=False, **FEW)
+    *_, source, made = run(server, "touch_up.pocket", **FEW)
+    *_, before = run(server, "keep_eyes_and_mouth.pocket", keep_eyes_and_mouth=False, **FEW)
     assert np.abs(made - source)[:6].max() <= 2 and np.abs(made - before)[40:100, 40:90].mean() > 0.5
 
 
 @pytest.mark.upstream
 def test_eyes_and_mouth_stay(server: Server) -> None:
-    source, made = run(server, "keep_eyes_and_mouth.pocket", **FEW)
+    *_, source, made = run(server, "keep_eyes_and_mouth.pocket", **FEW)
     eyes = [one[54:64, 42:56].mean(-1).ravel() for one in (source, made)]
     assert np.corrcoef(*eyes)[0, 1] > 0.8
 
 
 @pytest.mark.upstream
 def test_enlarged_afterwards(server: Server) -> None:
-    _, made = run(server, "upscale.pocket", **FEW)
+    *_, made = run(server, "upscale.pocket", **FEW)
     assert made.shape == (192, 192, 3)
 
 
