@@ -1,7 +1,6 @@
 """``revpers stand-ins``: what it does to privacy and to linking who comes instead, as a part of docs/attacks.md."""
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,9 @@ def _run(args: argparse.Namespace) -> int:
         if name == "privacy":
             parts["equal"] = at_equal_preservation(parts[name])
         _write(args, parts)
-    shutil.rmtree(scratch)
+    for part in scratch.iterdir():
+        part.unlink()
+    scratch.rmdir()
     print(f"{args.output / 'stand_ins.json'} and {args.output / 'attacks.md'}")
     return 0
 

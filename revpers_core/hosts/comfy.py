@@ -166,6 +166,38 @@ def _rows(latent: dict[str, Any], rows: slice) -> dict[str, Any]:
     return {**chosen, "noise_mask": mask[[i % len(mask) for i in range(rows.start, rows.stop)]]}
 
 
+def _check_pair(
+    model: Any,
+    adapter: Adapter,
+    identity: Identity,
+    trajectory: ComfyTrajectory,
+    attribute: Conditioning,
+    instead: Identity | None,
+) -> None:
+    """Raises ValueError where what is given to sampling does not belong to the inversion."""
+    batch, faces = len(trajectory.path.x0), len(identity.embedding)
+    if faces not in (1, batch):
+        raise ValueError(
+            f"identity: expected one face for each of the trajectory's {batch} images, got {faces}: "
+            "give the same images to 'Who Is It' and to 'VAE Encode'"
+        )
+    if instead is not None and len(instead.embedding) not in (1, batch):
+        raise ValueError(
+            f"instead: expected one stand-in or one for each of {batch} faces, got {len(instead.embedding)}: "
+            "connect the photos of as many, or of one"
+        )
+    if fingerprint(model, adapter) != trajectory.weights:
+        raise ValueError(
+            "trajectory: it was made with another model, LoRA or adapter: "
+            "connect the same model and adapter to the inversion and to the sampler"
+        )
+    if hooks_fingerprint(attribute) != hooks_fingerprint(trajectory.positive):
+        raise ValueError(
+            "attribute: its LoRA hooks are not those of the inversion's conditioning: set the same hooks on both, or "
+            "on the clip of 'New Face Looks Like'"
+        )
+
+
 def sample_latent(
     model: Any,
     adapter: Adapter,
@@ -185,17 +217,8 @@ def sample_latent(
     Raises ValueError when model or adapter are not those of the inversion, identities and latents differ in number, or
     the result is not finite.
     """
-    batch, faces = len(trajectory.path.x0), len(identity.embedding)
-    if faces not in (1, batch):
-        raise ValueError(
-            f"identity: expected one face for each of the trajectory's {batch} images, got {faces}: "
-            "give the same images to 'Who Is It' and to 'VAE Encode'"
-        )
-    if instead is not None and len(instead.embedding) not in (1, batch):
-        raise ValueError(
-            f"instead: expected one stand-in or one for each of {batch} faces, got {len(instead.embedding)}: "
-            "connect the photos of as many, or of one"
-        )
+    _check_pair(model, adapter, identity, trajectory, attribute, instead)
+    batch = len(trajectory.path.x0)
     if guidance >= 0:
         logging.warning(f"guidance {guidance:g} does not lead away from the person: the result is not anonymous")
     away, masked = steering(method, identity, guidance), trajectory.latent
@@ -207,16 +230,6 @@ def sample_latent(
     branches = (trajectory.positive, away.identity), (attribute, instead)
     conds = _pointed(adapter, trajectory.path.x0, trajectory.points, *branches)
     run = Run(adapt(model, adapter), adapter, *conds)
-    if fingerprint(model, adapter) != trajectory.weights:
-        raise ValueError(
-            "trajectory: it was made with another model, LoRA or adapter: "
-            "connect the same model and adapter to the inversion and to the sampler"
-        )
-    if hooks_fingerprint(attribute) != hooks_fingerprint(trajectory.positive):
-        raise ValueError(
-            "attribute: its LoRA hooks are not those of the inversion's conditioning: set the same hooks on both, or "
-            "on the clip of 'New Face Looks Like'"
-        )
 
     def run_rows(rows: slice) -> Tensor:
         rest = {"callback": _of_part(callback, rows, batch), "instead": instead.rows(rows) if instead else None}
