@@ -59,7 +59,7 @@ class AnonymizeFolder(io.ComfyNode):
                     "save_to",
                     default="anonymous",
                     tooltip="A folder inside ComfyUI's output folder. What is there of the same photos and settings is "
-                    "not made again: another seed alone needs another folder.",
+                    "not made again: another seed, person or key alone needs another folder.",
                 ),
                 *(one_photo[name] for name in SHARED),
                 *sockets.instead_inputs(),
@@ -73,9 +73,12 @@ class AnonymizeFolder(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str = EXAMPLE, **_) -> str:
+    def fingerprint_inputs(cls, folder: str = EXAMPLE, save_to: str = "", **_) -> str:
         """Files that came or went since the last run count, and results that were taken away."""
-        homes = [Path(*pair) for pair in _bases(folder, _.get("save_to", ""))]
+        try:
+            homes = [_inside(*pair) for pair in _bases(folder, save_to)]
+        except ValueError as error:  # of folders elsewhere, such as /, nothing is listed
+            return str(error)
         return str(sorted((str(p), p.stat().st_mtime_ns) for home in homes for p in home.rglob("*") if p.is_file()))
 
     @classmethod

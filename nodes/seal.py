@@ -49,6 +49,11 @@ class Seal(io.ComfyNode):
     def execute(cls, original, image, key_file: str, filename_prefix: str, mask=None) -> io.NodeOutput:
         check_made(cls.hidden)
         key, demo = _key(key_file), is_pocket_on_a_photo(cls.hidden)
+        if mask is not None and not mask.any():
+            raise ValueError(
+                "mask: it is black, so that nobody could come back: paint who may, or take it out to seal all that was "
+                "changed"
+            )
         photos, results = list(to_core(original)), list(to_core(image))
         if len(photos) != len(results) or photos[0].shape != results[0].shape:
             shapes = f"expected {tuple(image.shape)}, got {tuple(original.shape)}"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,3 +65,10 @@ def test_three_boxes_from_photo_to_saved_photo_with_the_faces_numbered(server: S
     entry = server.result(server.queue(workflow("0_start_here.pocket", numbers="2", **FEW)))
     message = dict(entry["status"]["messages"])["execution_error"]["exception_message"]
     assert "there is no face number 2" in message
+
+
+def test_nothing_is_listed_of_a_folder_elsewhere(comfy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ComfyUI asks for the files' marks before the box can refuse the folder."""
+    monkeypatch.setattr(Path, "rglob", lambda self, pattern: pytest.fail(f"{self} was listed"))
+    said = comfy.nodes["RevPersAnonymizeFolder"].fingerprint_inputs(folder="/", save_to="away")
+    assert "must be the name of a folder inside" in said

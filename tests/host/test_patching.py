@@ -183,6 +183,14 @@ def tuned(model: Any, name: str) -> Any:
     return model
 
 
+def tuned_at_its_end(model: Any) -> Any:
+    """The model with the second half of one tensor changed alone."""
+    with torch.no_grad():
+        weight = model.model.diffusion_model.get_parameter("middle_block.1.proj_in.weight").flatten()
+        weight[len(weight) // 2 :] *= 1.01
+    return model
+
+
 def with_lora(model: Any, strength: float, scale: float = 1.0) -> Any:
     """What 'Load LoRA' gives."""
     key = next(k for k in model.model.state_dict() if k.endswith("attn1.to_q.weight"))
@@ -218,6 +226,7 @@ def test_what_another_model_made_is_refused(lab: SimpleNamespace) -> None:
         weak = lab.adapter_host.Adapter.of(lab.adapter.weights, 0.5)
         pairs = [
             (model, lab.adapter, tuned(lab.model(), "middle_block.1.proj_in.weight"), lab.adapter),
+            (model, lab.adapter, tuned_at_its_end(lab.model()), lab.adapter),
             (model, lab.adapter, with_lora(model, 0.5), lab.adapter),
             (with_lora(model, 0.5), lab.adapter, with_lora(model, 0.6), lab.adapter),
             (with_lora(model, 0.5), lab.adapter, with_lora(model, 0.5, scale=2.0), lab.adapter),

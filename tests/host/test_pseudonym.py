@@ -146,3 +146,6 @@ def test_a_result_is_saved_with_a_way_back_for_the_chosen_alone(
         assert name == "whole" or not restored[40:80, 64:].any(), "who was not chosen must not be in the file"
     with pytest.raises(ValueError, match="key_file is empty"):
         node.execute(**{**given, "key_file": " "}, filename_prefix="none")
+    with pytest.raises(ValueError, match="mask: it is black"):  # not: everybody may come back
+        node.execute(**given, filename_prefix="none", mask=torch.zeros(1, 64, 64))
+    assert not list((base / "output").glob("none*"))
