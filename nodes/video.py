@@ -97,6 +97,7 @@ class AnonymizeVideo(io.ComfyNode):
         def on_cost(cost) -> None:
             logging.info(f"clip: {cost}")
             comfy_video.say(cls.hidden.unique_id if cls.hidden else None, str(cost))
+            progress.expect(cost.face_frames)
 
         marked = host.is_pocket(model) and is_a_photo(cls.hidden, "video")
         encoding = Encoding(lossless=True) if quality == 0 else Encoding(quality=quality)

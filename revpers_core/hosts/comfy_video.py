@@ -28,7 +28,11 @@ class ClipProgress:
     def __init__(self, model: Any):
         self._bar = comfy.utils.ProgressBar(TICKS)
         self._previewer = latent_preview.get_previewer(model.load_device, model.model.latent_format)
-        self._ticks = 0
+        self._ticks, self._face_frames, self._sampled = 0, 0, 0.0
+
+    def expect(self, face_frames: int) -> None:
+        """How many faces there are in all frames together: from now on steps move the bar, too."""
+        self._face_frames, self._sampled = face_frames, 0.0
 
     def on_frame(self, phase: str, finished: int, total: int) -> None:
         """``media.video_ports.OnFrame``."""
@@ -36,8 +40,12 @@ class ClipProgress:
         self._tell(low + (high - low) * (min(finished / total, 1.0) if total else 0.0))
 
     def on_step(self, step: int, x0: Tensor, x: Tensor, steps: int) -> None:
-        """ComfyUI's callback: a preview after every step of an inversion or a sampling."""
-        self._tell(0.0, self._previewer and self._previewer.decode_latent_to_preview_image("JPEG", x0[:1]))
+        """ComfyUI's callback: a preview after every step of an inversion or a sampling, each half of what its faces
+        take. What is done again is not expected, and holds the bar before the phase's end."""
+        self._sampled += len(x0) / (2 * steps)
+        low, high = SHARES["make"]
+        share = low + (high - low) * min(self._sampled / self._face_frames, 0.99) if self._face_frames else 0.0
+        self._tell(share, self._previewer and self._previewer.decode_latent_to_preview_image("JPEG", x0[:1]))
 
     def _tell(self, share: float, preview: Any = None) -> None:
         self._ticks = max(self._ticks, round(TICKS * share))

@@ -71,3 +71,18 @@ def test_cancel_is_heard_at_the_next_step_and_at_the_next_look(scene: Any, monke
     with pytest.raises(management.InterruptProcessingException):
         watched[0](scene.photo)
     assert not looks
+
+
+def test_steps_move_a_clips_bar_by_their_share_of_all_faces(scene: Any, ticks: list[Any]) -> None:
+    """Two of eight faces inverted and sampled are a quarter of what is to be made; more than was expected holds it."""
+    progress = scene.core("revpers_core.hosts.comfy_video").ClipProgress(scene.model)
+    two = torch.zeros(2, 4, 16, 16)
+    progress.on_step(0, two, two, 4)
+    assert ticks[-1][0] == 0, "nobody knows yet how many faces there are"
+    progress.expect(8)
+    for step in range(8):
+        progress.on_step(step % 4, two, two, 4)
+    assert ticks[-1][0] == 200 + 750 // 4 + 1
+    for step in range(100):
+        progress.on_step(step % 4, two, two, 4)
+    assert 900 < ticks[-1][0] < 950
