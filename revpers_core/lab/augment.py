@@ -17,7 +17,8 @@ def face_input(images: Tensor) -> Tensor:
 
 
 def jittered_input(images: Tensor, generator: torch.Generator, zoom: float = 0.05, shift: float = 0.03) -> Tensor:
-    """The same crop displaced: scale by up to +-zoom, position by up to +-shift of its side, a few degrees of turn."""
+    """The same crop displaced: scale by up to +-zoom, position by up to +-shift of its side, a few degrees of turn, and
+    some mirrored."""
     n, device = len(images), images.device
     scale, offset = fit_scale_shift(torch.tensor(ARCFACE) / FACE, torch.tensor(FFHQ) / 512)
     centre = scale * 0.5 + offset  # of the crop, in the image's unit square
@@ -28,7 +29,9 @@ def jittered_input(images: Tensor, generator: torch.Generator, zoom: float = 0.0
     move = (centre.to(device) * 2 - 1)[None] + 2 * shift * random[:, 2:]
     theta = torch.stack((torch.stack((cos, -sin, move[:, 0]), 1), torch.stack((sin, cos, move[:, 1]), 1)), 1)
     grid = F.affine_grid(theta, [n, 3, FACE, FACE], align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False) * 2 - 1
+    crops = F.grid_sample(images, grid, padding_mode="border", align_corners=False) * 2 - 1
+    mirrored = torch.rand(n, 1, 1, 1, generator=generator).to(device) < 0.5
+    return torch.where(mirrored, crops.flip(-1), crops)
 
 
 def disturbed(faces: Tensor, generator: torch.Generator) -> Tensor:

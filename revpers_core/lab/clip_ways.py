@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..media import between
 from ..media.pseudonyms import Pseudonyms, Strangers
 from ..method.anonymize import invert_image, sample_image
 from ..method.identity import identity_of
@@ -39,21 +40,22 @@ class WayResult(NamedTuple):
 
 
 def blended(sampled: Tensor, source: Tensor, decoded: Tensor, k: int) -> Tensor:
-    """Between two sampled frames a linear blend of both. sampled: ((T - 1) / k + 1, C, H, W); the face stands still in
-    its own coordinates, so that this runs along the face's way through the clip."""
-    return _between(k, list(sampled), lambda earlier, later, t, share: torch.lerp(earlier, later, share))
+    """What the product offers: between two sampled frames a linear blend of both, in the face's own coordinates.
+    sampled: ((T - 1) / k + 1, C, H, W)."""
+    return between.blended(sampled, range(0, len(source), k))
 
 
 def flowed(sampled: Tensor, source: Tensor, decoded: Tensor, k: int) -> Tensor:
     """The same blend, both sampled frames first carried along the source's optical flow."""
-
-    def between(earlier: Tensor, later: Tensor, t: int, share: float) -> Tensor:
-        first = t - t % k
-        ahead = follow(earlier, source[first : t + 1])
-        back = follow(later, source[t : first + k + 1].flip(0))
-        return torch.lerp(ahead, back, share)
-
-    return _between(k, list(sampled), between)
+    frames = [sampled[0]]
+    for number, (earlier, later) in enumerate(pairwise(sampled)):
+        first = number * k
+        for t in range(first + 1, first + k):
+            ahead = follow(earlier, source[first : t + 1])
+            back = follow(later, source[t : first + k + 1].flip(0))
+            frames.append(torch.lerp(ahead, back, (t - first) / k))
+        frames.append(later)
+    return torch.stack(frames)
 
 
 def changed_alike(sampled: Tensor, source: Tensor, decoded: Tensor, k: int) -> Tensor:
@@ -67,14 +69,6 @@ FILLS: dict[str, Fill] = {"blended": blended, "along the flow": flowed, "the cha
 def economy(k: int, fill: str) -> str:
     """The name of a cheaper way."""
     return f"ours, every {k} frames, {fill}"
-
-
-def _between(k: int, sampled: list[Tensor], between: Callable[[Tensor, Tensor, int, float], Tensor]) -> Tensor:
-    frames = sampled[:1]
-    for number, (earlier, later) in enumerate(pairwise(sampled)):
-        frames += [between(earlier, later, number * k + step, step / k) for step in range(1, k)]
-        frames.append(later)
-    return torch.stack(frames)
 
 
 def made_every_way(person: int, frames: int, ports: Ports, plan: Plan) -> Iterator[WayResult]:

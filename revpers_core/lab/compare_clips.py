@@ -172,8 +172,10 @@ class Economy(dict[str, Estimate]):
 
     @property
     def worse(self) -> list[str]:
-        above = [name for name, one in self.items() if name.startswith(self.WORSE_ABOVE) and one.low > 0]
-        return above + [name for name, one in self.items() if name.startswith(self.WORSE_BELOW) and one.high < 0]
+        above = [name for name, difference in self.items() if name.startswith(self.WORSE_ABOVE) and difference.low > 0]
+        return above + [
+            name for name, difference in self.items() if name.startswith(self.WORSE_BELOW) and difference.high < 0
+        ]
 
 
 def economies(clips: Sequence[Figures]) -> dict[str, Economy]:

@@ -11,9 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..pocket import DETECTOR
 from . import data
 from .augment import disturbed
 from .loop import Task
+from .stages import begin_as_shipped
 
 MAPS = ("heat", "extent", "offset", "points")
 STRIDE = 4
@@ -204,10 +206,10 @@ def focal(logit: Tensor, heat: Tensor) -> Tensor:
     return -(present + absent).sum() / peak.sum().clamp_min(1)
 
 
-def detector(photos: data.Photos, device: torch.device) -> Task:
-    """Faces of up to six photographs in a picture, before one place or four; a third of the pictures show nobody."""
+def detector(photos: data.Photos, device: torch.device, fresh: bool = False) -> Task:
+    """Faces of up to six photographs in a picture, before one place or four; a third of the pictures show nobody.
+    fresh: begin with random weights instead of those that ship."""
     torch.manual_seed(6)
-    net = Detector().to(device)
     points, places_seen = photos.annotations.points, empty(photos, training=True)
 
     def scene(generator: torch.Generator) -> Scene:
@@ -218,6 +220,12 @@ def detector(photos: data.Photos, device: torch.device) -> Task:
         places = places_seen[indices].float() / 255
         background = places[0] if apart else torch.cat([torch.cat(list(row), -1) for row in places.split(2)], -2)
         return compose(background, photos[index] if len(index) else places[:0], points[index], generator)
+
+    net = Detector()
+    if not fresh:
+        draw = torch.Generator().manual_seed(6)
+        begin_as_shipped(net, DETECTOR, 255 * torch.stack([scene(draw).image for _ in range(BATCH)]))
+    net.to(device)
 
     def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
         del spent

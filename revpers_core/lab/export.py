@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import save_file
 
 from .. import pocket
+from ..faces import population
 from ..media import gallery
-from . import judge_threshold, onnx_files
+from . import judge_threshold, onnx_files, pocket_population
 from .data import Photos
 from .detector import MAPS, Detector, decided, empty
 from .feature_cache import baked
@@ -32,6 +33,8 @@ def export(state_dir: Path, folder: Path = pocket.WEIGHTS) -> None:
             onnx_files.write(net, example, folder / f"{name}.onnx", entry, exits)
             if stage == "judge":
                 _describe_judge(folder / f"{name}.onnx")
+            if stage == "recogniser":
+                _describe_population(Photos(state_dir / "people"), folder / f"{name}.onnx")
     if (state_dir / "detector").exists():
         finder = Detector()
         finder.load_state_dict(averaged(state_dir, "detector")["net"])
@@ -51,3 +54,12 @@ def _describe_judge(judge: Path) -> None:
     """Measure the new judge's threshold on the gallery's strangers; the old one's would be another net's."""
     judge.with_suffix(".json").unlink(missing_ok=True)
     judge_threshold.write(torch.stack([gallery.aligned_face(person) for person in range(gallery.people())]), judge)
+
+
+def _describe_population(photos: Photos, recogniser: Path) -> None:
+    """Measure how the new recogniser sees people; the old one's population would be another net's."""
+    population.beside(recogniser).unlink(missing_ok=True)
+    try:
+        pocket_population.write(photos, recogniser)
+    except ValueError as error:
+        print(f"{recogniser.name} has no population now ({error}): render more people and export again")

@@ -20,7 +20,7 @@ from .stages import packed, placed
 
 
 def latents(photos: Photos, state_dir: Path, device: torch.device) -> Tensor:
-    """(N, 4, 16, 16) of all photographs, each channel at mean 0 and spread 1."""
+    """(2 N, 4, 16, 16) of all photographs, then of all mirrored, each channel at mean 0 and spread 1."""
     state = _cached(state_dir, "latents", "vae", len(photos), lambda: _encoded(photos, state_dir, device))
     return (state["latents"] - state["mean"][:, None, None]) / state["std"][:, None, None]
 
@@ -77,7 +77,9 @@ def _encoded(photos: Photos, state_dir: Path, device: torch.device) -> dict[str,
     vae = placed(VAE(), device).eval()
     vae.load_state_dict(averaged(state_dir, "vae")["vae"])
     batches = tqdm(torch.arange(len(photos)).split(16), desc="encode", mininterval=10)
-    raw = torch.cat([vae.encode(packed(photos[i].to(device)) * 2 - 1).cpu() for i in batches]).contiguous()
+    pairs = (torch.stack((photos[i], photos[i].flip(-1))) for i in batches)
+    encoded = [torch.stack([vae.encode(packed(x.to(device)) * 2 - 1).cpu() for x in pair]) for pair in pairs]
+    raw = torch.cat(encoded, 1).flatten(0, 1).contiguous()
     return {"latents": raw, "mean": raw.mean((0, 2, 3)), "std": raw.std((0, 2, 3))}
 
 

@@ -98,7 +98,7 @@ def fit(task: Task, state_dir: Path, budget: Budget) -> int:
     """Train to the end of the budget; returns the step reached. Checkpoints lie in the folder state_dir / task.name."""
     folder = state_dir / task.name
     parameters = [p for m in task.modules.values() for p in m.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=task.rate, weight_decay=task.decay, betas=(0.9, 0.99))
+    optimiser = torch.optim.AdamW(parameters, lr=task.rate, weight_decay=task.decay, betas=(0.9, 0.99), fused=True)
     generator = torch.Generator().manual_seed(0)
     ema = {name: {k: v.clone() for k, v in m.state_dict().items()} for name, m in task.modules.items()}
     step, seconds = 0, 0.0
@@ -109,6 +109,8 @@ def fit(task: Task, state_dir: Path, budget: Budget) -> int:
             name: {k: v.to(ema[name][k].device) for k, v in weights.items()} for name, weights in state["ema"].items()
         }
         optimiser.load_state_dict(state["optimiser"])
+        for group in optimiser.param_groups:
+            group["fused"] = True  # also where the state is of a run that was not
         generator.set_state(state["generator"])
         step, seconds = state["step"], state["seconds"]
 

@@ -1,5 +1,7 @@
-"""How the pocket's recogniser sees rendered people, measured on people of no training and no test: what is measured
-here ships beside its weights."""
+"""How the pocket's recogniser sees rendered people, measured on people of no test from whom it has not learned: what is
+measured here ships beside its weights."""
+
+from pathlib import Path
 
 import torch
 from torch.nn.functional import normalize
@@ -9,27 +11,25 @@ from ..faces.geometry import face_of_aligned
 from ..faces.judge_spec import FAR
 from ..method.population import Population
 from ..metrics.reidentification import threshold_at_far
-from ..pocket import FACE_MODEL, HELD_OUT, world
+from ..pocket import FACE_MODEL
+from .data import PHOTOS, Photos
 from .judge_threshold import pairs
 
-PEOPLE = 1200
-FIRST = HELD_OUT - 400_000
 BATCH = 40
 
 
-def measure(people: int = PEOPLE) -> Population:
-    """Of so many rendered people, a photo each; 0.1 s a person."""
-    model, chunks = recognise.load(FACE_MODEL), list[torch.Tensor]()
-    for start in range(0, people, BATCH):
-        count = min(BATCH, people - start)
-        photos = world.render(world.sample(range(FIRST + start, FIRST + start + count), range(start, start + count)))
-        chunks.append(normalize(model.features(face_of_aligned(photos)), dim=1))
-    embedded = torch.cat(chunks)
+def measure(photos: Photos, recogniser: Path = FACE_MODEL) -> Population:
+    """Of everybody from whom the judge learns instead, a photo each."""
+    model = recognise.load(recogniser)
+    first = photos.of(judge=True)[::PHOTOS]
+    embedded = torch.cat(
+        [normalize(model.features(face_of_aligned(photos[batch])), dim=1) for batch in first.split(BATCH)]
+    )
     threshold = round(threshold_at_far(pairs(embedded), FAR), 4)
-    source = f"{people} rendered people; FAR {FAR:g} on {people * (people - 1) // 2} pairs of them"
+    source = f"{len(first)} rendered people; FAR {FAR:g} on {len(first) * (len(first) - 1) // 2} pairs of them"
     return population.of_people(embedded, threshold, source)
 
 
-def write() -> None:
+def write(photos: Photos, recogniser: Path = FACE_MODEL) -> None:
     """Put it beside the recogniser's weights, as whoever trains them must."""
-    population.write(measure(), FACE_MODEL)
+    population.write(measure(photos, recogniser), recogniser)

@@ -10,20 +10,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..pocket.vae import VAE
+from ..pocket import FACE_MODEL, FACTORS, JUDGE
 from ..pocket.vocabulary import VOCABULARY
 from . import data
 from .augment import disturbed, face_input, faceless_input, jittered_input
-from .loop import Task, averaged
+from .loop import Task
 from .nets import STEPS, Denoiser, Prompts, alphas_cumprod, shipped
 from .recognisers import EMBEDDING, UNITS, Judge, Recogniser, Regressors
 from .text import Vocabulary, pad
 
-EYES_AND_MOUTH = ((0.377, 0.469, 0.07), (0.623, 0.469, 0.07), (0.501, 0.718, 0.10))  # x, y, spread in the unit square
-CROP = 64  # pixels, of the VAE's early batches
+EXAMPLES = 128  # photographs by which weights that ship are read
 MARGIN, SHARPNESS, HARDER = 0.3, 28.0, 0.08
 PRESENT, ABSENT = 10.0, 2.0  # lengths that embeddings of a face reach at least, and of no face at most
 MIN_SNR = 5.0
+VISITED, OFTEN = 400, 0.75
+"""Most runs leave out 70% of the noise and visit no timestep from VISITED on; this share of the lessons is below it."""
 KNOWN, SAID_OF_KNOWN, SAID = 0.55, 0.15, 0.7  # shares: with an identity; of those, and of the others, with words
 
 
@@ -42,14 +43,26 @@ def packed(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -> Task:
+def begin_as_shipped(net: nn.Module, path: Path, example: Tensor) -> None:
+    """Fill a network with the weights of a file that ships. example: some of what it will be shown."""
+    from . import onnx_files  # needs onnx, which the command line lives without
+
+    onnx_files.read(net, path, example)
+
+
+def recogniser(photos: data.Photos, device: torch.device, judge: bool = False, fresh: bool = False) -> Task:
     """A CosFace recogniser (Wang et al. 2018): A of some people, B, another network, of the others. Impostors of the
-    same age, sex and skin count as more alike than they are. Lengths learn where no face is."""
+    same age, sex and skin count as more alike than they are. Lengths learn where no face is. fresh: begin with random
+    weights instead of those that ship."""
     torch.manual_seed(2 if judge else 1)
-    net = placed((Judge if judge else Recogniser)(), device)
-    classes = nn.Linear(EMBEDDING, data.PEOPLE, bias=False).to(device)
+    net = (Judge if judge else Recogniser)()
+    classes = nn.Linear(EMBEDDING, data.PEOPLE, bias=False)
     indices = photos.of(judge)
     persons, number = photos.annotations.person[indices].unique(return_inverse=True)
+    if not fresh:
+        begin_as_shipped(net, JUDGE if judge else FACE_MODEL, face_input(photos[indices[:EXAMPLES]]))
+        _begin_at_means(classes, net, photos, indices)
+    net, classes = placed(net, device), classes.to(device)
     group = (photos.annotations.attributes[indices] @ torch.tensor([10, 5, 1])).to(device)
     kinds = group.new_empty(len(persons)).scatter(0, number.to(device), group)
     count, absent = 112, 16
@@ -75,11 +88,28 @@ def recogniser(photos: data.Photos, device: torch.device, judge: bool = False) -
     return Task("judge" if judge else "recogniser", {"net": net, "classes": classes}, loss, 2e-3, decay=0.02, fast=True)
 
 
-def regressors(photos: data.Photos, device: torch.device, reconstructed: Tensor | None = None) -> Task:
+@torch.no_grad()
+def _begin_at_means(classes: nn.Linear, net: nn.Module, photos: data.Photos, indices: Tensor) -> None:
+    """Each person's class begins where the network as it is sees the person's photographs."""
+    net.eval()
+    embedded = torch.cat([F.normalize(net(face_input(photos[chunk]))) for chunk in indices.split(64)])
+    means = torch.zeros_like(classes.weight).index_add_(0, photos.annotations.person[indices], embedded)
+    known = means.norm(dim=1) > 0
+    classes.weight[known] = F.normalize(means[known])
+    net.train()
+
+
+def regressors(
+    photos: data.Photos, device: torch.device, reconstructed: Tensor | None = None, fresh: bool = False
+) -> Task:
     """Factors (smooth L1 in units of about their spread) and attributes (cross-entropy) read off whole photographs,
-    and, of half of them, off what the VAE makes of them. reconstructed: (N, 3, S, S) uint8 of all photographs."""
+    and, of half of them, off what the VAE makes of them. reconstructed: (N, 3, S, S) uint8 of all photographs. fresh:
+    as for the recogniser."""
     torch.manual_seed(3)
-    net = placed(Regressors(), device)
+    net = Regressors()
+    if not fresh:
+        begin_as_shipped(net, FACTORS, photos[torch.arange(min(EXAMPLES, len(photos)))])
+    net = placed(net, device)
     factors = (photos.annotations.factors / torch.tensor(UNITS)).to(device)
     kinds = photos.annotations.attributes.to(device)
     count = 96
@@ -98,88 +128,6 @@ def regressors(photos: data.Photos, device: torch.device, reconstructed: Tensor 
         return terms
 
     return Task("regressors", {"net": net}, loss, rate=2e-3, decay=0.02, fast=True)
-
-
-def _importance(size: int, device: torch.device) -> Tensor:
-    """(1, 1, size, size) weights of pixels, 1 far from eyes and mouth."""
-    a = (torch.arange(size, device=device) + 0.5) / size
-    y, x = torch.meshgrid(a, a, indexing="ij")
-    spots = [torch.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * s * s)) for u, v, s in EYES_AND_MOUTH]
-    return (1 + 5 * torch.stack(spots).sum(0))[None, None]
-
-
-def _crops(maps: Tensor, generator: torch.Generator) -> Tensor:
-    """A CROP-sized window of each map (B, C, S, S), at random; three of four hold an eye or the mouth."""
-    count, size = len(maps), maps.shape[-1]
-    corner = torch.randint(size - CROP + 1, (count, 2), generator=generator)
-    spot = torch.tensor(EYES_AND_MOUTH)[torch.randint(3, (count,), generator=generator), :2]
-    near = (spot * size - CROP / 2 + 0.3 * CROP * (torch.rand(count, 2, generator=generator) * 2 - 1)).long()
-    picked = torch.where(torch.rand(count, 1, generator=generator) < 0.75, near.clamp(0, size - CROP), corner)
-    return torch.stack([m[:, y : y + CROP, x : x + CROP] for m, (x, y) in zip(maps, picked.tolist(), strict=True)])
-
-
-def _pixel_loss(decoded: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Weighted L1, squares and gradients, and the colours of whole 8 x 8 patches, which GroupNorm learns late."""
-    miss = decoded - target
-    edges = sum((weight * F.pad(miss.diff(dim=d), (0, d == 3, 0, d == 2)).abs()).mean() for d in (2, 3))
-    patches = F.avg_pool2d(miss, 8).abs().mean()
-    return (weight * (miss.abs() + 2 * miss.square())).mean() + 0.7 * edges + 2 * patches
-
-
-def _perceiver(state_dir: Path, device: torch.device) -> Recogniser | None:
-    """Recogniser A as far as it is trained."""
-    if not (state_dir / "recogniser").exists():
-        return None
-    net = Recogniser().to(device)
-    net.load_state_dict(averaged(state_dir, "recogniser")["net"])
-    return net.eval().requires_grad_(False)
-
-
-def autoencoder(
-    photos: data.Photos, state_dir: Path, device: torch.device, decoder_only: bool = False, fresh: bool = False
-) -> Task:
-    """Crops first, whole frames in the last part of the budget, then with recogniser A's features once it exists.
-
-    decoder_only: go on with the averaged VAE as the stage "vae" left it, latents fixed. fresh: begin with random
-    weights instead of those that ship.
-    """
-    torch.manual_seed(4)
-    vae = placed(VAE() if fresh or decoder_only else shipped()[1], device)
-    if decoder_only:
-        vae.load_state_dict(averaged(state_dir, "vae")["vae"])
-        vae.encoder.requires_grad_(False)
-        vae.quant_conv.requires_grad_(False)
-    weight = _importance(128, device)
-    perceiver: list[Recogniser | None] = []
-
-    def perceptual(decoded: Tensor, target: Tensor) -> Tensor:
-        if not perceiver:
-            perceiver.append(_perceiver(state_dir, device))
-        if (net := perceiver[0]) is None:
-            return decoded.new_zeros(())
-        a, b = (net.features(face_input(x / 2 + 0.5)) for x in (decoded, target))
-        return 0.2 * torch.stack([(p - q).abs().mean() / q.abs().mean() for p, q in zip(a, b, strict=True)]).mean()
-
-    def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
-        full_frames = decoder_only or spent > 0.55
-        x = photos[torch.randint(len(photos), (4 if full_frames else 12,), generator=generator)].to(device) * 2 - 1
-        w = weight.expand(len(x), -1, -1, -1)
-        if not full_frames:
-            x, w = _crops(torch.cat((x, w), 1), generator).split((3, 1), 1)
-        x = packed(x)
-        mean, logvar = vae.moments(x)
-        noise = torch.randn(mean.shape, generator=generator).to(device)
-        decoded = vae.decode(mean + noise * (logvar / 2).exp()).float()
-        terms = {"pixels": _pixel_loss(decoded, x, w)}
-        if not decoder_only:
-            terms["kl"] = 1e-6 * (mean.square() + logvar.exp() - 1 - logvar).sum((1, 2, 3)).mean()
-        if full_frames:
-            terms["features"] = perceptual(decoded, x)
-        return terms
-
-    return Task(
-        "decoder" if decoder_only else "vae", {"vae": vae}, loss, rate=1e-3 if decoder_only else 2e-3, decay=1e-4
-    )
 
 
 class Captions:
@@ -220,7 +168,8 @@ def denoiser(
 ) -> Task:
     """UNet, text encoders and adapter together, noise prediction, min-SNR-5 (Hang et al. 2023).
 
-    latents: (N, 4, 16, 16) scaled; embeddings: (N, 512) unit length. The conditions are those that the method uses:
+    latents: (2 N, 4, 16, 16) scaled, of photographs and of their mirrored selves; embeddings: (N, 512) unit length. The
+    conditions are those that the method uses:
     somebody (from another photo) and no words, nobody and words, nobody and no words or zeros; seldom all at once:
     an identity is learned slowly where the words say most of it. fresh: begin with random weights instead of those
     that ship.
@@ -233,20 +182,22 @@ def denoiser(
 
     def loss(generator: torch.Generator, spent: float) -> Mapping[str, Tensor]:
         del spent
-        index = torch.randint(len(latents), (count,), generator=generator)
+        shown = torch.randint(len(latents), (count,), generator=generator)
+        index = shown % len(photos)
         other = photos.another(index, generator)
         luck = torch.rand(count, 3, generator=generator)
         has_identity = luck[:, 0] < KNOWN
         has_caption = luck[:, 1] < torch.where(has_identity, SAID_OF_KNOWN, SAID)
         rows, end = captions.draw(index.tolist(), has_caption.tolist(), generator)
         identity = torch.where(has_identity[:, None], embeddings[other], 0.0).to(device)
-        t = torch.randint(STEPS, (count,), generator=generator)
+        reach = torch.where(torch.rand(count, generator=generator) < OFTEN, VISITED, STEPS)
+        t = (torch.rand(count, generator=generator) * reach).long()
         noise = torch.randn(count, *latents.shape[1:], generator=generator).to(device)
         keep = (has_identity | has_caption | (luck[:, 2] < 0.5)).float().to(device)
         text = model.encode(rows.to(device), end.to(device))
         text = Prompts(text.context * keep[:, None, None], text.pooled * keep[:, None])
         a = abar[t].to(device)[:, None, None, None]
-        x = a.sqrt() * latents[index].to(device) + (1 - a).sqrt() * noise
+        x = a.sqrt() * latents[shown].to(device) + (1 - a).sqrt() * noise
         predicted = model(packed(x), t.to(device), text, identity)
         snr = a / (1 - a)
         return {"noise": ((predicted.float() - noise).square() * (MIN_SNR / snr).clamp_max(1)).mean()}

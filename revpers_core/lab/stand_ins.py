@@ -138,9 +138,9 @@ def at_equal_preservation(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]
     return equal
 
 
-def _between(one: Estimate, other: Estimate, share: float) -> Estimate:
-    """On the straight line from one to the other, both ends of the interval too."""
-    return Estimate(*(a + share * (b - a) for a, b in zip(one, other, strict=True)))
+def _between(start: Estimate, end: Estimate, share: float) -> Estimate:
+    """On the straight line from start (share 0) to end (1), both ends of the interval too."""
+    return Estimate(*(a + share * (b - a) for a, b in zip(start, end, strict=True)))
 
 
 def links(releases: Releases, judges: Judges) -> Iterator[dict[str, Any]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from . import stages
+from .autoencoder import autoencoder
 from .data import Photos
 from .detector import detector
 from .feature_cache import embeddings, latents, reconstructions
@@ -40,14 +41,13 @@ def train(
     """Run or resume one stage; returns the step reached (0 where none are counted).
 
     state_dir: holds the rendered photographs, checkpoints and latents, a few GB. steps, minutes: the stage's whole
-    budget, over all its runs; with steps alone, results repeat exactly. fresh: "vae" and "unet" begin with random
-    weights instead of those that ship.
+    budget, over all its runs; with steps alone, results repeat exactly. fresh: begin with random weights instead.
     """
     if stage not in STAGES:
         raise ValueError(f"stage must be one of {STAGES}, got {stage!r}")
     torch.set_num_threads(threads)
     if stage == "export":
-        from .export import export  # needs onnx, which training does not
+        from .export import export  # needs onnx, which the command line lives without
 
         export(state_dir)
         return 0
@@ -58,12 +58,12 @@ def train(
 def _task(stage: str, state_dir: Path, device: torch.device, fresh: bool) -> Task:
     photos = Photos(state_dir / "people")
     tasks: dict[str, Callable[[], Task]] = {
-        "recogniser": lambda: stages.recogniser(photos, device),
-        "judge": lambda: stages.recogniser(photos, device, judge=True),
-        "vae": lambda: stages.autoencoder(photos, state_dir, device, fresh=fresh),
-        "decoder": lambda: stages.autoencoder(photos, state_dir, device, decoder_only=True),
-        "regressors": lambda: stages.regressors(photos, device, reconstructions(photos, state_dir, device)),
-        "detector": lambda: detector(photos, device),
+        "recogniser": lambda: stages.recogniser(photos, device, fresh=fresh),
+        "judge": lambda: stages.recogniser(photos, device, judge=True, fresh=fresh),
+        "vae": lambda: autoencoder(photos, state_dir, device, fresh=fresh),
+        "decoder": lambda: autoencoder(photos, state_dir, device, decoder_only=True),
+        "regressors": lambda: stages.regressors(photos, device, reconstructions(photos, state_dir, device), fresh),
+        "detector": lambda: detector(photos, device, fresh),
         "unet": lambda: stages.denoiser(
             photos, latents(photos, state_dir, device), embeddings(photos, state_dir, device),
             device, fresh,
@@ -83,7 +83,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, help="whole budget of each stage, over all runs")
     parser.add_argument("--steps", type=int, help="whole budget of each stage, over all runs")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--fresh", action="store_true", help="begin vae and unet anew, not from what ships")
+    parser.add_argument("--fresh", action="store_true", help="begin anew, not from what ships")
 
 
 def run(args: argparse.Namespace) -> None:

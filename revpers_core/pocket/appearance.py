@@ -47,7 +47,7 @@ CUT = (
 class Hair(NamedTuple):
     """One cut per face, each (B, 1) but the colour (B, 3, 1)."""
 
-    there: Tensor
+    present: Tensor
     thick: Tensor
     front: Tensor
     edge: Tensor
@@ -135,13 +135,13 @@ def grain(phase: Tensor, size: int) -> Tensor:
 def hair(t: Traits, style: Tensor, colour: Tensor) -> Hair:
     """The cut and dye of each face from its indices (B,)."""
     device = style.device
-    there, thick, front, edge, low, curl, length, width = torch.tensor(CUT, device=device, dtype=torch.float32)[
+    present, thick, front, edge, low, curl, length, width = torch.tensor(CUT, device=device, dtype=torch.float32)[
         style
     ].T[:, :, None]
     shade = linear(HAIR, device)[colour] * (0.65 + 0.8 * t["tint"])
     front = front + 8 * (t["recede"] - 0.5)
     return Hair(
-        there,
+        present,
         thick * (0.7 + 0.6 * t["volume"]),
         front,
         edge + 8 * (t["phase"] - 0.5),
@@ -161,7 +161,7 @@ def growth(x: Tensor, y: Tensor, z: Tensor, t: Traits, h: Hair) -> Tensor:
     line = h.front + 9 * (t["recede"] - 0.2) * (1 - 0.5 * t["man"].logical_not()) * bell((off - 34) / 12)
     line = line + 4 * torch.sin(azimuth * 0.08 + t["phase"] * 6.28) * (h.front < 35)
     line = line - (h.front - h.low) * torch.sigmoid((off - h.edge) / 6)
-    return torch.where(h.there > 0, elevation - line, elevation.new_tensor(-90.0))
+    return torch.where(h.present > 0, elevation - line, elevation.new_tensor(-90.0))
 
 
 def with_hair(bare: Tensor, t: Traits, h: Hair) -> tuple[Tensor, Tensor]:
@@ -170,8 +170,8 @@ def with_hair(bare: Tensor, t: Traits, h: Hair) -> tuple[Tensor, Tensor]:
     inside = growth(d[0][None], d[1][None], d[2][None], t, h)
     seed = t["phase"] * 97
     lumps = noise(d[0] * 9 + seed, d[1] * 9 + d[2] * 7 + seed) * (0.25 + 0.35 * h.curl)
-    part = (t["part"] - 0.5) * 0.5
-    groove = 1 - 0.45 * bell((d[0] - part) / 0.035) * (d[1] > 0.5) * (h.curl < 0.5)
+    parting = (t["part"] - 0.5) * 0.5
+    groove = 1 - 0.45 * bell((d[0] - parting) / 0.035) * (d[1] > 0.5) * (h.curl < 0.5)
     full = 0.35 + 0.65 * ((d[1] + 0.4) / 1.0).clamp(0, 1)
     thick = h.thick * torch.sigmoid((inside - 5) / 3.5) * (1 + lumps) * groove * full
     thick = thick.view_as(bare)
@@ -266,9 +266,9 @@ def shade_body(scene: Tensor, x: Tensor, y: Tensor, t: Traits, h: Hair, light: L
     scene = paint(scene, throat, soft(neck_w + flare - x.abs(), 0.012) * soft(-0.15 - y, 0.05))
     collar = -0.50 - 0.10 * t["cloth_cut"] + 0.55 * (x.abs() * 1.0) ** 1.5 * (x.abs() < neck_w + 0.04)
     shoulder = -0.36 - 0.26 * (x.abs() - 0.1).clamp_min(0) - 0.05 * t["length"]
-    worn = soft(torch.minimum(collar, shoulder) - y, 0.012)
+    clothes = soft(torch.minimum(collar, shoulder) - y, 0.012)
     fold = 0.75 + 0.35 * x * t["light_x"] + 0.12 * noise(x * 14 + t["phase"] * 50, y * 9)
-    scene = paint(scene, _cloth(x, y, t) * (light.ambient + light.key * 0.75) * fold[:, None], worn)
+    scene = paint(scene, _cloth(x, y, t) * (light.ambient + light.key * 0.75) * fold[:, None], clothes)
     front = behind * soft(x.abs() - 0.20 - 0.04 * t["volume"], 0.03) * soft(0.05 - y, 0.1) * (h.length > 0.5)
     return paint(scene, mane, front)
 

@@ -248,7 +248,7 @@ def shade_head(points: Tensor, relief: Tensor, turn: Tensor, pixel: Tensor, t: T
     bare = (1 - mask) * (1 - ball)
 
     occlusion = (1 - 9.0 * cavity.clamp(-0.012, 0.045)).clamp(0.3, 1.12)
-    under = 1 - 0.35 * bell((inside + 3) / 4.0) * h.there * (1 - mask)
+    under = 1 - 0.35 * bell((inside + 3) / 4.0) * h.present * (1 - mask)
     shone = lit(normal, light, 0.28)
     warm = shone * rgb(1 + 0.05 * bare, 1 - 0.01 * bare, 1 - 0.03 * bare)
     out = colour * warm * (occlusion * under)[:, None]

@@ -127,8 +127,8 @@ def _outline(t: dict[str, Tensor]) -> Tensor:
 class _Bumps:
     """Bumps over the face, gathered before they are summed."""
 
-    def __init__(self, one: Tensor):
-        self.one, self.rows = one, list[tuple[Tensor, ...]]()
+    def __init__(self, ones: Tensor):
+        self.ones, self.rows = ones, list[tuple[Tensor, ...]]()
 
     def add(
         self,
@@ -140,10 +140,10 @@ class _Bumps:
         deep: float = 0,
     ) -> None:
         """deep: the z of the centre; 0 asks for a point on an average face."""
-        one = self.one
-        x, y = x * one, y * one
-        depth = deep * one if deep else 0.315 * (1 - (x / 0.31) ** 2).clamp_min(0.05).sqrt()
-        self.rows.append((x, y, depth, sx * one, sy * one, height * one))
+        ones = self.ones
+        x, y = x * ones, y * ones
+        depth = deep * ones if deep else 0.315 * (1 - (x / 0.31) ** 2).clamp_min(0.05).sqrt()
+        self.rows.append((x, y, depth, sx * ones, sy * ones, height * ones))
 
     def pair(self, x: Tensor | float, *rest: Tensor | float, deep: float = 0) -> None:
         y, sx, sy, height = rest
@@ -231,14 +231,14 @@ def rotation(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
     """Head to camera, (B, 3, 3), from degrees (B,): positive yaw looks to the viewer's right, pitch up; roll turns
     counter-clockwise as seen."""
     a, b, c = (torch.deg2rad(t) for t in (yaw, -pitch, roll))
-    one, nil = torch.ones_like(a), torch.zeros_like(a)
+    ones, zeros = torch.ones_like(a), torch.zeros_like(a)
 
     def matrix(*entries: Tensor) -> Tensor:
         return torch.stack(entries, -1).view(-1, 3, 3)
 
-    turn = matrix(a.cos(), nil, a.sin(), nil, one, nil, -a.sin(), nil, a.cos())
-    nod = matrix(one, nil, nil, nil, b.cos(), -b.sin(), nil, b.sin(), b.cos())
-    tilt = matrix(c.cos(), -c.sin(), nil, c.sin(), c.cos(), nil, nil, nil, one)
+    turn = matrix(a.cos(), zeros, a.sin(), zeros, ones, zeros, -a.sin(), zeros, a.cos())
+    nod = matrix(ones, zeros, zeros, zeros, b.cos(), -b.sin(), zeros, b.sin(), b.cos())
+    tilt = matrix(c.cos(), -c.sin(), zeros, c.sin(), c.cos(), zeros, zeros, zeros, ones)
     return tilt @ turn @ nod
 
 

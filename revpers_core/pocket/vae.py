@@ -90,8 +90,8 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv_in(x)
         for level in self.down:
-            for part in level.children():
-                for layer in part if isinstance(part, nn.ModuleList) else [part]:
+            for child in level.children():
+                for layer in child if isinstance(child, nn.ModuleList) else [child]:
                     x = layer(x)
         return self.conv_out(F.silu(self.norm_out(self.mid(x))))
 
@@ -116,8 +116,8 @@ class Decoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         x = self.mid(self.conv_in(z))
         for level in reversed(list(self.up)):
-            for part in level.children():
-                for layer in part if isinstance(part, nn.ModuleList) else [part]:
+            for child in level.children():
+                for layer in child if isinstance(child, nn.ModuleList) else [child]:
                     x = layer(x)
         return self.conv_out(F.silu(self.norm_out(x)))
 

@@ -292,7 +292,7 @@ def backgrounds(seeds: Sequence[int], size: int = 128, *, device: str | torch.de
     t = {name: scene[:, i, None] for i, name in enumerate(SCENE)}
     out: list[Tensor] = []
     for s in _chunks(len(scene), scene.device):
-        part = {name: value[s] for name, value in t.items()}
+        chunk = {name: value[s] for name, value in t.items()}
         x, y = appearance.pixels(size, scene.device)
-        out.append(appearance.develop(appearance.clutter(appearance.backdrop(x, y, part), x, y, part), size, part))
+        out.append(appearance.develop(appearance.clutter(appearance.backdrop(x, y, chunk), x, y, chunk), size, chunk))
     return torch.cat(out) if out else scene.new_zeros(0, 3, size, size)

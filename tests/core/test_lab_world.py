@@ -36,23 +36,23 @@ def test_factors_and_words_are_those_that_are_promised():
 def test_every_kind_of_person_and_hair_is_drawn():
     people = [person_from_seed(k) for k in range(400)]
     for index, names in enumerate((AGES, SEXES, SKINS)):
-        shares = np.bincount([who.attributes[index] for who in people], minlength=len(names)) / len(people)
+        shares = np.bincount([person.attributes[index] for person in people], minlength=len(names)) / len(people)
         assert shares.min() > 0.6 / len(names)
-    assert {shot_from_seed(who, who.seed).hair for who in people} == set(HAIRS)
-    assert 0.02 < np.mean([bool(who.glasses) for who in people]) < 0.25
+    assert {shot_from_seed(person, person.seed).hair for person in people} == set(HAIRS)
+    assert 0.02 < np.mean([bool(person.glasses) for person in people]) < 0.25
 
 
 def test_hair_clothes_and_light_change_within_a_person_and_the_person_does_not():
-    who = person_from_seed(3)
-    shots = [shot_from_seed(who, k) for k in range(40)]
+    person = person_from_seed(3)
+    shots = [shot_from_seed(person, k) for k in range(40)]
     for name in ("hair", "clothes", "cloth", "world", "key", "exposure"):
         assert len({getattr(one, name) for one in shots}) > 2
-    assert len({words(who, one)["skin"] for one in shots}) == 1
+    assert len({words(person, one)["skin"] for one in shots}) == 1
 
 
 def test_a_factor_can_be_set_and_nothing_else_moves():
-    who = person_from_seed(3)
-    taken = shot_from_seed(who, 5)
+    person = person_from_seed(3)
+    taken = shot_from_seed(person, 5)
     turned = edited(taken, yaw=20.0)
     assert turned.factors == {**taken.factors, "yaw": 20.0} and turned.hair == taken.hair
     with pytest.raises(ValueError, match="yaws"):
@@ -70,7 +70,7 @@ def test_a_clip_moves_smoothly():
 def test_held_out_people_are_never_trained_on():
     trained = {training_shot(k, photo) for k in range(5000) for photo in range(4)}
     held = {held_out_shot(k, photo) for k in range(300) for photo in range(4)}
-    assert not {who for who, _ in trained} & {who for who, _ in held}
+    assert not {person for person, _ in trained} & {person for person, _ in held}
     assert not {taken for _, taken in trained} & {taken for _, taken in held}
 
 

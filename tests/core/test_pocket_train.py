@@ -34,7 +34,7 @@ def state(tmp_path_factory) -> Path:
             images=random.integers(256, size=(len(seeds), 160, 160, 3), dtype=np.uint8),
             points=random.uniform(0.3, 0.7, (len(seeds), 5, 2)).astype(np.float32),
             box=np.tile(np.float32([0.2, 0.2, 0.8, 0.8]), (len(seeds), 1)),
-            person=np.array([who for who, _ in seeds]),
+            person=np.array([person for person, _ in seeds]),
             shot=np.array([taken for _, taken in seeds]),
         )
     np.savez(folder / "places/places.npz", images=random.integers(256, size=(8, 160, 160, 3), dtype=np.uint8))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 from tqdm import tqdm
 
 from .develop import developed
@@ -74,6 +73,8 @@ def render_places(renderer: Renderer, folder: Path, count: int, size: int = SIZE
 
 
 def _place(renderer: Renderer, number: int, size: int) -> np.ndarray:
+    from scipy.ndimage import map_coordinates  # which only those have who render
+
     seed = PLACES + number
     person = person_from_seed(seed)
     shot = shot_from_seed(person, seed)
