@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..faces.geometry import crop_face
 from ..method.types import Identity, NoFaceError
+from .between import faces_sampled
 from .clip import ClipFormat, ClipFrame, Span, picture, probe, read, scan
 from .clip_check import check_frames, check_means, check_sound, pairs_of
 from .clip_parts import Parts
@@ -146,7 +147,9 @@ def _first_pass(job: ClipJob, form: ClipFormat, ports: VideoPorts) -> _Found:
             raise
         tracks = ClipTracks(len(stamps), (), ())
     seconds = _timed(ports, *first[0], job.options.guidance) if first else None
-    return _Found(tracks, stamps, Cost(len(stamps), tracks.face_frames, job.evaluations, seconds))
+    every = job.options.every
+    sampled = faces_sampled(tracks, every, frames_at_once((form.height, form.width), every))
+    return _Found(tracks, stamps, Cost(len(stamps), tracks.face_frames, job.evaluations, seconds, sampled))
 
 
 def _timed(ports: VideoPorts, crop: Tensor, identity: Identity, guidance: float) -> float:
@@ -166,7 +169,8 @@ def _second_pass(
     job: ClipJob, form: ClipFormat, ports: VideoPorts, tracked: _Found, strengths: dict[int, float], parts: Parts
 ) -> list[dict[str, Any]]:
     """A record a part; parts that are there already are not made again."""
-    size = WINDOWS * frames_at_once((form.height, form.width))
+    every = job.options.every
+    size = max(1, WINDOWS // every) * frames_at_once((form.height, form.width), every)
     codec, records = job.encoding.codec_for(job.output), list[dict[str, Any]]()
     for number, first in enumerate(range(0, len(tracked.stamps), size)):
         record = parts.record(number)

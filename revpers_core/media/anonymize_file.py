@@ -14,7 +14,7 @@ from torch import Tensor
 from ..faces.face import Face
 from ..faces.geometry import face_in_aligned
 from ..faces.judges import Judge
-from ..faces.masks import Part
+from ..faces.masks import FEATHER, Part
 from ..faces.recognise import FaceModel
 from ..faces.select import Embed, Keep, keep_people
 from ..method.anonymize import Anonymized, source_similarity
@@ -91,6 +91,8 @@ class JobConfig:
     instead: Pseudonyms | None = None
     mark: Mark = NO_MARK
     seal: SealOptions | None = None
+    feather: float = FEATHER
+    crop_factor: float = 1.0
 
 
 def anonymize_file(job: JobConfig, path: Path, output: Path, on_step: OnStep | None) -> dict[str, Any]:
@@ -173,10 +175,11 @@ def anonymize_whole(
     """Everyone in a photo made into somebody else, looked at again; what was seen of each, and where it changed."""
     invert_face = job.pipeline.face_inverter(job.plan, on_step)
     tools = PhotoPorts(detect, embedder(job.pipeline), invert_face, job.pipeline.size, job.judges)
-    wishes = PhotoOptions(
-        job.plan.guidance, job.keep, job.keep_parts, job.match, job.aim, instead=job.instead, place=place
-    )
-    result: PhotoResult = anonymize_or(job.no_face, image, tools, wishes)
+    options = PhotoOptions(
+        job.plan.guidance, job.keep, job.keep_parts, job.match, job.aim, instead=job.instead, place=place,
+        feather=job.feather, crop_factor=job.crop_factor,
+    )  # fmt: skip
+    result: PhotoResult = anonymize_or(job.no_face, image, tools, options)
     return (
         result.image,
         {

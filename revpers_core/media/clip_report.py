@@ -12,22 +12,32 @@ from .verdict import who_checked
 
 class Cost(NamedTuple):
     """What a run takes. face_frames: faces to be made, over all frames. evaluations: of the network for each. seconds:
-    for each at most, None where none was tried: those that share a call take less."""
+    for each at most, None where none was tried: those that share a call take less. sampled: how many of the faces go
+    through the network, None where all of them do."""
 
     frames: int
     face_frames: int
     evaluations: int
     seconds: float | None
+    sampled: int | None = None
+
+    @property
+    def calls(self) -> int:
+        """Faces that go through the network."""
+        return self.face_frames if self.sampled is None else self.sampled
 
     def __str__(self) -> str:
-        text = f"{self.face_frames} faces in {self.frames} frames, {self.evaluations} network evaluations each"
+        faces = f"{self.face_frames} faces in {self.frames} frames"
+        if self.calls != self.face_frames:
+            faces += f", {self.calls} of them sampled"
+        text = f"{faces}, {self.evaluations} network evaluations each"
         if self.seconds is None:
             return text
         each = self.seconds / self.evaluations
         presets = ", ".join(
             f"{name} {preset.evaluations} ({preset.evaluations * each:.1f} s)" for name, preset in PRESETS.items()
         )
-        total = self.face_frames * self.seconds
+        total = self.calls * self.seconds
         return f"{text}: about {_duration(total)} at {self.seconds:.1f} s a face; by preset: {presets}"
 
 

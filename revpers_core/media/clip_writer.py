@@ -31,6 +31,7 @@ from .clip import (
     rgb,
     video_stream,
 )
+from .thread_priority import same_priority
 
 Codec = Literal["h264", "h265", "av1", "vp9", "ffv1"]
 ENCODERS = {"h264": "libx264", "h265": "libx265", "av1": "libsvtav1", "vp9": "libvpx-vp9", "ffv1": "ffv1"}
@@ -110,7 +111,8 @@ def _check_size(form: ClipFormat, encoding: Encoding, codec: Codec) -> None:
     context.time_base, context.framerate = Fraction(1, 25), Fraction(25)
     context.options = encoding.options(codec)  # they keep x265 silent
     try:
-        context.open()
+        with same_priority():
+            context.open()
     except pyav().FFmpegError as error:
         raise ValueError(
             f"{codec} cannot keep {form.width} x {form.height} pixels of the kind {form.pixels}: an odd size needs the "
@@ -183,11 +185,13 @@ class PartWriter:
         self._durations: dict[int, int] = {}
 
     def add(self, frame: Any, duration: int) -> None:
+        self._durations[frame.pts] = duration
         if self._first:
             frame.pict_type = self._av.video.frame.PictureType.I
             self._first = False
-        self._durations[frame.pts] = duration
-        self._mux(self._stream.encode(frame))
+        with same_priority():
+            packets = self._stream.encode(frame)
+        self._mux(packets)
 
     def close(self) -> None:
         self._mux(self._stream.encode(None))

@@ -12,6 +12,8 @@ from torch import Tensor
 from . import images
 from .image_file import ImageFileError, suffixes
 
+MANIFEST = "manifest.jsonl"
+"""What a run over a folder writes beside the results."""
 PACKAGE_FOR = {".heic": "pillow-heif", ".heif": "pillow-heif", ".hif": "pillow-heif"}
 """What makes more kinds readable once it is installed."""
 
@@ -37,6 +39,8 @@ def scan(folder: Path) -> FolderContents:
     contents = FolderContents([], Counter())
     for path in _files(folder, closed):
         end = path.suffix.lower()
+        if path.name == MANIFEST:
+            continue
         if end not in suffixes():
             contents.others[end or "without an ending"] += 1
         elif path.is_file() or not path.exists():

@@ -5,6 +5,7 @@ seen these people.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -61,12 +62,12 @@ class Clip:
 
 def people() -> int:
     """How many people there are: numbers 0 up to this."""
-    return len({name.split("-")[1] for name in _truths() if name.startswith("person")})
+    return len(_photos_each())
 
 
 def photos(person: int) -> int:
     """How many photos there are of a person."""
-    return sum(name.startswith(f"person-{_person(person):02d}-") for name in _truths())
+    return _photos_each()[_person(person)]
 
 
 def groups() -> int:
@@ -114,6 +115,11 @@ def clip(number: int = 0) -> Clip:
 @cache
 def _truths() -> dict[str, Any]:
     return json.loads((GALLERY / "gallery.json").read_text(encoding="utf-8"))
+
+
+@cache
+def _photos_each() -> dict[int, int]:
+    return dict(Counter(int(name.split("-")[1]) for name in _truths() if name.startswith("person")))
 
 
 def _person(number: int) -> int:

@@ -18,6 +18,8 @@ COMPOSED = ("MPO", "PSD")
 """Kinds whose first picture is the whole: what follows are previews, depth maps or layers."""
 MAX_PIXELS = 120_000_000
 """More are refused: a photo takes about 40 bytes a pixel while its faces change, 5 GB at this size."""
+MAX_SIDE = 65_535
+"""More are refused, as JPEG does: a damaged header may promise a line of pixels that takes minutes to look at."""
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -96,6 +98,10 @@ def _check(picture: Image.Image, path: Path | str) -> None:
         raise ImageFileError(path, f"it is empty: {width} x {height} pixels")
     if width * height > MAX_PIXELS:
         raise ImageFileError(path, _too_large(f"{width} x {height} pixels, "))
+    if max(width, height) > MAX_SIDE:
+        raise ImageFileError(
+            path, f"it is too long: {width} x {height} pixels, more than {MAX_SIDE}: cut it into parts"
+        )
     count = getattr(picture, "n_frames", 1)
     if count > 1 and picture.format not in COMPOSED:
         raise ImageFileError(path, f"holds {count} pictures, not one: save the one you want as PNG or JPEG")

@@ -12,6 +12,10 @@ from . import images
 SHOWN = 768
 """Longer side in pixels of what a box shows."""
 COLOUR = (255, 196, 0)
+TINT = (0.0, 0.8, 0.4)
+"""Red, green and blue of what may have changed."""
+TINTED = 0.3
+"""How much of the colour lies over a picture where its mask is 1."""
 
 
 def overlay(image: Tensor, faces: Sequence[Face]) -> Tensor:
@@ -34,3 +38,9 @@ def small(image: Tensor, longest: int = SHOWN) -> Tensor:
         return image
     size = [max(1, round(side * scale)) for side in image.shape[-2:]]
     return interpolate(image[None], size, mode="area")[0]
+
+
+def tinted(image: Tensor, mask: Tensor) -> Tensor:
+    """The image (3, H, W) under a colour where a mask (1, h, w) of any size, in [0, 1], is not black."""
+    amount = TINTED * interpolate(mask[None].to(image), tuple(image.shape[-2:]), mode="area")[0]
+    return image + amount * (image.new_tensor(TINT)[:, None, None] - image)

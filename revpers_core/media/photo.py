@@ -69,7 +69,7 @@ class _PhotoState(NamedTuple):
 def anonymize_photo(photo: Tensor, ports: PhotoPorts, options: PhotoOptions) -> PhotoResult:
     """Everyone in a photo (3, H, W) in [0, 1] but those to keep.
 
-    Raises NoFaceError where nobody is found, ValueError for a face that the recogniser cannot read or the wishes leave
+    Raises NoFaceError where nobody is found, ValueError for a face that the recogniser cannot read or the options leave
     as it is, and StillRecognisedError where a judge still knows someone in the finished picture or a face is left over
     after two rounds: a photo with a face that was missed is never handed back.
     """
@@ -174,7 +174,7 @@ def _anonymize_face(person: _FaceState, state: _PhotoState, ports: PhotoPorts, o
     """The picture without this face. The crop is cut from the picture so far: where two faces overlap, nothing of the
     first one's original comes back with the second. A stand-in that makes the face like somebody else in the picture is
     refused, and the next is tried."""
-    crop = crop_face(state.image, person.face, ports.size)
+    crop = crop_face(state.image, person.face, ports.size, options.crop_factor)
     mask = change_mask(crop, options.keep_parts, options.where, options.feather)
     identity = replace(person.identity, points=shares([crop]))
     sampler = ports.invert_face(crop.pixels[None], identity, state.inverted)

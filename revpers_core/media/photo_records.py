@@ -24,7 +24,7 @@ class FaceSampler(Protocol):
 
 
 def nobody_stays(photo: Tensor, faces: list[Face]) -> list[Face]:
-    """The usual wish: everyone becomes somebody else."""
+    """The default: everyone becomes somebody else."""
     del photo, faces
     return []
 
@@ -50,7 +50,7 @@ class PhotoOptions:
     stay as they are (by default nobody's). keep_parts: parts of a face that do. match: fit colours to the surround.
     where: (1, H, W), above 0 where the photo may change; None for everywhere. instead: who comes instead of whom;
     None for nobody in particular, as in the paper. place: names the photo in this run. feather: of
-    the masks' rim, in radii.
+    the masks' rim, in radii. crop_factor: of the crops, times FFHQ's square.
     """
 
     guidance: float
@@ -62,6 +62,7 @@ class PhotoOptions:
     instead: Pseudonyms | None = None
     place: str = ""
     feather: float = FEATHER
+    crop_factor: float = 1.0
 
 
 class PhotoResult(NamedTuple):

@@ -42,7 +42,9 @@ def verdict(judges: Sequence[Judge], apart: Sequence[Judge] | None = None) -> st
 def who_checked(verdicts: Iterable[str], advice: str = "connect Load Judge") -> str:
     """What to tell people of their faces' verdicts. advice: how to get a judge."""
     words = {
-        f"nobody has checked ({advice})" if one == "unverified" else one.replace("unverified:", "nobody has checked:")
-        for one in verdicts
+        f"nobody has checked ({advice})"
+        if verdict == "unverified"
+        else verdict.replace("unverified:", "nobody has checked:")
+        for verdict in verdicts
     }
     return "; ".join(sorted(words))

@@ -45,9 +45,10 @@ def _sighting(image: Tensor, face: Face, ports: PhotoPorts, options: VideoOption
     return Sighting(face, identity.embedding[0], likeness)
 
 
-def frames_at_once(size: tuple[int, int]) -> int:
-    """How many frames of (H, W) are worked on together."""
-    return max(1, min(AT_ONCE, PIXELS // (size[0] * size[1])))
+def frames_at_once(size: tuple[int, int], every: int = 1) -> int:
+    """How many frames of (H, W) are worked on together, where ``every`` so many are sampled."""
+    wanted = AT_ONCE if every == 1 else AT_ONCE * every + 1  # it begins and ends with a sampled one
+    return max(1, min(wanted, PIXELS // (size[0] * size[1])))
 
 
 def find_strengths(
@@ -98,7 +99,7 @@ def anonymize_frames(
     waiting: list[Frame] = []
     size = 1
     for frame in frames:
-        size = frames_at_once((frame.image.shape[-2], frame.image.shape[-1]))
+        size = frames_at_once((frame.image.shape[-2], frame.image.shape[-1]), options.every)
         waiting.append(frame)
         if len(waiting) == size:
             yield from worker.anonymize(waiting, first)

@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from ..faces.face import Face
-from ..faces.masks import Part
+from ..faces.masks import FEATHER, Part
+from ..method.settings import EVERY
 from ..method.types import Identity
 from .photo import PhotoPorts
 from .strength import Target
@@ -28,7 +29,8 @@ class VideoPorts:
 @dataclass(frozen=True)
 class VideoOptions:
     """What the user wants of a clip; as of a photo, but for those to keep, who are known by their identities, and for
-    ``where``, which tells of a frame's number where it may change, (1, H, W) or None for everywhere."""
+    ``where``, which tells of a frame's number where it may change, (1, H, W) or None for everywhere. every: of
+    neighbouring frames every so many are sampled, the others blended from the results around them."""
 
     guidance: float
     keep: tuple[Identity, ...] = ()
@@ -37,10 +39,14 @@ class VideoOptions:
     match: bool = True
     aim: Target | None = None
     where: Callable[[int], Tensor | None] = lambda frame: None
+    feather: float = FEATHER
+    crop_factor: float = 1.0
+    every: int = 1
 
     def __post_init__(self):
         if self.guidance >= 0:
             raise ValueError(f"guidance must be below 0 to lead away from the person, got {self.guidance:g}")
+        EVERY.check("every", self.every)
 
 
 class Frame(NamedTuple):

@@ -15,6 +15,7 @@ from ..faces.paste import footprint, paste, within
 from ..method.anonymize import source_similarity
 from ..method.identity import cosine
 from ..method.types import Identity, NoFaceError
+from .between import filled_in, sampled_rows
 from .photo import FaceSampler, PhotoPorts, blurred
 from .strength import STRONGER, Judgement, Outcome, Target, judge_result, refusal, search_guidance
 from .tracking import ALIKE
@@ -41,6 +42,7 @@ class _Cut(NamedTuple):
     """A face cut from a frame; where: its mask."""
 
     state: _State
+    track: int
     face: Face
     crop: Crop
     where: Tensor
@@ -70,26 +72,28 @@ class Window:
             if place.certainty is not Certainty.UNSURE and not self.tracks.is_kept(place)
         ]
         for person in sorted({place.person for _, place in changing}):
-            self._replace_person(person, [(state, place.face) for state, place in changing if place.person == person])
+            self._replace_person(person, [(state, place) for state, place in changing if place.person == person])
         for state in states:
             self._look_again(state)
         return [state.result() for state in states]
 
-    def _replace_person(self, person: int, places: Sequence[tuple[_State, Face]]) -> None:
+    def _replace_person(self, person: int, places: Sequence[tuple[_State, Place]]) -> None:
         """Somebody else in place of a person, in every frame of the window at once."""
         identity = self.tracks.people[person].identity
         if identity is None:
-            for state, face in places:
-                self._cover(state, face, person)
+            for state, place in places:
+                self._cover(state, place.face, person)
             return
-        self._replace(person, identity, person, places)
+        cuts = [self._cut(state, place.track, place.face, person) for state, place in places]
+        self._replace(person, identity, person, [cut for cut in cuts if cut is not None])
 
-    def _replace(self, index: int, identity: Identity, person: int, places: Sequence[tuple[_State, Face]]) -> None:
+    def _replace(self, index: int, identity: Identity, person: int, cuts: Sequence[_Cut]) -> None:
         """index: tells the noise."""
-        cuts = [cut for state, face in places if (cut := self._cut(state, face, person)) is not None]
         if not cuts:
             return
-        sampler = self.ports.photo.invert_face(torch.stack([cut.crop.pixels for cut in cuts]), identity, index)
+        rows = sampled_rows([(cut.track, cut.state.number) for cut in cuts], self.options.every)
+        crops = torch.stack([cuts[row].crop.pixels for row in rows])
+        sampler = filled_in(self.ports.photo.invert_face(crops, identity, index), rows)
         guidance = self.strengths.get(person, self.options.guidance)
         still_known = self._put_back(cuts, sampler, guidance, identity, person)
         if still_known:
@@ -100,14 +104,14 @@ class Window:
             ):
                 self._cover(cut.state, cut.face, person)
 
-    def _cut(self, state: _State, face: Face, person: int) -> _Cut | None:
+    def _cut(self, state: _State, track: int, face: Face, person: int) -> _Cut | None:
         where = self.options.where(state.number)
         try:
-            crop = crop_face(state.image, face, self.ports.photo.size)
+            crop = crop_face(state.image, face, self.ports.photo.size, self.options.crop_factor)
         except ValueError:  # points in one place: no crop can be fitted
             self._cover(state, face, person)
             return None
-        return _Cut(state, face, crop, change_mask(crop, self.options.keep_parts, where))
+        return _Cut(state, track, face, crop, change_mask(crop, self.options.keep_parts, where, self.options.feather))
 
     def _put_back(
         self, cuts: Sequence[_Cut], sampler: FaceSampler, guidance: float, identity: Identity, person: int
@@ -149,7 +153,8 @@ class Window:
                     self._cover(state, face, -1)
                 else:
                     number, identity = self._identity_like(unknown)
-                    self._replace(number, identity, -1, [(state, face)])
+                    cut = self._cut(state, -1, face, -1)
+                    self._replace(number, identity, -1, [] if cut is None else [cut])
             if not missed:
                 return
 
@@ -176,8 +181,8 @@ class Window:
         identity, face = self.tracks.people[place.person].identity, place.face
         if identity is None:
             return self.options.guidance
-        crop = crop_face(image, face, self.ports.photo.size)
-        where = change_mask(crop, self.options.keep_parts, None)
+        crop = crop_face(image, face, self.ports.photo.size, self.options.crop_factor)
+        where = change_mask(crop, self.options.keep_parts, None, self.options.feather)
         sampler = self.ports.photo.invert_face(crop.pixels[None], identity, place.person)
         result = search_guidance(
             lambda guidance: paste(

@@ -20,9 +20,9 @@ Where = Callable[[int], tuple[float, float] | None]
 """Frame -> where somebody's head is, None where they are not there."""
 
 
-def head(who: int) -> Tensor:
+def head(person: int) -> Tensor:
     """Somebody of coloured noise (3, HEAD, HEAD)."""
-    coarse = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(who))
+    coarse = torch.rand(1, 3, 12, 12, generator=torch.Generator().manual_seed(person))
     return torch.nn.functional.interpolate(coarse, (HEAD, HEAD))[0]
 
 
@@ -60,10 +60,10 @@ class Scene:
     def image(self, frame: int) -> Tensor:
         image = torch.full((3, 120, 200), self.background(frame))
         image[:, :8, :8] = 3 * frame / 255
-        for who, where in self.people.items():
+        for person, where in self.people.items():
             if place := where(frame):
                 x, y = map(round, place)
-                image[:, y : y + HEAD, x : x + HEAD] = head(who)
+                image[:, y : y + HEAD, x : x + HEAD] = head(person)
         return image
 
     def frames(self, start: int = 0) -> list[Frame]:
@@ -73,20 +73,22 @@ class Scene:
         frame = number_of(image)
         missed = self.blind.get(frame, set()) | self.seen_later
         faint = self.faint.get(frame, set())
-        there = [(who, place) for who, where in self.people.items() if (place := where(frame)) and who not in missed]
+        there = [
+            (person, place) for person, where in self.people.items() if (place := where(frame)) and person not in missed
+        ]
         return (
-            [face_at(*place) for who, place in there if who not in faint],
-            [face_at(*place, 0.35) for who, place in there if who in faint],
+            [face_at(*place) for person, place in there if person not in faint],
+            [face_at(*place, 0.35) for person, place in there if person in faint],
         )
 
     def second(self, image: Tensor) -> list[Face]:
         """Whoever is there and as they were."""
         frame = number_of(image)
-        places = {who: place for who, where in self.people.items() if (place := where(frame))}
+        places = {person: place for person, where in self.people.items() if (place := where(frame))}
         return [
             face_at(*place)
-            for who, place in places.items()
-            if who in self.seen_later
+            for person, place in places.items()
+            if person in self.seen_later
             and cosine(features(image, face_at(*place)), features(self.image(frame), face_at(*place))) > 0.9
         ]
 
@@ -97,14 +99,14 @@ class Scene:
         return VideoPorts(replace(PhotoPorts(self.second, embed, stranger, SIDE), **changes), self.search)
 
 
-def stranger(crops: Tensor, who: Identity, index: int) -> FaceSampler:
+def stranger(crops: Tensor, identity: Identity, index: int) -> FaceSampler:
     """Somebody else, by the index alone."""
     coarse = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(100 + index))
     new = torch.nn.functional.interpolate(coarse, crops.shape[-2:]).expand(len(crops), -1, -1, -1)
     return lambda guidance, instead=None: new
 
 
-def as_is(crops: Tensor, who: Identity, index: int) -> FaceSampler:
+def as_is(crops: Tensor, identity: Identity, index: int) -> FaceSampler:
     return lambda guidance, instead=None: crops
 
 

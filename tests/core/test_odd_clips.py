@@ -90,8 +90,8 @@ def test_odd_sizes_are_kept_or_refused_in_words(scene, tmp_path, size, codec, pi
         assert sorted(one.name for one in tmp_path.iterdir()) == ["a.mkv"]
         asked = replace(asked, output=tmp_path / "b.mkv", encoding=Encoding(codec="vp9"))
     anonymize_clip(asked)
-    made = pictures(asked.output)
-    assert len(made) == scene.count and tuple(made[0].shape[-2:]) == size
+    result = pictures(asked.output)
+    assert len(result) == scene.count and tuple(result[0].shape[-2:]) == size
 
 
 def test_every_track_of_sound_goes_along(scene, tmp_path):

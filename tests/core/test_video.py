@@ -24,12 +24,12 @@ def run(
     return tracks, list(anonymize_frames(scene.frames(), 0, tracks, ports, options))
 
 
-def likeness(scene: Scene, results: Sequence[FrameResult], who: int) -> list[float]:
+def likeness(scene: Scene, results: Sequence[FrameResult], person: int) -> list[float]:
     """Of the place where somebody was to themselves, in every frame where they were there."""
     return [
         cosine(features(one.image, face_at(*place)), features(scene.image(k), face_at(*place)))
         for k, one in enumerate(results)
-        if (place := scene.people[who](k))
+        if (place := scene.people[person](k))
     ]
 
 
@@ -44,15 +44,15 @@ def test_everyone_changes_in_every_frame_and_the_rest_does_not():
 
 
 def test_one_noise_and_the_mean_identity_a_person():
-    scene, told = Scene({1: still(10, 20), 2: still(100, 30)}, 10), []
+    scene, calls = Scene({1: still(10, 20), 2: still(100, 30)}, 10), []
 
-    def invert_face(crops, who, index):
-        told.append((index, len(crops), who.embedding))
-        return stranger(crops, who, index)
+    def invert_face(crops, identity, index):
+        calls.append((index, len(crops), identity.embedding))
+        return stranger(crops, identity, index)
 
     run(scene, scene.ports(invert_face=invert_face))
-    assert [(index, count) for index, count, _ in told] == [(0, 8), (1, 8), (0, 2), (1, 2)]
-    assert torch.equal(told[0][2], told[2][2]) and float(told[0][2].norm()) == pytest.approx(1)
+    assert [(index, count) for index, count, _ in calls] == [(0, 8), (1, 8), (0, 2), (1, 2)]
+    assert torch.equal(calls[0][2], calls[2][2]) and float(calls[0][2].norm()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("lost", [range(8, 11), range(8, 9)])
@@ -163,10 +163,10 @@ def test_a_face_that_comes_out_unchanged_is_blurred(found):
 def test_only_where_it_takes_more_is_guidance_stronger():
     scene, asked = Scene({1: still(10, 20)}, 6), []
 
-    def invert_face(crops, who, index):
+    def invert_face(crops, identity, index):
         def sample(guidance, instead=None):
             asked.append(guidance)
-            new = stranger(crops, who, index)(guidance).clone()
+            new = stranger(crops, identity, index)(guidance).clone()
             if guidance > -12:
                 new[3] = crops[3]
             return new
@@ -217,9 +217,9 @@ def test_parts_of_a_clip_come_out_as_the_whole_does():
 def test_an_aim_finds_the_strength_on_the_best_frame_once():
     scene, asked = Scene({1: still(10, 20)}, 20), []
 
-    def invert_face(crops, who, index):
+    def invert_face(crops, identity, index):
         return lambda guidance, instead=None: (
-            asked.append((len(crops), guidance)) or stranger(crops, who, index)(guidance)
+            asked.append((len(crops), guidance)) or stranger(crops, identity, index)(guidance)
         )
 
     with pytest.raises(ValueError, match="needs a judge"):
@@ -240,8 +240,8 @@ def test_an_aim_finds_the_strength_on_the_best_frame_once():
 def test_a_face_that_a_judge_knows_is_made_again_or_blurred():
     scene = Scene({1: still(10, 20)}, 4)
 
-    def faded(crops, who, index):
-        return lambda guidance, instead=None: 0.45 * crops + 0.55 * stranger(crops, who, index)(guidance)
+    def faded(crops, identity, index):
+        return lambda guidance, instead=None: 0.45 * crops + 0.55 * stranger(crops, identity, index)(guidance)
 
     _, alone = run(scene, scene.ports(invert_face=faded))
     _, judged = run(scene, scene.ports(invert_face=faded, judges=[Judge()]))
@@ -251,13 +251,13 @@ def test_a_face_that_a_judge_knows_is_made_again_or_blurred():
 
 
 def test_images_that_are_frames_come_back_as_many(caplog):
-    scene, told = Scene({1: lambda k: (10 + k, 20)}, 10), []
+    scene, calls = Scene({1: lambda k: (10 + k, 20)}, 10), []
     images = [scene.image(k) for k in range(10)]
-    done = anonymize_images(images, scene.ports(judges=[Judge()]), WISHES, on_frame=lambda *one: told.append(one))
+    done = anonymize_images(images, scene.ports(judges=[Judge()]), WISHES, on_frame=lambda *one: calls.append(one))
     assert max(likeness(scene, done.frames, 1)) < 0.5
     assert done.record["frames"] == 10 and done.record["people"][0]["made"] == 10
     assert done.record["people"][0]["verdict"] == "not re-identified by 1 of 1 judges"
-    assert told[:10] == [("find", k, 10) for k in range(1, 11)] and told[-1] == ("make", 10, 10)
+    assert calls[:10] == [("find", k, 10) for k in range(1, 11)] and calls[-1] == ("make", 10, 10)
 
 
 @pytest.mark.parametrize("no_face", ["raise", "blur", "pass"])
