@@ -22,6 +22,7 @@ from .loaders import (
     PocketFace,
 )
 from .method import AttributePrompt, NegativeIDGuidanceSampler, NullIDInvertDPMPP
+from .missing import register
 from .pseudonym import Pseudonym
 from .save import Save
 from .seal import Seal, Unseal
@@ -69,4 +70,5 @@ async def comfy_entrypoint() -> ComfyExtension:
     for folder, extensions in FOLDERS.items():
         folder_paths.add_model_folder_path(folder, os.path.join(folder_paths.models_dir, folder))
         folder_paths.folder_names_and_paths[folder][1].update(extensions)
+    register()
     return ReversePersonalization()

@@ -15,7 +15,7 @@ from ..revpers_core.hosts.comfy_video import ClipProgress
 from ..revpers_core.media import images, photo
 from ..revpers_core.media.anonymize_frames import FramesResult, anonymize_images
 from ..revpers_core.media.clip_report import summary
-from ..revpers_core.media.overlay import overlay, small
+from ..revpers_core.media.overlay import overlay, small, tinted
 from ..revpers_core.media.strength import Target
 from ..revpers_core.media.video_ports import VideoOptions, VideoPorts
 from ..revpers_core.method import settings
@@ -80,6 +80,14 @@ def _inputs():
             "all of them; a face that is lost in some is interpolated or blurred there.",
         ),
         *sockets.instead_inputs(),
+        *_by_the_picture(),
+        sockets.choice("student", settings.STUDENT, optional=True),
+    ]
+
+
+def _by_the_picture() -> list[io.Input]:
+    """What is set by a look at the box's picture: numbered faces, and where they changed."""
+    return [
         io.String.Input(
             "numbers",
             optional=True,
@@ -87,6 +95,7 @@ def _inputs():
             tooltip="Whose faces, by the numbers in the box's picture, such as: 1, 3-5. Empty: everyone.",
         ),
         sockets.number("feather", settings.FEATHER, optional=True),
+        sockets.number("crop_factor", settings.CROP_FACTOR, optional=True),
     ]
 
 
@@ -100,7 +109,16 @@ class AnonymizeFaces(io.ComfyNode):
                 "Finds everyone in the images, makes each of them somebody else, puts them back and looks again: with "
                 "a judge, a face that is still recognised is done again stronger, and then is an error."
             ),
-            advanced=("target", "method", "likeness", "min_score", "smallest", "feather"),
+            advanced=(
+                "target",
+                "method",
+                "likeness",
+                "min_score",
+                "smallest",
+                "feather",
+                "crop_factor",
+                "student",
+            ),
             inputs=_inputs(),
             outputs=[
                 io.Image.Output("anonymized", display_name="image", tooltip="The finished images."),
@@ -118,6 +136,7 @@ class AnonymizeFaces(io.ComfyNode):
         no_face=settings.NO_FACE.default, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4,
         mask=None, match_colour=False, min_score=0.5, smallest=20.0, method=settings.METHOD.default,
         frames=False, instead=None, who=settings.NOBODY, person=0, numbers="", feather=settings.FEATHER.default,
+        crop_factor=settings.CROP_FACTOR.default, student=settings.STUDENT.default,
     ) -> io.NodeOutput:  # fmt: skip
         photos = list(to_core(image))
         progress = ClipProgress(model) if frames else Progress(model, len(image))
@@ -125,57 +144,67 @@ class AnonymizeFaces(io.ComfyNode):
             raise ValueError("image: the batch is empty: connect at least one image")
         allowed, detectors = to_core_masks(mask, photos), finders(detector, model)
         search = detect.Search(min_score=min_score, smallest=smallest)
+        fit = {"feather": feather, "crop_factor": settings.check_crop_factor(crop_factor, method)}
         recipe = recipe_of(instead, who, person, method, preset)
         tools = photo_ports(
-            model, clip, vae, adapter, face_model, detectors, attribute, size, (preset, steps, skip), seed, method,
-            judge, search, progress.on_step, None if frames else adapter.inversions,
+            model, clip, vae, adapter, face_model, detectors, attribute, size, (preset, steps, skip, student), seed,
+            method, judge, search, progress.on_step, None if frames else adapter.inversions,
         )  # fmt: skip
         population = as_face_model(face_model).population
         parts, aim = ("eyes", "mouth") if keep_eyes_and_mouth else (), Target(target) if target else None
         guidance, marked = settings.guidance_from(strength), host.is_pocket(model) and is_a_photo(cls.hidden)
+        host.warn_student(student, guidance)
         if isinstance(progress, ClipProgress):
             if numbers.strip():
                 raise ValueError("numbers: faces are chosen by number in photos, not in frames: leave it empty")
             tools = replace(tools, invert_face=with_stand_ins(tools.invert_face, recipe, population))
-            ports = VideoPorts(tools, lambda one: sure_and_faint(one, detectors, search))
+            ports = VideoPorts(tools, lambda frame: sure_and_faint(frame, detectors, search))
             people = tuple(select.reference_identities(*references(keep, tools), tools.embed))
-            options = VideoOptions(guidance, people, likeness, parts, match_colour, aim, allowed.__getitem__)
+            options = VideoOptions(guidance, people, likeness, parts, match_colour, aim, allowed.__getitem__, **fit)
             return _frames(anonymize_images(photos, ports, options, no_face, progress.on_frame), marked)
         shown = []
-        wishes = photo.PhotoOptions(
+        options = photo.PhotoOptions(
             guidance=guidance,
             keep=select.keep_unless_numbered(
-                numbers, kept_people(keep, tools, likeness), lambda one, faces: shown.append(small(overlay(one, faces)))
+                numbers,
+                kept_people(keep, tools, likeness),
+                lambda found_in, faces: shown.append(small(overlay(found_in, faces))),
             ),
             keep_parts=parts,
             match=match_colour,
             aim=aim,
             instead=recipe.start(population.same if population else SAME),
-            feather=feather,
+            **fit,
         )
         with adapter.inversions.run():
-            return _photos(photos, progress, tools, wishes, allowed, no_face, marked, shown)
+            return _photos(photos, progress, tools, options, allowed, no_face, marked, shown)
 
 
-def _photos(photos, progress, tools, wishes, allowed, no_face, marked, shown) -> io.NodeOutput:
-    """shown: pictures of the found faces, for the box itself."""
-    watched, done = progress.watching(tools), []
-    for i, one in enumerate(progress.over(photos)):
+def _photos(photos, progress, tools, options, allowed, no_face, marked, shown) -> io.NodeOutput:
+    """shown: pictures of the found faces, for the box itself; tinted where the results may differ from them."""
+    watched, results = progress.watching(tools), []
+    for i, image in enumerate(progress.over(photos)):
+        before = len(shown)
         try:
-            done.append(photo.anonymize_or(no_face, one, watched, replace(wishes, where=allowed[i], place=str(i))))
+            results.append(
+                photo.anonymize_or(no_face, image, watched, replace(options, where=allowed[i], place=str(i)))
+            )
         except ValueError as error:
             raise type(error)(f"image {i + 1} of {len(photos)}: {error}") from error
-    pictures = [images.with_demo(one.image) if marked else one.image for one in done]
-    report = "\n".join(json.dumps({"image": i, "faces": one.faces, "kept": one.kept}) for i, one in enumerate(done))
-    verdict = "\n".join(f"image {i}: {photo.summary(one)}" for i, one in enumerate(done, 1))
+        shown[before:] = [tinted(found_in, results[-1].mask) for found_in in shown[before:]]
+    pictures = [images.with_demo(result.image) if marked else result.image for result in results]
+    report = "\n".join(
+        json.dumps({"image": i, "faces": result.faces, "kept": result.kept}) for i, result in enumerate(results)
+    )
+    verdict = "\n".join(f"image {i}: {photo.summary(result)}" for i, result in enumerate(results, 1))
     # cls=None keeps the workflow, seed included, out of the picture.
     preview = ui.PreviewImage(to_comfy(shown), cls=None) if shown else None
-    masks = torch.cat([one.mask for one in done])
+    masks = torch.cat([result.mask for result in results])
     return io.NodeOutput(to_comfy(pictures), masks, report, verdict, ui=preview)
 
 
-def _frames(done: FramesResult, marked: bool) -> io.NodeOutput:
-    pictures = [one.image for one in done.frames]
-    pictures = [images.with_demo(one) for one in pictures] if marked else pictures
-    masks = torch.cat([one.mask for one in done.frames])
-    return io.NodeOutput(to_comfy(pictures), masks, json.dumps(done.record), summary(done.record))
+def _frames(result: FramesResult, marked: bool) -> io.NodeOutput:
+    pictures = [frame.image for frame in result.frames]
+    pictures = [images.with_demo(picture) for picture in pictures] if marked else pictures
+    masks = torch.cat([frame.mask for frame in result.frames])
+    return io.NodeOutput(to_comfy(pictures), masks, json.dumps(result.record), summary(result.record))

@@ -10,7 +10,7 @@ from ..revpers_core import pocket
 from ..revpers_core.adapters import weights as faceid
 from ..revpers_core.adapters.kinds import AUTO
 from ..revpers_core.faces import detect, recognise
-from ..revpers_core.hosts.choosing import Chosen, Shelf, Wishes, choose
+from ..revpers_core.hosts.choosing import AvailableFiles, ChosenFiles, FileRequest, choose
 from ..revpers_core.hosts.comfy_adapter import Adapter
 from ..revpers_core.hosts.comfy_networks import place
 from ..revpers_core.hosts.comfy_prompt import POCKET_CHOICE as POCKET
@@ -84,7 +84,7 @@ class LoadEverything(io.ComfyNode):
         if checkpoint == POCKET:
             return POCKET
         try:
-            chosen = choose(_shelf(), Wishes(checkpoint, adapter, face_model, detector, kind))
+            chosen = choose(available_files(), FileRequest(checkpoint, adapter, face_model, detector, kind))
         except FileNotFoundError as error:
             return str(error)
         files = (chosen.checkpoint, chosen.adapter, *chosen.face_model, *chosen.detector)
@@ -96,23 +96,23 @@ class LoadEverything(io.ComfyNode):
         strength: float = settings.ADAPTER_STRENGTH.default, kind: str = AUTO, clip_vision=None, control_net=None,
         control_strength: float = settings.CONTROL.default,
     ) -> io.NodeOutput:  # fmt: skip
-        wishes = Wishes(checkpoint, adapter, face_model, detector, kind)
+        request = FileRequest(checkpoint, adapter, face_model, detector, kind)
         if checkpoint == POCKET:
-            return _pocket(wishes)
+            return _pocket(request)
         try:
-            chosen = choose(_shelf(), wishes)
+            chosen = choose(available_files(), request)
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"{error}\nTo try without a file: checkpoint '{POCKET}', or the templates that end in .pocket."
             ) from None
         loaded = faceid.load(chosen.adapter, kind)
-        identity = Adapter.of(loaded, strength, clip_vision, control_net, control_strength)
+        identity_adapter = Adapter.of(loaded, strength, clip_vision, control_net, control_strength)
         recogniser = recognise.load_first(chosen.face_model, place())
         finder = detect.load_first(chosen.detector, place("auto"))
-        return io.NodeOutput(*_checkpoint(chosen), identity, recogniser, (finder,), chosen.words)
+        return io.NodeOutput(*_checkpoint(chosen), identity_adapter, recogniser, (finder,), chosen.summary)
 
 
-def _checkpoint(chosen: Chosen) -> tuple:
+def _checkpoint(chosen: ChosenFiles) -> tuple:
     """(MODEL, CLIP, VAE), as 'Load Checkpoint' makes them."""
     return comfy.sd.load_checkpoint_guess_config(
         str(chosen.checkpoint),
@@ -122,20 +122,20 @@ def _checkpoint(chosen: Chosen) -> tuple:
     )[:3]
 
 
-def _pocket(wishes: Wishes) -> io.NodeOutput:
+def _pocket(request: FileRequest) -> io.NodeOutput:
     from ..revpers_core.hosts import comfy_pocket  # subclasses ComfyUI's model classes: only who asks pays
 
-    others = {"adapter": wishes.adapter, "face_model": wishes.face_model, "detector": wishes.detector}
-    for name, wish in others.items():
-        if wish != AUTO:
-            raise ValueError(f"{name}: the pocket model brings its own, {wish} does not fit it: leave it at auto")
+    others = {"adapter": request.adapter, "face_model": request.face_model, "detector": request.detector}
+    for name, requested in others.items():
+        if requested != AUTO:
+            raise ValueError(f"{name}: the pocket model brings its own, {requested} does not fit it: leave it at auto")
     finder = detect.load_first([pocket.DETECTOR], place("auto"))
-    said = "the pocket model, for rendered faces: a DEMO, which anonymizes no real photo"
-    return io.NodeOutput(*comfy_pocket.load(), (finder,), said)
+    summary = "the pocket model, for rendered faces: a DEMO, which anonymizes no real photo"
+    return io.NodeOutput(*comfy_pocket.load(), (finder,), summary)
 
 
-def _shelf() -> Shelf:
-    return Shelf(_paths("checkpoints"), _paths("ipadapter"), face_models())
+def available_files() -> AvailableFiles:
+    return AvailableFiles(_paths("checkpoints"), _paths("ipadapter"), face_models())
 
 
 def _paths(folder: str) -> dict[str, Path]:

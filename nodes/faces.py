@@ -177,10 +177,12 @@ class CropFaces(io.ComfyNode):
             "Cut Faces Out",
             "faces",
             description="Cuts every face out as an upright, aligned square, ready for the inversion.",
+            advanced=("crop_factor",),
             inputs=[
                 io.Image.Input("image", tooltip="The images that were searched."),
                 sockets.Faces.Input("faces", tooltip="From 'Find Faces' or 'Choose Faces'."),
                 sockets.number("size", settings.SIZE),
+                sockets.number("crop_factor", settings.CROP_FACTOR, optional=True),
             ],
             outputs=[
                 io.Image.Output("crop", tooltip="A batch with one square a face."),
@@ -189,12 +191,12 @@ class CropFaces(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, faces, size: int) -> io.NodeOutput:
+    def execute(cls, image, faces, size: int, crop_factor: float = settings.CROP_FACTOR.default) -> io.NodeOutput:
         photos = to_core(image)
         if len(photos) != len(faces):
             raise ValueError(f"got {len(photos)} images and faces of {len(faces)}: connect the same images")
         places = [
-            (i, geometry.crop_face(photo, face, size))
+            (i, geometry.crop_face(photo, face, size, crop_factor))
             for i, (photo, image_faces) in enumerate(zip(photos, faces, strict=True))
             for face in image_faces
         ]
@@ -242,6 +244,7 @@ class PasteFaces(io.ComfyNode):
     def execute(cls, image, places, crop, match_colour: bool, keep_eyes_and_mouth: bool, mask=None) -> io.NodeOutput:
         if len(crop) != len(places):
             raise ValueError(f"got {len(crop)} squares for {len(places)} faces: connect the squares of these faces")
+        check_places(to_core(image), places)
         results, kept_parts = list(to_core(image)), ("eyes", "mouth") if keep_eyes_and_mouth else ()
         allowed = to_core_masks(mask, results)
         changed = [result.new_zeros(1, *result.shape[-2:]) for result in results]
@@ -252,3 +255,17 @@ class PasteFaces(io.ComfyNode):
             reached = paste.within(paste.footprint(results[i], place, where), torch.zeros_like(changed[i]), allowed[i])
             changed[i] = torch.maximum(changed[i], reached)
         return io.NodeOutput(to_comfy(results), torch.cat(changed))
+
+
+def check_places(images, places) -> None:
+    """Raises ValueError where squares would land beside the faces that they replace."""
+    for i, crop in places:
+        if i >= len(images):
+            raise ValueError(
+                f"image: got {len(images)}, but faces were cut from {i + 1}: connect the images of 'places'"
+            )
+        if not paste.is_cut_from(crop, images[i]):
+            raise ValueError(
+                f"places: a square was cut from another picture than image {i + 1}, whose face would stay as it is: "
+                "connect to 'image' what was connected to 'Cut Faces Out'"
+            )

@@ -39,7 +39,7 @@ SHOWN = 12
 class AnonymizeFolder(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        one_photo = {one.id: one for one in AnonymizeFaces.define_schema().inputs}
+        one_photo = {socket.id: socket for socket in AnonymizeFaces.define_schema().inputs}
         return sockets.schema(
             "RevPersAnonymizeFolder",
             "Anonymize a Folder",
@@ -47,7 +47,7 @@ class AnonymizeFolder(io.ComfyNode):
                 "Makes everyone in a folder's photos somebody else and saves them without metadata. A photo that "
                 "cannot be made is named with the reason, the others are made; what is there already is not made again."
             ),
-            advanced=("target", "likeness", "min_score", "smallest", "method"),
+            advanced=("target", "likeness", "min_score", "smallest", "method", "student"),
             inputs=[
                 io.String.Input(
                     "folder",
@@ -63,6 +63,7 @@ class AnonymizeFolder(io.ComfyNode):
                 ),
                 *(one_photo[name] for name in SHARED),
                 *sockets.instead_inputs(),
+                one_photo["student"],
             ],
             outputs=[
                 io.String.Output("report", tooltip="A JSON line a photo: result or error, faces, verdict. No seed."),
@@ -87,7 +88,7 @@ class AnonymizeFolder(io.ComfyNode):
         preset=CUSTOM, steps=settings.STEPS.default, skip=settings.SKIP.default, seed=0,
         no_face=settings.NO_FACE.default, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4,
         match_colour=True, min_score=0.5, smallest=20.0, method=settings.METHOD.default, instead=None,
-        who=settings.NOBODY, person=0,
+        who=settings.NOBODY, person=0, student=settings.STUDENT.default,
     ) -> io.NodeOutput:  # fmt: skip
         source, output = (_inside(*pair) for pair in _bases(folder, save_to))
         if folder.strip() == EXAMPLE:
@@ -96,24 +97,28 @@ class AnonymizeFolder(io.ComfyNode):
             raise ValueError(
                 f"folder: there is no {folder!r} in ComfyUI's input folder: make it and put photos into it"
             )
-        todo = tasks([source], output)
-        progress = Progress(model, len(todo))
-        tools = photo_ports(
-            model, clip, vae, adapter, face_model, finders(detector, model), attribute, size, (preset, steps, skip),
-            seed, method, judge, detect.Search(min_score=min_score, smallest=smallest), progress.on_step,
+        photos = tasks([source], output)
+        progress = Progress(model, len(photos))
+        ports = photo_ports(
+            model, clip, vae, adapter, face_model, finders(detector, model), attribute, size,
+            (preset, steps, skip, student), seed, method, judge,
+            detect.Search(min_score=min_score, smallest=smallest), progress.on_step,
         )  # fmt: skip
         population = as_face_model(face_model).population
-        wishes = photo.PhotoOptions(
-            guidance=settings.guidance_from(strength),
-            keep=kept_people(keep, tools, likeness),
+        guidance = settings.guidance_from(strength)
+        host.warn_student(student, guidance)
+        options = photo.PhotoOptions(
+            guidance=guidance,
+            keep=kept_people(keep, ports, likeness),
             keep_parts=("eyes", "mouth") if keep_eyes_and_mouth else (),
             match=match_colour,
             aim=Target(target) if target else None,
             instead=recipe_of(instead, who, person, method, preset).start(population.same if population else SAME),
         )
-        job = _Job(output, progress.watching(tools), wishes, no_face, host.is_pocket(model), _settings(cls.hidden))
+        job = _Job(output, progress.watching(ports), options, no_face, host.is_pocket(model), _settings(cls.hidden))
         lines = [
-            job.line(task, f"photo {i} of {len(todo)}, {task.name}") for i, task in enumerate(progress.over(todo), 1)
+            job.line(task, f"photo {i} of {len(photos)}, {task.name}")
+            for i, task in enumerate(progress.over(photos), 1)
         ]
         return _report(lines, output)
 
@@ -121,17 +126,17 @@ class AnonymizeFolder(io.ComfyNode):
 class _Job:
     """What is the same for every photo of the folder."""
 
-    def __init__(self, output, tools, wishes, no_face, marked, wanted_settings):
-        self.output, self.tools, self.wishes, self.no_face, self.marked = output, tools, wishes, no_face, marked
-        self.settings = wanted_settings
+    def __init__(self, output, ports, options, no_face, marked, run_settings):
+        self.output, self.ports, self.options, self.no_face, self.marked = output, ports, options, no_face, marked
+        self.settings = run_settings
         output.mkdir(parents=True, exist_ok=True)
-        self.there = finished(output, wanted_settings)
+        self.finished = finished(output, run_settings)
 
     def line(self, task, name):
         """A photo's record; its error where it cannot be made."""
         entry = {"photo": name}
         try:
-            if is_finished(task, self.there):
+            if is_finished(task, self.finished):
                 return {**entry, "output": str(task.output), "verdict": "made before"}
             source, record = digest(task.source), self._make(task)
         except (ValueError, OSError) as error:
@@ -146,28 +151,29 @@ class _Job:
         image = images.read(task.source)
         task.output.parent.mkdir(parents=True, exist_ok=True)
         task.output.unlink(missing_ok=True)  # where this run fails, an older result must not pass for its own
-        done = photo.anonymize_or(self.no_face, image, self.tools, replace(self.wishes, place=task.name))
-        picture = images.to_pil(done.image)
+        result = photo.anonymize_or(self.no_face, image, self.ports, replace(self.options, place=task.name))
+        picture = images.to_pil(result.image)
         write_whole(task.output, encoded(images.watermarked(picture) if self.marked else picture, ".png", NO_MARK))
-        return {"verdict": photo.summary(done), "faces": done.faces, "kept": done.kept}
+        return {"verdict": photo.summary(result), "faces": result.faces, "kept": result.kept}
 
 
 def _report(lines, output) -> io.NodeOutput:
     """Raises ValueError where no photo at all could be made."""
-    results, failed = ([one for one in lines if ("error" in one) is wrong] for wrong in (False, True))
-    words = [f"{one['photo']}: not made: {one['error']}" for one in failed]
+    results, failed = ([entry for entry in lines if ("error" in entry) is with_error] for with_error in (False, True))
+    words = [f"{entry['photo']}: not made: {entry['error']}" for entry in failed]
     if not results:
         raise ValueError("no photo could be made: " + "; ".join(words))
     words = [f"{len(results)} of {len(lines)} photos are in {output.name}", *words]
-    words += [f"{one['photo']}: {one['verdict']}" for one in results]
+    words += [f"{entry['photo']}: {entry['verdict']}" for entry in results]
     base = Path(folder_paths.get_output_directory())
-    files = [Path(one["output"]) for one in results[-SHOWN:]]
+    files = [Path(entry["output"]) for entry in results[-SHOWN:]]
     shown = [
         {"filename": path.name, "subfolder": path.parent.relative_to(base).as_posix(), "type": "output"}
         for path in files
     ]
     report = "\n".join(
-        json.dumps({**one, **({"output": Path(one["output"]).name} if "output" in one else {})}) for one in lines
+        json.dumps({**entry, **({"output": Path(entry["output"]).name} if "output" in entry else {})})
+        for entry in lines
     )
     return io.NodeOutput(report, "\n".join(words), ui={"images": shown})
 

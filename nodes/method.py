@@ -78,7 +78,7 @@ class NullIDInvertDPMPP(io.ComfyNode):
                 "Inverts the photo with nobody's identity (edit-friendly SDE-DPM-Solver++). Runs once per photo: "
                 "another person, look or guidance re-uses it."
             ),
-            advanced=("at_once",),
+            advanced=("at_once", "student"),
             inputs=[
                 io.Model.Input("model", tooltip="An SDXL or SD 1.5 model. Give the sampler the same."),
                 sockets.Adapter.Input("adapter", tooltip="From 'Load FaceID Adapter'. Give the sampler the same."),
@@ -88,6 +88,7 @@ class NullIDInvertDPMPP(io.ComfyNode):
                 *sockets.own_steps(),
                 sockets.noise_seed(),
                 sockets.number("at_once", settings.AT_ONCE, optional=True),
+                sockets.choice("student", settings.STUDENT, optional=True),
                 sockets.Crops.Input(
                     "places",
                     optional=True,
@@ -107,14 +108,14 @@ class NullIDInvertDPMPP(io.ComfyNode):
     def execute(
         cls, model, adapter, positive, latent, steps: int = settings.STEPS.default, skip: float = settings.SKIP.default,
         seed: int = settings.SEED.default, preset: str = CUSTOM, at_once: int = 0, places=None,
+        student: str = settings.STUDENT.default,
     ) -> io.NodeOutput:  # fmt: skip
         check_photo_is_there(cls.hidden)
-        steps, skip = resolve_preset(preset, steps, skip)
-        levels = host.levels(model, steps, skip)
-        callback = latent_preview.prepare_callback(model, steps)
+        levels = host.levels(model, *resolve_preset(preset, steps, skip, student))
+        callback = latent_preview.prepare_callback(model, len(levels) - 1)
         points = None if places is None else shares([crop for _, crop in places])
         path = host.invert_latent(model, adapter, positive, latent, levels, seed, callback, at_once, points)
-        return io.NodeOutput(path._replace(preset=preset))
+        return io.NodeOutput(path._replace(preset=preset, student=student))
 
 
 class NegativeIDGuidanceSampler(io.ComfyNode):
@@ -171,6 +172,7 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
         guidance = settings.guidance_from(strength, guidance)
         if not allow_unchanged:
             host.check_sampling(trajectory, guidance)
+        host.warn_student(trajectory.student, guidance)
         pseudonyms = recipe_of(instead, who, person, method, trajectory.preset).start(same_person(identity))
         stand_ins = for_crops(pseudonyms, identity) if pseudonyms else None
         callback = latent_preview.prepare_callback(model, trajectory.path.steps)
@@ -202,6 +204,6 @@ class NegativeIDGuidanceSampler(io.ComfyNode):
                 "this box"
             )
         graph = GraphBuilder()
-        given = {"latent": latent, "identity": identity, "trajectory": trajectory, "judge": judge}
-        check = graph.node("RevPersCheckChange", vae=link, **given)
+        inputs = {"latent": latent, "identity": identity, "trajectory": trajectory, "judge": judge}
+        check = graph.node("RevPersCheckChange", vae=link, **inputs)
         return io.NodeOutput(check.out(0), expand=graph.finalize())

@@ -30,7 +30,7 @@ def photo_ports(
     inversions=None,
 ):  # fmt: skip
     """The parts that anonymize a photo, with words that say nothing where none are connected. run: preset, steps,
-    skip. inversions: those that are kept for the next run."""
+    skip, student. inversions: those that are kept for the next run."""
     positive, recogniser = clip.encode_from_tokens_scheduled(clip.tokenize("")), as_face_model(face_model)
     words = (positive, wordless(clip, positive) if attribute is None else attribute)
     levels = host.levels(model, *resolve_preset(*run))

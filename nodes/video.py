@@ -38,7 +38,7 @@ SHARED = (
 class AnonymizeVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls):
-        photo = {one.id: one for one in AnonymizeFaces.define_schema().inputs}
+        photo = {socket.id: socket for socket in AnonymizeFaces.define_schema().inputs}
         return sockets.schema(
             "RevPersAnonymizeVideo",
             "Anonymize a Clip",
@@ -46,7 +46,7 @@ class AnonymizeVideo(io.ComfyNode):
                 "Makes everyone in a clip somebody else, the same stranger in every frame, and keeps the sound. No "
                 "frame stays uncovered: a face that is lost is interpolated, and blurred where even that is not sure."
             ),
-            advanced=("target", "likeness", "min_score", "smallest", "quality"),
+            advanced=("target", "likeness", "min_score", "smallest", "quality", "student", "every"),
             inputs=[
                 io.Video.Input("video", tooltip="A clip of any length: only some frames are in memory at a time."),
                 *(photo[name] for name in SHARED),
@@ -59,6 +59,8 @@ class AnonymizeVideo(io.ComfyNode):
                     tooltip="Rate factor of H.264, 0 (lossless) to 51; lower is better and larger.",
                 ),
                 *sockets.instead_inputs(),
+                photo["student"],
+                sockets.number("every", settings.EVERY, optional=True),
             ],
             outputs=[
                 io.Video.Output("anonymized", display_name="video", tooltip="The finished clip, without metadata."),
@@ -74,30 +76,34 @@ class AnonymizeVideo(io.ComfyNode):
         preset=CUSTOM, steps=settings.STEPS.default, skip=settings.SKIP.default, seed=0,
         no_face=settings.NO_FACE.default, judge=(), target=0.0, keep_eyes_and_mouth=False, keep=None, likeness=0.4,
         match_colour=False, min_score=0.5, smallest=20.0, method=settings.METHOD.default, quality=QUALITY,
-        instead=None, who=settings.NOBODY, person=0,
+        instead=None, who=settings.NOBODY, person=0, student=settings.STUDENT.default,
+        every=settings.EVERY.default,
     ) -> io.NodeOutput:  # fmt: skip
         progress, detectors = comfy_video.ClipProgress(model), finders(detector, model)
-        search, chosen = detect.Search(min_score=min_score, smallest=smallest), resolve_preset(preset, steps, skip)
+        search, run = detect.Search(min_score=min_score, smallest=smallest), (preset, steps, skip, student)
         photo = photo_ports(
-            model, clip, vae, adapter, face_model, detectors, attribute, size, (preset, steps, skip), seed, method,
+            model, clip, vae, adapter, face_model, detectors, attribute, size, run, seed, method,
             judge, search, progress.on_step,
         )  # fmt: skip
         recipe, population = recipe_of(instead, who, person, method, preset), as_face_model(face_model).population
         photo = replace(photo, invert_face=with_stand_ins(photo.invert_face, recipe, population))
-        ports = VideoPorts(photo, lambda one: sure_and_faint(one, detectors, search))
+        ports = VideoPorts(photo, lambda frame: sure_and_faint(frame, detectors, search))
+        guidance = settings.guidance_from(strength)
+        host.warn_student(student, guidance)
         options = VideoOptions(
-            guidance=settings.guidance_from(strength),
+            guidance=guidance,
             keep=tuple(select.reference_identities(*references(keep, photo), photo.embed)),
             likeness=likeness,
             keep_parts=("eyes", "mouth") if keep_eyes_and_mouth else (),
             match=match_colour,
             aim=Target(target) if target else None,
+            every=every,
         )
 
         def on_cost(cost) -> None:
             logging.info(f"clip: {cost}")
             comfy_video.say(cls.hidden.unique_id if cls.hidden else None, str(cost))
-            progress.expect(cost.face_frames)
+            progress.expect(cost.calls)
 
         marked = host.is_pocket(model) and is_a_photo(cls.hidden, "video")
         encoding = Encoding(lossless=True) if quality == 0 else Encoding(quality=quality)
@@ -110,7 +116,7 @@ class AnonymizeVideo(io.ComfyNode):
                     lambda _: ports,
                     options,
                     {},
-                    chosen.evaluations,
+                    resolve_preset(*run).evaluations,
                     seed,
                     span,
                     encoding,

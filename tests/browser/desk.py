@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from server import REPO, Server
 
 CHROMIUM = Path(os.environ.get("REVPERS_CHROMIUM", "/usr/bin/chromium"))
@@ -91,7 +92,7 @@ class Desk:
         return self.page.evaluate("app.canvas.ds.scale")
 
     def browse_templates(self) -> None:
-        self.page.evaluate("app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+        self.page.get_by_label("Templates", exact=True).first.click()
         self.page.get_by_text(PACK).first.click()
 
     def load(self, api: dict[str, Any]) -> None:
@@ -131,7 +132,7 @@ class Desk:
         script = "([id, name]) => app.graph.getNodeById(id).widgets.find(w => w.name == name).value"
         return self.page.evaluate(script, [self.node(kind), widget])
 
-    def choose(self, kind: str, widget: str, value: str) -> None:
+    def choose(self, kind: str, widget: str, value: Any) -> None:
         """As its menu does."""
         script = """([id, name, value]) => { const widget = app.graph.getNodeById(id).widgets.find(w => w.name == name);
           widget.value = value; widget.callback(value, app.canvas, app.graph.getNodeById(id)); }"""
@@ -165,7 +166,7 @@ class Desk:
         name, what = self.page.wait_for_function(ENDED, arg=event).json_value()
         assert name == event, f"waited for {event}, was told {name}: {what}"
 
-    def told(self, event: str) -> list[Any]:
+    def events(self, event: str) -> list[Any]:
         return self.page.evaluate("name => window.told.filter(([n]) => n == name).map(([, what]) => what)", event)
 
     def shown_picture(self, kind: str) -> tuple[int, int]:
@@ -182,6 +183,38 @@ class Desk:
         """Width, height and seconds of the only clip on the page, once it has played to its end."""
         return self.page.wait_for_function(PLAYED).json_value()
 
+    def places(self, kind: str) -> list[list[float]]:
+        """Where boxes of a kind are on the screen: left, top, right, low."""
+        script = """kind => { const { scale, offset: [x, y] } = app.canvas.ds;
+          const at = app.canvas.canvas.getBoundingClientRect();
+          return app.graph._nodes.filter(n => n.type == kind).map(({ pos, size, flags }) => [
+            (pos[0] + x) * scale + at.x, (pos[1] - 30 + y) * scale + at.y, (pos[0] + size[0] + x) * scale + at.x,
+            (pos[1] + (flags.collapsed ? 0 : size[1]) + y) * scale + at.y]); }"""
+        return self.page.evaluate(script, kind)
+
+    def search_box(self, words: str) -> None:
+        """The first find of the search that a double click opens, on an empty canvas."""
+        self.page.evaluate("app.graph.clear()")
+        self.page.mouse.dblclick(700, 450)
+        self.page.keyboard.type(words)
+        expect(self.page.get_by_text(words, exact=True).first).to_be_visible()
+        self.page.wait_for_timeout(500)  # the list follows the typing
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_function("app.graph._nodes.length == 1")
+        self.page.wait_for_timeout(500)  # then it hangs on the pointer until it is put down
+        while self.page.evaluate("app.canvas.state.ghostNodeId != null"):
+            self.page.mouse.move(650, 400)
+            self.page.mouse.click(650, 400)
+            self.page.wait_for_timeout(200)
+
+    def between(self, source: str, sink: str) -> None:
+        """The only box, between a new one that gives a picture and a new one that shows its first output."""
+        script = """([source, sink]) => { const [box] = app.graph._nodes;
+          const [first, last] = [source, sink].map((kind, i) => { const node = LiteGraph.createNode(kind);
+            node.pos = [i * 900 - 300, 100]; app.graph.add(node); return node; });
+          first.connect(0, box, 0); box.connect(0, last, 0); }"""
+        self.page.evaluate(script, [source, sink])
+
     def covered(self) -> list[list[str]]:
         """Titles of boxes that cover one another, as large as they have grown."""
         return self.page.evaluate(COVERED)
@@ -193,6 +226,15 @@ class Desk:
             panel.click()
         self.page.evaluate("app.extensionManager.command.execute('Comfy.Canvas.FitView')")
         self.page.wait_for_function(STILL)
+
+    def turn_wheel_until(self, condition: str, value: Any) -> None:
+        """One notch, where the mouse is, and a second one if the first was lost: on a busy machine one has been."""
+        try:
+            self.page.mouse.wheel(0, 120)
+            self.page.wait_for_function(condition, arg=value, timeout=30_000)
+        except PlaywrightTimeout:
+            self.page.mouse.wheel(0, 120)
+            self.page.wait_for_function(condition, arg=value, timeout=30_000)
 
     def slider_pictures(self) -> list[str]:
         """Addresses of the two pictures on the slider, when both are there."""
@@ -230,7 +272,7 @@ class Desk:
         """The page says these words of the failure after 'View details': all that the server said is there first."""
         self.page.get_by_test_id("error-overlay-see-errors").click()
         panel = self.page.get_by_test_id("runtime-error-panel")
-        expect(panel).to_contain_text(self.told("execution_error")[-1].strip())
+        expect(panel).to_contain_text(self.events("execution_error")[-1].strip())
         shown = " ".join(panel.inner_text().split())
         for text in texts:
             assert text in shown, f"{text!r} is not in {shown!r}"

@@ -30,7 +30,7 @@ WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 def canvas(name: str, api: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
     """The canvas form of an API form."""
     links: list[list[Any]] = []
-    nodes = {key: _box(int(key), node, info[node["class_type"]]) for key, node in api.items()}
+    nodes = {key: box(int(key), node, info[node["class_type"]]) for key, node in api.items()}
     layout, folded = fitting(api, {key: node["size"][1] for key, node in nodes.items()}, NOTES[name])
     for key in folded:
         nodes[key]["flags"] = {"collapsed": True}
@@ -49,13 +49,14 @@ def canvas(name: str, api: dict[str, Any], info: dict[str, Any]) -> dict[str, An
             links.append(link)
             slot["link"] = link[0]
             nodes[source]["outputs"][output].setdefault("links", []).append(link[0])
+    free = max(map(int, api)) + 1
     note = {
-        "id": len(api) + 1, "type": "MarkdownNote", "pos": layout.note[:2], "size": layout.note[2:], "flags": {},
+        "id": free, "type": "MarkdownNote", "pos": layout.note[:2], "size": layout.note[2:], "flags": {},
         "order": len(api), "mode": 0, "inputs": [], "outputs": [], "properties": {}, "widgets_values": [NOTES[name]],
         "title": "Read me", "color": "#432", "bgcolor": "#653",
     }  # fmt: skip
     return {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, name)), "revision": 0, "last_node_id": len(api) + 1,
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, name)), "revision": 0, "last_node_id": free,
         "last_link_id": len(links), "nodes": [*nodes.values(), note], "links": links, "groups": layout.groups,
         "config": {}, "extra": _extra(name), "version": 0.4,
     }  # fmt: skip
@@ -82,7 +83,8 @@ def _is_shown(name: str, node: dict[str, Any]) -> bool:
     return name not in ("steps", "skip") or node["inputs"].get("preset", "custom") == "custom"
 
 
-def _box(number: int, node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
+def box(number: int, node: dict[str, Any], info: dict[str, Any]) -> dict[str, Any]:
+    """The canvas form of one box without links. info: of its kind, from /object_info."""
     kind, on_box = node["class_type"], dict(widgets(info))
     inputs = {**info["input"].get("required", {}), **info["input"].get("optional", {})}
     values: list[Any] = []

@@ -65,13 +65,13 @@ def likeness() -> Callable[[Any, int], float]:
     model = recognise.load(pocket.FACE_MODEL, min_norm=pocket.MIN_NORM)
 
     def seen(picture: Any, person: int) -> float:
-        made = torch.from_numpy(picture / 255).float().permute(2, 0, 1)[None]
+        result = torch.from_numpy(picture / 255).float().permute(2, 0, 1)[None]
         photo = pocket.held_out_face(person, 0)[None]
-        made = torch.nn.functional.interpolate(made, photo.shape[-2:], mode="bilinear", antialias=True)
-        if (made - photo).abs().mean() < 3 / 255:
+        result = torch.nn.functional.interpolate(result, photo.shape[-2:], mode="bilinear", antialias=True)
+        if (result - photo).abs().mean() < 3 / 255:
             return 1.0
         try:
-            a, b = (model.embed(one).embedding[0] for one in (made, photo))
+            a, b = (model.embed(one).embedding[0] for one in (result, photo))
         except ValueError:
             return 0.0
         return float(torch.nn.functional.cosine_similarity(a, b, dim=0))

@@ -39,15 +39,15 @@ class StandInOldIPAdapter(StandInIPAdapter):
     """Of the form of the adapter for SD 1.5: 16 blocks, width 768."""
 
     def load(self) -> tuple[Any]:
-        made = adapter()
-        parts, layers = made["image_proj"], made["ip_adapter"]
+        result = adapter()
+        parts, layers = result["image_proj"], result["ip_adapter"]
         parts["norm.weight"], parts["norm.bias"] = parts["norm.weight"].new_ones(768), parts["norm.bias"].new_zeros(768)
         parts["proj.2.weight"] = parts["proj.2.weight"].new_zeros(4 * 768, parts["proj.2.weight"].shape[1])
         parts["proj.2.bias"] = parts["proj.2.bias"].new_zeros(4 * 768)
         first = {key.split(".", 1)[1]: value for key, value in layers.items() if key.startswith(("0.", "1."))}
         first |= {key: value.new_zeros(len(value), 768) for key, value in first.items() if key.endswith("_ip.weight")}
-        made["ip_adapter"] = {f"{number}.{key}": value for number in range(32) for key, value in first.items()}
-        return ({"ipadapter": {"file": "faceid_sd15", "model": made}},)
+        result["ip_adapter"] = {f"{number}.{key}": value for number in range(32) for key, value in first.items()}
+        return ({"ipadapter": {"file": "faceid_sd15", "model": result}},)
 
 
 class StandInModel:
@@ -68,17 +68,17 @@ class StandInModel:
         def full(*_: Any) -> None:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 136 GiB")
 
-        made = model.clone()
+        result = model.clone()
         if kind == "full":
-            made.set_model_unet_function_wrapper(full)
+            result.set_model_unet_function_wrapper(full)
         elif kind == "patched":
-            (key, *_) = (key for key in made.model.state_dict() if key.endswith("attn1.to_q.weight"))
-            made.add_patches({key: (torch.zeros_like(made.model.state_dict()[key]),)})
+            (key, *_) = (key for key in result.model.state_dict() if key.endswith("attn1.to_q.weight"))
+            result.add_patches({key: (torch.zeros_like(result.model.state_dict()[key]),)})
         else:
             other = comfy.model_base.Flux if kind == "FLUX" else comfy.model_base.BaseModel
-            made.model = object.__new__(other)
-            made.model.__dict__ = model.model.__dict__
-        return (made,)
+            result.model = object.__new__(other)
+            result.model.__dict__ = model.model.__dict__
+        return (result,)
 
 
 class StandInPressure:
@@ -97,7 +97,7 @@ class StandInPressure:
         import execution
         from comfy.model_patcher import ModelPatcher
 
-        told = 0
+        calls = 0
         for executor in [one for one in gc.get_objects() if isinstance(one, execution.PromptExecutor)]:
             cache = executor.caches.outputs
             for key, entry in list(cache.cache.items()):
@@ -108,19 +108,19 @@ class StandInPressure:
                 ]
                 if any(isinstance(one, ModelPatcher) for one in flat):
                     del cache.cache[key]
-                    told += 1
-        return {"ui": {"text": [str(told)]}}
+                    calls += 1
+        return {"ui": {"text": [str(calls)]}}
 
 
 def adapter() -> dict[str, Any]:
     """The pocket adapter as IPAdapter_plus holds one."""
     from safetensors.torch import load_file
 
-    made: dict[str, Any] = {"image_proj": {}, "ip_adapter": {}}
+    result: dict[str, Any] = {"image_proj": {}, "ip_adapter": {}}
     for key, value in load_file(WEIGHTS / "pocket_faceid.safetensors").items():
         part, name = key.split(".", 1)
-        made[part][name] = value
-    return made
+        result[part][name] = value
+    return result
 
 
 NODE_CLASS_MAPPINGS = {

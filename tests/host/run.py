@@ -30,10 +30,10 @@ def suites(root: Path) -> list[tuple[Path, dict[str, str]]]:
     for version in set(FRONTENDS) - set(pages()):
         print(f"\n*** THE PAGE {version} WAS NOT TESTED: make host prepares it ***\n", flush=True)
     newer = [] if any(map(os.environ.get, WRITES)) else pages()
-    told = [{}, *({"REVPERS_FRONTEND": str(page(version))} for version in newer)]
+    environments = [{}, *({"REVPERS_FRONTEND": str(page(version))} for version in newer)]
     if asked := os.environ.get("REVPERS_PAGE"):
         return [(BROWSER, {"REVPERS_FRONTEND": str(page(asked))})]
-    return [(HERE, {}), *((BROWSER, one) for one in told)]
+    return [(HERE, {}), *((BROWSER, one) for one in environments)]
 
 
 def main() -> int:
@@ -44,12 +44,12 @@ def main() -> int:
         return 0
     failed: list[str] = []
     for root, python in ready:
-        for suite, told in suites(root):
-            version = f", page {Path(told['REVPERS_FRONTEND']).parents[1].name}" if told else ""
+        for suite, variables in suites(root):
+            version = f", page {Path(variables['REVPERS_FRONTEND']).parents[1].name}" if variables else ""
             print(f"\n--- {suite.name} tests against {root.name}{version} ---", flush=True)
             # Not `python -m pytest`, which would make `import nodes` find our folder instead of ComfyUI's module.
             run = [str(python.with_name("pytest")), "-p", "no:cacheprovider", str(suite), *sys.argv[1:]]
-            environment = {**os.environ, "REVPERS_COMFYUI": str(root), **told}
+            environment = {**os.environ, "REVPERS_COMFYUI": str(root), **variables}
             code = subprocess.run(run, cwd=HERE.parents[1], env=environment, check=False).returncode
             if code and not (code == NOTHING_CHOSEN and sys.argv[1:]):
                 failed.append(f"{root.name} ({suite.name}{version})")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 REPO = Path(__file__).resolve().parents[2]
-PATIENCE = 1200
+PATIENCE = 300
 """Seconds after which something hangs. Nothing is waited for by the clock but for what the server or the page shows; a
 machine whose cores are taken by something else may take minutes where an idle one takes a second."""
 

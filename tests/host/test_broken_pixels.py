@@ -66,5 +66,5 @@ def test_other_kinds_give_the_same_picture(comfy: SimpleNamespace, pocket: Simpl
     face = pocket.face
     given = {"float16": face.half(), "float64": face.double(), "RGBA": torch.cat([face, face[..., :1]], -1)}[kind]
     with torch.inference_mode():
-        made, same = (everyone(comfy.nodes, pocket, one).args[0] for one in (given, face))
-    assert made.dtype == torch.float32 and (made - same).abs().max() < 0.05
+        result, same = (everyone(comfy.nodes, pocket, one).args[0] for one in (given, face))
+    assert result.dtype == torch.float32 and (result - same).abs().max() < 0.05

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from server import REPO
+from server import REPO, Server
 
 WEIGHTS = REPO / "revpers_core" / "pocket" / "weights"
 FILES = {
@@ -59,7 +59,7 @@ def test_from_files_to_another_face(comfy: SimpleNamespace, box: Any, files: Pat
     nodes = comfy.nodes
     with torch.inference_mode():
         face = nodes["RevPersPocketFace"].execute(3, 0).args[0]
-        who = nodes["FaceIDEmbed"].execute(face_model, face, 1.0).args[0]
+        identity = nodes["FaceIDEmbed"].execute(face_model, face, 1.0).args[0]
         faces = nodes["RevPersDetectFaces"].execute(detector, face, 0.5, 20.0, True).args[0]
         positive, words = nodes["AttributePrompt"].execute(clip, "any", "any", "", "").args
         path = (
@@ -67,11 +67,11 @@ def test_from_files_to_another_face(comfy: SimpleNamespace, box: Any, files: Pat
             .execute(model, adapter, positive, {"samples": vae.encode(face)}, 4, 0.5, 0)
             .args[0]
         )
-        made = nodes["NegativeIDGuidanceSampler"].execute(
-            model, adapter, who, path, words, -8.0, allow_unchanged=True
+        result = nodes["NegativeIDGuidanceSampler"].execute(
+            model, adapter, identity, path, words, -8.0, allow_unchanged=True
         ).args[0]  # fmt: skip
     assert len(faces[0]) == 1
-    assert (made["samples"] - path.latent["samples"].to(made["samples"])).abs().mean() > 0.05
+    assert (result["samples"] - path.latent["samples"].to(result["samples"])).abs().mean() > 0.05
 
 
 def test_what_lacks_is_one_message(box: Any, files: Path) -> None:
@@ -83,6 +83,32 @@ def test_what_lacks_is_one_message(box: Any, files: Path) -> None:
     assert said.startswith("2 files are missing") and "ip-adapter-faceid_sdxl.bin (1 GB, https://" in said
     assert "det_10g.onnx" in said and "sd_xl_base" not in said and "'pocket model (demo)'" in said
     assert not box.opened  # nothing is read before
+
+
+def test_the_page_is_told_what_a_workflow_lacks_before_it_runs(server: Server, files: Path) -> None:
+    def lacks(kind: str, **values: Any) -> list[str]:
+        found = server.post("/revpers/missing", [{"kind": kind, "values": values}])
+        assert all(set(one) == {"name", "folder", "size", "link", "note"} for one in found)
+        return [one["name"] for one in found]
+
+    (files / FILES["pocket_faceid.safetensors"]).unlink()
+    assert lacks("RevPersLoadEverything", **AUTO) == ["ip-adapter-faceid_sdxl.bin"]
+    assert lacks("RevPersLoadEverything", **{**AUTO, "checkpoint": "pocket model (demo)"}) == []
+    for place in FILES.values():
+        (files / place).unlink(missing_ok=True)
+    boxes = [{"kind": "RevPersLoadEverything", "values": AUTO}]
+    boxes += [{"kind": "CheckpointLoaderSimple", "values": {"ckpt_name": "sd_xl_base_1.0.safetensors"}}] * 2
+    boxes += [{"kind": "RevPersLoadFaceIDAdapter", "values": {"adapter_name": "mine.bin"}}]
+    found = server.post("/revpers/missing", boxes)
+    assert [(one["name"].split(",")[0], one["folder"], one["size"].split(",")[0]) for one in found] == [
+        ("sd_xl_base_1.0.safetensors", "checkpoints", "6.9 GB"),
+        ("ip-adapter-faceid_sdxl.bin", "ipadapter", "1 GB"),
+        ("buffalo_l.zip", "insightface/models/buffalo_l", "280 MB"),
+        ("det_10g.onnx of buffalo_l", "insightface", "17 MB"),
+        ("mine.bin", "ipadapter", ""),
+    ]
+    assert all(one["link"].startswith("https://") for one in found[:4])
+    assert lacks("KSampler", model_name="x") == [] and lacks("RevPersLoadFaceModel", model_name="pocket") == []
 
 
 def test_a_file_that_comes_counts_at_the_next_run(box: Any, files: Path) -> None:

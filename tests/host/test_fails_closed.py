@@ -16,7 +16,7 @@ PHOTO, WHO, WORDS, ENCODE, INVERT, SAMPLE, MODEL = "2", "3", "4", "5", "6", "7",
 
 def prompt(person: int = 20, **changes: Any) -> Prompt:
     """The four boxes on the pocket model; changes replace widgets by name."""
-    made: Prompt = {
+    result: Prompt = {
         "1": {"class_type": "RevPersLoadPocket", "inputs": {}},
         PHOTO: {"class_type": "RevPersPocketFace", "inputs": {"person": person, "photo": 0}},
         WHO: {"class_type": "FaceIDEmbed", "inputs": {"face_model": ["1", 4], "image": [PHOTO, 0], "scale": 1.0}},
@@ -42,30 +42,30 @@ def prompt(person: int = 20, **changes: Any) -> Prompt:
         "8": {"class_type": "VAEDecode", "inputs": {"samples": [SAMPLE, 0], "vae": ["1", 2]}},
         "10": {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": "closed"}},
     }  # fmt: skip
-    for node in made.values():
+    for node in result.values():
         node["inputs"] |= {key: value for key, value in changes.items() if key in node["inputs"]}
-    return made
+    return result
 
 
 def patched(kind: str, **inputs: Any) -> Prompt:
     """With a stock box that changes the model before both of ours."""
-    made = prompt()
-    made[MODEL] = {"class_type": kind, "inputs": {"model": ["1", 0], **inputs}}
+    result = prompt()
+    result[MODEL] = {"class_type": kind, "inputs": {"model": ["1", 0], **inputs}}
     for key in (INVERT, SAMPLE):
-        made[key]["inputs"]["model"] = [MODEL, 0]
-    return made
+        result[key]["inputs"]["model"] = [MODEL, 0]
+    return result
 
 
 def masked(**mask: Any) -> Prompt:
-    made = prompt()
-    made["91"] = {"class_type": "SolidMask", "inputs": {"value": 0.0, "width": 128, "height": 128}}
-    made["92"] = {"class_type": "SetLatentNoiseMask", "inputs": {"samples": [ENCODE, 0], "mask": ["91", 0]}}
+    result = prompt()
+    result["91"] = {"class_type": "SolidMask", "inputs": {"value": 0.0, "width": 128, "height": 128}}
+    result["92"] = {"class_type": "SetLatentNoiseMask", "inputs": {"samples": [ENCODE, 0], "mask": ["91", 0]}}
     if mask:
-        made["93"] = {
+        result["93"] = {
             "class_type": "SolidMask",
             "inputs": {"value": 1.0, "width": mask["side"], "height": mask["side"]},
         }
-        made["94"] = {
+        result["94"] = {
             "class_type": "MaskComposite",
             "inputs": {
                 "destination": ["91", 0],
@@ -75,41 +75,41 @@ def masked(**mask: Any) -> Prompt:
                 "operation": "add",
             },
         }
-        made["92"]["inputs"]["mask"] = ["94", 0]
-    made[INVERT]["inputs"]["latent"] = ["92", 0]
-    return made
+        result["92"]["inputs"]["mask"] = ["94", 0]
+    result[INVERT]["inputs"]["latent"] = ["92", 0]
+    return result
 
 
 def inpainted() -> Prompt:
     """The face painted over before it is encoded, as people do it who inpaint."""
-    made = masked(side=64, x=32, y=32)
-    made["92"] = {
+    result = masked(side=64, x=32, y=32)
+    result["92"] = {
         "class_type": "VAEEncodeForInpaint",
         "inputs": {"pixels": [PHOTO, 0], "vae": ["1", 2], "mask": ["94", 0], "grow_mask_by": 6},
     }
-    return made
+    return result
 
 
 def of_three(identity: str = PHOTO) -> Prompt:
     """Three people in one batch; the identity of all of them, or of the node that is named."""
-    made = prompt(3)
+    result = prompt(3)
     for key, person in (("21", 8), ("22", 12)):
-        made[key] = {"class_type": "RevPersPocketFace", "inputs": {"person": person, "photo": 0}}
-    made["23"] = {"class_type": "ImageBatch", "inputs": {"image1": [PHOTO, 0], "image2": ["21", 0]}}
-    made["24"] = {"class_type": "ImageBatch", "inputs": {"image1": ["23", 0], "image2": ["22", 0]}}
-    made["25"] = {"class_type": "ImageBatch", "inputs": {"image1": ["22", 0], "image2": ["23", 0]}}
-    made[ENCODE]["inputs"]["pixels"] = ["24", 0]
-    made[WHO]["inputs"]["image"] = [identity, 0]
-    return made
+        result[key] = {"class_type": "RevPersPocketFace", "inputs": {"person": person, "photo": 0}}
+    result["23"] = {"class_type": "ImageBatch", "inputs": {"image1": [PHOTO, 0], "image2": ["21", 0]}}
+    result["24"] = {"class_type": "ImageBatch", "inputs": {"image1": ["23", 0], "image2": ["22", 0]}}
+    result["25"] = {"class_type": "ImageBatch", "inputs": {"image1": ["22", 0], "image2": ["23", 0]}}
+    result[ENCODE]["inputs"]["pixels"] = ["24", 0]
+    result[WHO]["inputs"]["image"] = [identity, 0]
+    return result
 
 
 def another(**nodes: dict[str, Any]) -> Prompt:
     """With more nodes, by number without its n; those of the prompt get the inputs."""
-    made = prompt()
+    result = prompt()
     for name, node in nodes.items():
         key = name.removeprefix("n")
-        made[key] = {**node, "inputs": {**made.get(key, {"inputs": {}})["inputs"], **node["inputs"]}}
-    return made
+        result[key] = {**node, "inputs": {**result.get(key, {"inputs": {}})["inputs"], **node["inputs"]}}
+    return result
 
 
 def scaled(width: int, height: int) -> dict[str, Any]:
@@ -217,8 +217,8 @@ def outcome(server: Server, graph: Prompt) -> tuple[str, list[Any]]:
     """The error, or "" and the pictures that were saved."""
     entry = server.result(server.queue(graph), 600)
     if entry["status"]["status_str"] != "success":
-        (told,) = [body for name, body in entry["status"]["messages"] if name == "execution_error"]
-        return f"{told['node_type']}: {told['exception_message']}", []
+        (error,) = [body for name, body in entry["status"]["messages"] if name == "execution_error"]
+        return f"{error['node_type']}: {error['exception_message']}", []
     shown = [one for out in entry["outputs"].values() for one in out.get("images", []) if one["type"] == "output"]
     folder = server.base / "output"
     return "", [np.asarray(Image.open(folder / one["subfolder"] / one["filename"]).convert("RGB")) for one in shown]
@@ -317,6 +317,27 @@ def test_save_refuses_what_no_run_of_ours_made(server: Server) -> None:
     graph["10"]["inputs"] |= {"image": ["30", 0], "edited": False}
     graph["30"]["inputs"]["image"] = ["8", 0]
     assert not outcome(server, graph)[0], "edits of a finished picture pass"
+
+
+@pytest.mark.upstream
+def test_save_sees_a_photo_behind_sockets_of_any_type(server: Server) -> None:
+    """A switch and a box that takes images and masks give neither IMAGE nor LATENT to the prompt."""
+    graph = prompt()
+    graph["10"] = {
+        "class_type": "RevPersSave",
+        "inputs": {"image": ["33", 0], "filename_prefix": "a", "with_workflow": False},
+    }
+    resize = {"resize_type": "scale dimensions", "scale_method": "area"}
+    resize |= {"resize_type.width": 128, "resize_type.height": 128, "resize_type.crop": "center"}
+    graph["30"] = {"class_type": "ComfySwitchNode", "inputs": {"switch": True, "on_false": ["8", 0]}}
+    graph["31"] = {"class_type": "ResizeImageMaskNode", "inputs": resize}
+    graph["33"] = {"class_type": "ImageBatch", "inputs": {"image1": ["8", 0]}}
+    for box, name in (("30", "on_true"), ("31", "input")):
+        graph["33"]["inputs"]["image2"] = [box, 0]
+        graph[box]["inputs"][name] = [PHOTO, 0]
+        assert "no run of ours made this picture" in outcome(server, graph)[0], box
+        graph[box]["inputs"][name] = ["8", 0]
+        assert not outcome(server, graph)[0], box
 
 
 def test_the_pocket_marks_what_it_made_of_a_photo(server: Server, likeness: Any) -> None:

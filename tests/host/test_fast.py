@@ -17,14 +17,14 @@ def rows(lab: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The rows of every call of the network."""
     import comfy.model_base
 
-    told: list[int] = []
+    calls: list[int] = []
     call = comfy.model_base.BaseModel.apply_model
     monkeypatch.setattr(
         comfy.model_base.BaseModel,
         "apply_model",
-        lambda self, x, *a, **k: told.append(len(x)) or call(self, x, *a, **k),
+        lambda self, x, *a, **k: calls.append(len(x)) or call(self, x, *a, **k),
     )
-    return told
+    return calls
 
 
 def inverted(lab: SimpleNamespace, model: Any, latent: Any = None, steps: int = STEPS, **rest: Any) -> Any:
@@ -35,8 +35,8 @@ def inverted(lab: SimpleNamespace, model: Any, latent: Any = None, steps: int = 
         )
 
 
-def replayed(lab: SimpleNamespace, model: Any, path: Any, guidance: float, who: Any = None, **rest: Any) -> Any:
-    identity = lab.types.Identity(lab.face if who is None else who)
+def replayed(lab: SimpleNamespace, model: Any, path: Any, guidance: float, embedding: Any = None, **rest: Any) -> Any:
+    identity = lab.types.Identity(lab.face if embedding is None else embedding)
     with torch.inference_mode():
         return lab.host.sample_latent(model, lab.adapter, identity, path, lab.attribute, guidance, **rest)["samples"]
 
@@ -80,20 +80,20 @@ def test_faces_go_through_a_few_at_a_time(
     mask = torch.ones(2, SIZE * 8, SIZE * 8)
     mask[0, :64] = 0
     latent = {"samples": torch.randn(3, 4, SIZE, SIZE, generator=draw), "noise_mask": mask, "batch_index": [4, 0, 9]}
-    who = torch.nn.functional.normalize(torch.randn(3, 512, generator=draw))
+    embeddings = torch.nn.functional.normalize(torch.randn(3, 512, generator=draw))
     model, ticks = lab.model(), []
 
-    def told(step: int, x0: Any, x: Any, steps: int) -> None:
+    def on_step(step: int, x0: Any, x: Any, steps: int) -> None:
         ticks.append((step, steps))
 
-    def made() -> Any:
-        return replayed(lab, model, inverted(lab, model, latent, callback=told), -4.0, who, callback=told)
+    def replay() -> Any:
+        return replayed(lab, model, inverted(lab, model, latent, callback=on_step), -4.0, embeddings, callback=on_step)
 
-    whole = made()
+    whole = replay()
     assert set(rows) == {6}
     rows.clear(), ticks.clear()
     monkeypatch.setattr(lab.host.Run, "faces_at_once", lambda self, samples: 2)
-    parted = made()
+    parted = replay()
     assert set(rows) == {4, 2}
     assert (parted - whole).abs().max() < 1e-4 * whole.abs().max()
     phase = [2 * k + 1 for k in range(STEPS)] + [2 * STEPS + k for k in range(STEPS)]
@@ -122,8 +122,8 @@ def test_running_out_of_memory_takes_fewer_faces_and_steps(
     with torch.inference_mode():
         levels = lab.host.levels(model, STEPS, 0.7)
         path = lab.host.invert_latent(model, lab.adapter, lab.positive, lab.latent, levels, 3, at_once=4)
-    made = replayed(lab, model, path, -4.0)
-    assert (made - right).abs().max() < 1e-4 * right.abs().max()
+    result = replayed(lab, model, path, -4.0)
+    assert (result - right).abs().max() < 1e-4 * right.abs().max()
 
 
 def test_weights_that_are_loaded_in_part_give_the_same(lab: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,15 +135,15 @@ def test_weights_that_are_loaded_in_part_give_the_same(lab: SimpleNamespace, mon
     load, waiting = comfy.model_patcher.ModelPatcher.load, []
 
     def little(self: Any, device_to: Any = None, lowvram_model_memory: int = 0, **rest: Any) -> Any:
-        made = load(self, device_to, lowvram_model_memory=1, **{**rest, "full_load": False})
+        result = load(self, device_to, lowvram_model_memory=1, **{**rest, "full_load": False})
         waiting.append(self.model.model_lowvram)
-        return made
+        return result
 
     monkeypatch.setattr(comfy.model_patcher.ModelPatcher, "load", little)
     again = lab.model()
-    made = replayed(lab, again, inverted(lab, again), -4.0)
+    result = replayed(lab, again, inverted(lab, again), -4.0)
     assert any(waiting), "nothing was held back"
-    assert (made - right).abs().max() < 1e-4 * right.abs().max()
+    assert (result - right).abs().max() < 1e-4 * right.abs().max()
 
 
 @pytest.mark.upstream

@@ -23,7 +23,7 @@ def lab(comfy: SimpleNamespace) -> SimpleNamespace:
 
     core, golden = comfy.core, load_file(instantid.MADE)
     embeds, pooled = kinds.words()
-    made = SimpleNamespace(
+    result = SimpleNamespace(
         golden=golden,
         nodes=comfy.nodes,
         model=lambda: golden_model(kinds.GOLDEN, "epsilon"),
@@ -38,8 +38,8 @@ def lab(comfy: SimpleNamespace) -> SimpleNamespace:
         types=core("revpers_core.method.types"),
         words=[[[embeds[i : i + 1], {"pooled_output": pooled[i : i + 1]}]] for i in range(2)],
     )
-    made.adapter = made.hosts.Adapter.of(made.weights, control_net=control_net(golden))
-    return made
+    result.adapter = result.hosts.Adapter.of(result.weights, control_net=control_net(golden))
+    return result
 
 
 def control_net(golden: dict[str, torch.Tensor]) -> Any:
@@ -66,17 +66,17 @@ def control_net(golden: dict[str, torch.Tensor]) -> Any:
 
 @pytest.mark.parametrize("case", ["with", "without"])
 def test_predictions_equal_the_diffusers_hosts(lab: SimpleNamespace, case: str) -> None:
-    model, (uncond, cond), who = lab.model(), lab.words, lab.types.Identity(**kinds.who())
+    model, (uncond, cond), somebody = lab.model(), lab.words, lab.types.Identity(**kinds.identity_fields())
     hint = lab.draw(instantid.points(), 8 * kinds.SIDE)
     control = lab.control.of(lab.adapter, hint) if case == "with" else None
-    told = [(cond, who), (uncond, who.null)]
-    conds = [control.on(words, identity) if control else words for words, identity in told]
+    branches = [(cond, somebody), (uncond, somebody.null)]
+    conds = [control.on(words, identity) if control else words for words, identity in branches]
     run = lab.run(lab.hosts.adapt(model, lab.adapter), lab.adapter, *conds)
     sigma = float(model.get_model_object("model_sampling").sigma(torch.tensor([float(kinds.TIMESTEP)])))
     found: list[torch.Tensor] = []
 
     def body(sampler: Any, extra_args: Any, on_step: Any) -> torch.Tensor:
-        known, nobody = (run._identity_kv(one, sampler) for one in (who, who.null))
+        known, nobody = (run._identity_kv(one, sampler) for one in (somebody, somebody.null))
         network = lab.network.under(known, nobody, sampler.inner_model, extra_args)
         found.extend(network.branches(kinds.latent(), sigma))
         return kinds.latent()
@@ -88,25 +88,25 @@ def test_predictions_equal_the_diffusers_hosts(lab: SimpleNamespace, case: str) 
 
 
 def test_nobody_comes_back_and_points_matter(lab: SimpleNamespace) -> None:
-    model, who = lab.model(), lab.types.Identity(**kinds.who())
+    model, somebody = lab.model(), lab.types.Identity(**kinds.identity_fields())
     latent = {"samples": torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))}
     positive, attribute = lab.words[1], lab.zero_out(lab.words[1])
     invert, become = lab.nodes["NullIDInvertDPMPP"], lab.nodes["NegativeIDGuidanceSampler"]
     crop = SimpleNamespace(points=instantid.points()[0] * 128 - 0.5, side=128)
-    made = {}
+    result = {}
     with torch.inference_mode():
         for name, places in {"aligned": None, "turned": [(0, crop)]}.items():
             (path,) = invert.execute(
                 model, lab.adapter, positive, latent, 4, 0.7, 3, "custom", 1, places
             ).args  # fmt: skip
-            for person, identity in {"nobody": who.null, "somebody": who}.items():
+            for person, identity in {"nobody": somebody.null, "somebody": somebody}.items():
                 (out,) = become.execute(model, lab.adapter, identity, path, attribute, guidance=-4.0).args
-                made[name, person] = out["samples"]
+                result[name, person] = out["samples"]
     size = latent["samples"].abs().max()
     for name in ("aligned", "turned"):
-        assert (made[name, "nobody"] - latent["samples"]).abs().max() < 1e-6 * size
-        assert (made[name, "somebody"] - latent["samples"]).abs().max() > 1e-3 * size
-    assert (made["aligned", "somebody"] - made["turned", "somebody"]).abs().max() > 1e-4 * size
+        assert (result[name, "nobody"] - latent["samples"]).abs().max() < 1e-6 * size
+        assert (result[name, "somebody"] - latent["samples"]).abs().max() > 1e-3 * size
+    assert (result["aligned", "somebody"] - result["turned", "somebody"]).abs().max() > 1e-4 * size
 
 
 def test_mix_ups_are_refused(lab: SimpleNamespace) -> None:

@@ -54,22 +54,22 @@ def loaded(lab: SimpleNamespace, kind: str) -> Any:
     vision = SimpleNamespace(model=SimpleNamespace(vision_model=SimpleNamespace(embeddings=SimpleNamespace(
         class_embedding=torch.zeros(1280)
     ))))  # fmt: skip
-    made = lab.adapter.Adapter.of(record, clip_vision=vision)
-    return replace(made, vision=lab.clip.FaceVision(kinds.see))
+    result = lab.adapter.Adapter.of(record, clip_vision=vision)
+    return replace(result, vision=lab.clip.FaceVision(kinds.see))
 
 
 def predictions(lab: SimpleNamespace, kind: str) -> torch.Tensor:
     """Both branches at the golden state, inside ComfyUI's own sampling."""
 
     adapter, model = loaded(lab, kind), lab.model()
-    who = lab.types.Identity(**kinds.who())
+    identity = lab.types.Identity(**kinds.identity_fields())
     uncond, cond = lab.words
     run = lab.host.Run(lab.adapter.adapt(model, adapter), adapter, cond, uncond)
     sigma = float(model.get_model_object("model_sampling").sigma(torch.tensor([float(kinds.TIMESTEP)])))
     found: list[torch.Tensor] = []
 
     def body(sampler: Any, extra_args: Any, on_step: Any) -> torch.Tensor:
-        known, nobody = (run._identity_kv(one, sampler) for one in (who, who.null))
+        known, nobody = (run._identity_kv(one, sampler) for one in (identity, identity.null))
         network = lab.network.under(known, nobody, sampler.inner_model, extra_args)
         found.extend(network.branches(kinds.latent(), sigma))
         return kinds.latent()
@@ -92,23 +92,23 @@ def clip_vision(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     torch.manual_seed(0)
-    theirs = CLIPVisionModelWithProjection(CLIPVisionConfig(**CLIP)).eval().half().float()  # ComfyUI halves it
+    expected = CLIPVisionModelWithProjection(CLIPVisionConfig(**CLIP)).eval().half().float()  # ComfyUI halves it
     path: Path = tmp_path_factory.mktemp("clip") / "config.json"
     path.write_text(json.dumps(CLIP))
     ours = comfy.clip_vision.ClipVisionModel(str(path))
-    missing, unexpected = ours.load_sd(theirs.state_dict())
+    missing, unexpected = ours.load_sd(expected.state_dict())
     assert not missing and not unexpected
-    return theirs, ours
+    return expected, ours
 
 
 @torch.no_grad()
 def test_comfyuis_clip_vision_gives_transformers_features(lab: SimpleNamespace, clip_vision: tuple[Any, Any]) -> None:
-    theirs, ours = clip_vision
+    expected, ours = clip_vision
     vision = lab.adapter.face_vision(ours)
     pixels = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
-    for one, made in ((pixels, vision.encode(pixels)), (pixels * 0, vision.null_features)):
-        golden = theirs(one, output_hidden_states=True).hidden_states[-2]
-        assert (made - golden).abs().max() < 1e-5 * golden.abs().max()
+    for one, result in ((pixels, vision.encode(pixels)), (pixels * 0, vision.null_features)):
+        golden = expected(one, output_hidden_states=True).hidden_states[-2]
+        assert (result - golden).abs().max() < 1e-5 * golden.abs().max()
 
 
 def test_the_loader_takes_each_published_file(
@@ -121,9 +121,9 @@ def test_the_loader_takes_each_published_file(
         name = NAMES[kind]
         torch.save(adapter(kind, [64] * 11, context=768 if "sd15" in name else 64), folder / name)
         try:
-            made = load.execute(name, 1.0, "auto", clip_vision[1]).args[0]
-            assert made.weights.kind.name == kind
-            if made.weights.kind.clip:
+            result = load.execute(name, 1.0, "auto", clip_vision[1]).args[0]
+            assert result.weights.kind.name == kind
+            if result.weights.kind.clip:
                 with pytest.raises(ValueError, match=r"clip_vision: .* connect 'Load CLIP Vision'"):
                     load.execute(name, 1.0)
         finally:
@@ -138,10 +138,11 @@ def test_somebody_changes_and_nobody_comes_back(lab: SimpleNamespace, kind: str)
     with torch.inference_mode():
         levels = lab.host.levels(model, 4, 0.7)
         path = lab.host.invert_latent(model, adapter, positive, latent, levels, seed=3, at_once=1)
-        who = lab.types.Identity(**kinds.who())
-        made, same = (
-            lab.host.sample_latent(model, adapter, one, path, words, -4.0)["samples"] for one in (who, who.null)
+        identity = lab.types.Identity(**kinds.identity_fields())
+        result, same = (
+            lab.host.sample_latent(model, adapter, one, path, words, -4.0)["samples"]
+            for one in (identity, identity.null)
         )
     size = latent["samples"].abs().max()
     assert (same - latent["samples"]).abs().max() < 1e-6 * size
-    assert (made - latent["samples"]).abs().max() > 1e-3 * size
+    assert (result - latent["samples"]).abs().max() > 1e-3 * size

@@ -42,13 +42,13 @@ def lab(comfy: SimpleNamespace) -> SimpleNamespace:
 
 
 def anonymized(
-    lab: SimpleNamespace, model: Any, latent: dict[str, Any], guidance: float = -4.0, who: Any = None
+    lab: SimpleNamespace, model: Any, latent: dict[str, Any], guidance: float = -4.0, embedding: Any = None
 ) -> Any:
     """Samples of the whole method in 6 steps."""
     with torch.inference_mode():
         levels = lab.host.levels(model, 6, 0.7)
         trajectory = lab.host.invert_latent(model, lab.adapter, lab.positive, latent, levels, seed=3)
-        identity = lab.types.Identity(lab.face if who is None else who)
+        identity = lab.types.Identity(lab.face if embedding is None else embedding)
         return lab.host.sample_latent(model, lab.adapter, identity, trajectory, lab.attribute, guidance)["samples"]
 
 
@@ -91,7 +91,7 @@ def test_another_packs_attention_patch_keeps_its_effect(lab: SimpleNamespace) ->
     nobody = torch.zeros_like(lab.face)
     ours_only = anonymized(lab, lab.model(), lab.latent)
     both = anonymized(lab, patched, lab.latent)
-    theirs_only = anonymized(lab, patched, lab.latent, who=nobody)
+    theirs_only = anonymized(lab, patched, lab.latent, embedding=nobody)
     assert other.calls > 0
     assert (both - ours_only).abs().max() > 1e-2, "the other pack's patch is lost"
     assert (both - theirs_only).abs().max() > 1e-2, "our patch is lost"
@@ -142,8 +142,8 @@ def test_steps_share_a_call_only_where_nothing_looks_at_the_level(lab: SimpleNam
         calls.clear()
         with torch.inference_mode():
             levels = lab.host.levels(model, 6, 0.7)
-            made = lab.host.invert_latent(model, lab.adapter, positive, lab.latent, levels, seed=3, at_once=at_once)
-        return torch.stack(made.path.cond)
+            result = lab.host.invert_latent(model, lab.adapter, positive, lab.latent, levels, seed=3, at_once=at_once)
+        return torch.stack(result.path.cond)
 
     together = inverted(lab.model())
     assert calls == [12]

@@ -77,9 +77,9 @@ def test_nobody_is_an_error_unless_the_user_chose_otherwise(scene: SimpleNamespa
 
 def judge(likeness: list[float]) -> SimpleNamespace:
     """A judge whose answers are given; it keeps count."""
-    told, rule = iter(likeness), SimpleNamespace(threshold=0.5, floor=-0.5, vouches=True, measured=True)
+    answers, rule = iter(likeness), SimpleNamespace(threshold=0.5, floor=-0.5, vouches=True, measured=True)
     return SimpleNamespace(
-        name="stand-in", rule=rule, embed=lambda image, face: torch.zeros(1), similarity=lambda a, b: next(told, 0.0)
+        name="stand-in", rule=rule, embed=lambda image, face: torch.zeros(1), similarity=lambda a, b: next(answers, 0.0)
     )  # fmt: skip
 
 
@@ -136,6 +136,19 @@ def test_cut_and_put_back_gives_the_photo_back(scene: SimpleNamespace) -> None:
     assert mask.max() > 0.9
 
 
+def test_squares_of_another_picture_are_refused_and_edited_ones_of_the_same_are_not(scene: SimpleNamespace) -> None:
+    """Its face would stay, and a new one stand beside it."""
+    crops, places = run(scene, "RevPersCropFaces", image=scene.photo, faces=[scene.faces], size=SIDE)
+    paste = partial(run, scene, "RevPersPasteFaces", places=places, match_colour=False, keep_eyes_and_mouth=False)
+    for other in (scene.photo.flip(2), scene.photo.roll(90, 2), torch.rand(1, 300, 500, 3)):
+        with pytest.raises(ValueError, match="a square was cut from another picture than image 1"):
+            paste(image=other, crop=crops)
+    with pytest.raises(ValueError, match="got 1, but faces were cut from 2: connect the images"):
+        paste(image=scene.photo, crop=crops[:1], places=[(1, places[0][1])])
+    for same in (scene.photo * 0.5, scene.photo.pow(1.5), everyone(scene)[0]):
+        assert paste(image=same, crop=crops)[0].shape == scene.photo.shape
+
+
 def test_people_on_the_keep_list_are_left_alone(scene: SimpleNamespace) -> None:
     faces = [scene.faces]
     world, held_out = scene.core("revpers_core.pocket.world"), scene.core("revpers_core.pocket").HELD_OUT
@@ -179,11 +192,11 @@ def test_saving_leaves_no_word(scene: SimpleNamespace, base: Any) -> None:
     run(scene, "RevPersSave", image=scene.photo, filename_prefix="bare", with_workflow=False)
     run(scene, "RevPersSave", image=scene.photo, filename_prefix="told", with_workflow=True)
     (bare,) = (base / "output").glob("bare*.png")
-    (told,) = (base / "output").glob("told*.png")
+    (path,) = (base / "output").glob("told*.png")
     with Image.open(bare) as picture:
         assert not picture.info
         assert np.abs(np.asarray(picture) / 255 - scene.photo[0].numpy()).max() < 1 / 255
-    with Image.open(told) as picture:
+    with Image.open(path) as picture:
         assert "workflow" in picture.info
 
 
@@ -198,22 +211,22 @@ def test_many_faces_of_many_images_go_through_in_one_call_as_one_by_one(scene: S
         latents = scene.vae.encode(crops)
     model = {"model": scene.model, "adapter": scene.adapter}
 
-    def made(pixels: torch.Tensor, latent: dict[str, Any]) -> torch.Tensor:
-        (who,) = run(scene, "FaceIDEmbed", face_model=scene.face_model, image=pixels, scale=1.0)
+    def sampled(pixels: torch.Tensor, latent: dict[str, Any]) -> torch.Tensor:
+        (identity,) = run(scene, "FaceIDEmbed", face_model=scene.face_model, image=pixels, scale=1.0)
         (path,) = run(
             scene, "NullIDInvertDPMPP", **model, positive=positive, latent=latent, steps=6, skip=0.5, seed=4
         )  # fmt: skip
         (out,) = run(
-            scene, "NegativeIDGuidanceSampler", **model, identity=who, trajectory=path, attribute=attribute,
+            scene, "NegativeIDGuidanceSampler", **model, identity=identity, trajectory=path, attribute=attribute,
             guidance=-5.0,
         )  # fmt: skip
         return out["samples"]
 
-    together = made(crops, {"samples": latents})
+    together = sampled(crops, {"samples": latents})
     for i in range(3):
-        alone = made(crops[i : i + 1], {"samples": latents[i : i + 1], "batch_index": [i]})
+        alone = sampled(crops[i : i + 1], {"samples": latents[i : i + 1], "batch_index": [i]})
         assert (together[i : i + 1] - alone).abs().max() < 3e-4 * alone.abs().max(), i
-    another = made(crops[2:], {"samples": latents[2:], "batch_index": [0]})
+    another = sampled(crops[2:], {"samples": latents[2:], "batch_index": [0]})
     assert (together[2:] - another).abs().max() > 0.01 * another.abs().max(), "the noise does not depend on the place"
     with torch.inference_mode():
         pixels = scene.vae.decode(together)
@@ -327,8 +340,8 @@ def test_grey_pictures_are_saved(scene: SimpleNamespace, base: Any) -> None:
 
 
 def three(look: Any, *args: Any, **rest: Any) -> Any:
-    *told, (found,) = look(*args, **rest)
-    return *told, [found[:3]]
+    *others, (found,) = look(*args, **rest)
+    return *others, [found[:3]]
 
 
 @pytest.mark.upstream
@@ -372,9 +385,9 @@ def test_saved_pictures_are_marked_only_when_asked(scene: SimpleNamespace, base:
         (path,) = (base / "output").glob(f"{name}*.png")
         data.append(b"digitalsourcetype/compositeWithTrainedAlgorithmicMedia" in path.read_bytes())
         pixels.append(np.asarray(Image.open(path)))
-    plain, told, corner = pixels
+    plain, marked, corner = pixels
     upper = plain.shape[0] * 3 // 4
-    assert data == [False, True, False] and np.array_equal(plain, told)
+    assert data == [False, True, False] and np.array_equal(plain, marked)
     assert np.array_equal(plain[:upper], corner[:upper]) and not np.array_equal(plain, corner)
 
 
@@ -395,6 +408,36 @@ def test_faces_are_chosen_by_number(scene: SimpleNamespace) -> None:
     assert changed[0] == 0 and changed[1] > 0.1 and '"kept": [{"box"' in report
     with pytest.raises(ValueError, match="there is no face number 3"):
         everyone(scene, numbers="3")
+
+
+def test_a_crop_factor_of_one_is_what_was_and_more_shows_more(scene: SimpleNamespace) -> None:
+    usual, same, wide = (everyone(scene, **one)[0] for one in ({}, {"crop_factor": 1.0}, {"crop_factor": 1.5}))
+    assert torch.equal(usual, same) and not torch.equal(usual, wide)
+    crops = [
+        run(scene, "RevPersCropFaces", image=scene.photo, faces=[scene.faces], size=SIDE, **one)[0]
+        for one in ({}, {"crop_factor": 1.0}, {"crop_factor": 2.0})
+    ]
+    assert torch.equal(crops[0], crops[1]) and (crops[2][0, :8] - 0.4).abs().max() < 0.1 * (crops[0] - 0.4).abs().max()
+    with pytest.raises(ValueError, match=r"crop_factor 1\.5: nullface knows the paper's square only"):
+        everyone(scene, crop_factor=1.5, method="nullface")
+
+
+def test_the_box_shows_the_numbered_faces_and_where_they_changed(scene: SimpleNamespace) -> None:
+    """Each photo under its own mask, and none for a photo without a face."""
+    found = iter([scene.faces, scene.faces, [], scene.faces[:1], scene.faces[:1]])
+    anonymize = scene.core("nodes.anonymize")
+    shown: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(anonymize.ui, "PreviewImage", lambda pictures, cls: shown.append(pictures))
+        _, mask, _ = everyone(
+            scene, image=scene.photo.repeat(3, 1, 1, 1), detector=(lambda image: list(next(found)),), no_face="pass"
+        )
+    (pictures,) = shown
+    assert len(pictures) == 2
+    for picture, where in zip(pictures, mask[[0, 2]], strict=True):
+        shift = picture - scene.photo[0]
+        green = shift[..., 1] - shift[..., 0]
+        assert green[where > 0.9].median() > 0.2 and green[where == 0].abs().median() < 0.01
 
 
 def test_a_wider_feather_changes_less_at_the_rim(scene: SimpleNamespace) -> None:

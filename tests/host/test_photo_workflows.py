@@ -38,27 +38,27 @@ def opened(server: Server, entry: dict[str, Any], node: str) -> Pixels:
         return np.asarray(picture.convert("RGB")).astype(int)
 
 
-def changes(source: Pixels, made: Pixels) -> list[float]:
+def changes(source: Pixels, result: Pixels) -> list[float]:
     """Mean change in the middle of each of the three frames."""
-    difference = np.abs(made - source)
+    difference = np.abs(result - source)
     return [float(difference[40:100, SIDE * k + 35 : SIDE * k + 93].mean()) for k in range(3)]
 
 
 def test_everyone_becomes_somebody_else(run: Any) -> None:
-    source, made = run("anonymize_everyone.pocket", **FEW)
-    assert made.shape == source.shape == (SIDE, 3 * SIDE, 3)
-    assert min(changes(source, made)) > 4
-    assert np.array_equal(made[:6], source[:6]), "the rest of the picture changed"
+    source, result = run("anonymize_everyone.pocket", **FEW)
+    assert result.shape == source.shape == (SIDE, 3 * SIDE, 3)
+    assert min(changes(source, result)) > 4
+    assert np.array_equal(result[:6], source[:6]), "the rest of the picture changed"
 
 
 def test_the_kept_person_stays_bit_for_bit_and_the_others_do_not(run: Any) -> None:
-    source, made = run("anonymize_keep_one.pocket", **FEW)
-    first, kept, last = changes(source, made)
+    source, result = run("anonymize_keep_one.pocket", **FEW)
+    first, kept, last = changes(source, result)
     assert kept == 0 and min(first, last) > 4
-    assert np.array_equal(made[:, SIDE + 20 : 2 * SIDE - 20], source[:, SIDE + 20 : 2 * SIDE - 20])
+    assert np.array_equal(result[:, SIDE + 20 : 2 * SIDE - 20], source[:, SIDE + 20 : 2 * SIDE - 20])
 
 
 def test_eyes_and_mouth_can_stay(run: Any) -> None:
-    source, made = run("anonymize_everyone.pocket", keep_eyes_and_mouth=True, **FEW)
-    eyes = [[one[54:64, SIDE * k + 42 : SIDE * k + 56].mean(-1).ravel() for one in (source, made)] for k in range(3)]
+    source, result = run("anonymize_everyone.pocket", keep_eyes_and_mouth=True, **FEW)
+    eyes = [[one[54:64, SIDE * k + 42 : SIDE * k + 56].mean(-1).ravel() for one in (source, result)] for k in range(3)]
     assert np.mean([np.corrcoef(*pair)[0, 1] for pair in eyes]) > 0.8

@@ -14,10 +14,10 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, Any]]:
     """(value, total, preview) of everything that ComfyUI's bar is told."""
     import comfy.utils
 
-    told: list[tuple[int, int, Any]] = []
-    hook = lambda value, total, preview=None, **_: told.append((value, total, preview))  # noqa: E731
+    calls: list[tuple[int, int, Any]] = []
+    hook = lambda value, total, preview=None, **_: calls.append((value, total, preview))  # noqa: E731
     monkeypatch.setattr(comfy.utils, "PROGRESS_BAR_HOOK", hook)
-    return told
+    return calls
 
 
 def test_one_bar_over_photos_and_faces(scene: Any, ticks: list[Any], caplog: pytest.LogCaptureFixture) -> None:

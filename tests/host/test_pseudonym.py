@@ -20,9 +20,9 @@ def desk(comfy: SimpleNamespace) -> SimpleNamespace:
         positive, attribute = words.args
         latent = {"samples": vae.encode(faces[3])}
         path = nodes["NullIDInvertDPMPP"].execute(model, adapter, positive, latent, 4, 0.6, 0)
-        who = nodes["FaceIDEmbed"].execute(face_model=face_model, image=faces[3], scale=1.0)
+        identity = nodes["FaceIDEmbed"].execute(face_model=face_model, image=faces[3], scale=1.0)
     given = {"model": model, "adapter": adapter, "attribute": attribute, "guidance": -4.0}
-    given |= {"identity": who.args[0], "trajectory": path.args[0]}
+    given |= {"identity": identity.args[0], "trajectory": path.args[0]}
     return SimpleNamespace(nodes=nodes, core=comfy.core, given=given, face_model=face_model, faces=faces)
 
 
@@ -31,10 +31,10 @@ def sampled(desk: SimpleNamespace, **more: Any) -> torch.Tensor:
         return desk.nodes["NegativeIDGuidanceSampler"].execute(**desk.given, **more).args[0]["samples"]
 
 
-def pseudonym(desk: SimpleNamespace, who: str, **more: Any) -> Any:
+def pseudonym(desk: SimpleNamespace, choice: str, **more: Any) -> Any:
     given = {"person": 0, "key": "", "length": 1.0, **more}
     with torch.inference_mode():
-        return desk.nodes["RevPersPseudonym"].execute(who=who, **given).args
+        return desk.nodes["RevPersPseudonym"].execute(who=choice, **given).args
 
 
 def test_old_workflows_give_what_they_gave_and_new_boxes_a_stranger(desk: SimpleNamespace) -> None:
@@ -104,8 +104,8 @@ def test_what_is_connected_counts(desk: SimpleNamespace) -> None:
 
 
 def test_a_picture_of_somebody_comes_instead_but_never_of_the_person(desk: SimpleNamespace) -> None:
-    told, seen = pseudonym(desk, PICTURE, image=desk.faces[8], face_model=desk.face_model)
-    assert torch.equal(sampled(desk, instead=told), sampled(desk, instead=seen))
+    pictured, seen = pseudonym(desk, PICTURE, image=desk.faces[8], face_model=desk.face_model)
+    assert torch.equal(sampled(desk, instead=pictured), sampled(desk, instead=seen))
     itself, _ = pseudonym(desk, PICTURE, image=desk.faces[3], face_model=desk.face_model)
     with pytest.raises(ValueError, match="looks like the person"):
         sampled(desk, instead=itself)
@@ -130,10 +130,10 @@ def test_a_result_is_saved_with_a_way_back_for_the_chosen_alone(
     monkeypatch.setattr(desk.core("nodes.seal"), "is_pocket_on_a_photo", lambda hidden: False)
     original, key = desk.faces[3], base / "key.txt"
     key.write_text("a sentence that nobody guesses")
-    made, left = original.clone(), torch.zeros(original.shape[:3])
-    made[:, 40:80] = 0
+    result, left = original.clone(), torch.zeros(original.shape[:3])
+    result[:, 40:80] = 0
     left[:, :, :64] = 1
-    given = {"original": original, "image": made, "key_file": str(key)}
+    given = {"original": original, "image": result, "key_file": str(key)}
     node.execute(**given, filename_prefix="whole")
     node.execute(**given, filename_prefix="half", mask=left)
     source = (original[0].numpy() * 255).round().astype("uint8")

@@ -21,9 +21,9 @@ def inverted(lab: SimpleNamespace, model: Any) -> Any:
 
 
 def replayed(lab: SimpleNamespace, model: Any, path: Any, guidance: float) -> torch.Tensor:
-    who = lab.types.Identity(lab.face)
+    identity = lab.types.Identity(lab.face)
     with torch.inference_mode():
-        return lab.host.sample_latent(model, lab.adapter, who, path, lab.attribute, guidance)["samples"]
+        return lab.host.sample_latent(model, lab.adapter, identity, path, lab.attribute, guidance)["samples"]
 
 
 def bypassed(model: Any, strength: float) -> Any:
@@ -48,8 +48,8 @@ def test_models_forgotten_between_two_prompts(server: Server) -> None:
     """The RAM-pressure cache: the photo's trajectory stays, the model is loaded again."""
     graph = prompt()
     graph["99"] = {"class_type": "StandInPressure", "inputs": {"after": ["8", 0]}}
-    told = server.result(server.queue(graph))
-    assert told["status"]["status_str"] == "success" and int(told["outputs"].pop("99")["text"][0]) > 0
+    entry = server.result(server.queue(graph))
+    assert entry["status"]["status_str"] == "success" and int(entry["outputs"].pop("99")["text"][0]) > 0
     del graph["99"]
     graph[SAMPLE]["inputs"]["strength"] = 0.6
     entry = server.result(server.queue(graph))

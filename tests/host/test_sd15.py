@@ -70,16 +70,16 @@ def test_results_equal_the_diffusers_hosts(lab: SimpleNamespace, prediction: str
             model, lab.adapter, empty, latent, sd15.STEPS, sd15.SKIP, 5, "custom", 1
         ).args  # fmt: skip
         attribute = words if method == "reverse" else empty
-        who = lab.types.Identity(**kinds.who())
-        (made,) = nodes["NegativeIDGuidanceSampler"].execute(
-            model, lab.adapter, who, path, attribute, guidance=sd15.GUIDANCE, method=method
+        identity = lab.types.Identity(**kinds.identity_fields())
+        (result,) = nodes["NegativeIDGuidanceSampler"].execute(
+            model, lab.adapter, identity, path, attribute, guidance=sd15.GUIDANCE, method=method
         ).args  # fmt: skip
-        nobody = lab.host.sample_latent(model, lab.adapter, who.null, path, empty, -10.0)["samples"]
+        nobody = lab.host.sample_latent(model, lab.adapter, identity.null, path, empty, -10.0)["samples"]
     golden = lab.golden[f"{prediction}.{method}"]
-    assert (made["samples"] * scale - golden).abs().max() < 3e-4 * golden.abs().max()
+    assert (result["samples"] * scale - golden).abs().max() < 3e-4 * golden.abs().max()
     assert (nobody - latent["samples"]).abs().max() < 1e-6 * latent["samples"].abs().max()
     assert (golden - sd15.latent()).abs().max() > 1e-2
-    assert "noise_mask" not in made
+    assert "noise_mask" not in result
 
 
 def test_nullface_takes_no_words(lab: SimpleNamespace) -> None:
@@ -89,7 +89,13 @@ def test_nullface_takes_no_words(lab: SimpleNamespace) -> None:
         path = lab.host.invert_latent(model, lab.adapter, empty, latent, lab.host.levels(model, 4, 0.5), 5)
         with pytest.raises(ValueError, match="nullface leads away from what stands in the unconditional branch"):
             lab.nodes["NegativeIDGuidanceSampler"].execute(
-                model, lab.adapter, lab.types.Identity(**kinds.who()), path, words, guidance=-3.0, method="nullface"
+                model,
+                lab.adapter,
+                lab.types.Identity(**kinds.identity_fields()),
+                path,
+                words,
+                guidance=-3.0,
+                method="nullface",
             )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -185,11 +186,43 @@ def test_the_canvas_form_is_the_api_form(server: Server, name: str) -> None:
     from build_workflows import canvas
 
     api = json.loads((WORKFLOWS / "api" / f"{name}.json").read_text())
-    made = canvas(name, api, server.get("/object_info"))
+    result = canvas(name, api, server.get("/object_info"))
     shipped = WORKFLOWS / f"{name}.json"
     if os.environ.get("REVPERS_WRITE_WORKFLOWS"):
-        shipped.write_text(json.dumps(made, indent=2) + "\n")
-    assert json.loads(shipped.read_text()) == made, "run: make workflows"
+        shipped.write_text(json.dumps(result, indent=2) + "\n")
+    assert json.loads(shipped.read_text()) == result, "run: make workflows"
+
+
+@pytest.mark.upstream  # 0.3.64 has no blueprints
+def test_the_blueprint_is_offered_and_made_of_todays_boxes_canvas_form(server: Server) -> None:
+    from build_blueprint import NAME, blueprint
+
+    expected, shipped = blueprint(server.get("/object_info")), WORKFLOWS.parent / "subgraphs" / f"{NAME}.json"
+    if os.environ.get("REVPERS_WRITE_WORKFLOWS"):
+        shipped.write_text(json.dumps(expected, indent=2) + "\n")
+    assert json.loads(shipped.read_text()) == expected, "run: make workflows"
+    offered = {one["name"]: key for key, one in server.get("/global_subgraphs").items()}
+    assert json.loads(server.get(f"/global_subgraphs/{offered[NAME]}")["data"]) == expected
+
+
+ITALIC = re.compile(r"(?<!\*)\*([A-Z][A-Za-z \n()?-]{3,50})\*(?!\*)")
+ELSEWHERE = {"IPAdapter Model Loader"}
+"""Boxes of other packs."""
+
+
+@pytest.mark.upstream  # older versions call some of their boxes otherwise
+def test_notes_and_help_pages_call_boxes_as_the_page_does(server: Server) -> None:
+    from workflow_notes import NOTES
+
+    boxes = {node["display_name"] or kind for kind, node in server.get("/object_info").items()}
+    boxes |= {name.split(" (")[0] for name in boxes} | ELSEWHERE
+    texts = {path.name: (path.read_text(), boxes) for path in (WORKFLOWS.parent / "web" / "docs").glob("*.md")}
+    for name, note in NOTES.items():
+        form = json.loads((WORKFLOWS / f"{name}.json").read_text())
+        texts[name] = note, boxes | {node.get("title") for node in form["nodes"]}
+    for where, (text, known) in texts.items():
+        for name in {" ".join(found.split()) for found in ITALIC.findall(text)}:
+            assert name in known or name == "NaN or infinite values", f"{where} speaks of {name}"
 
 
 def test_every_input_and_output_is_on_the_help_page(server: Server) -> None:
@@ -205,12 +238,12 @@ def test_every_input_and_output_is_on_the_help_page(server: Server) -> None:
 def test_the_english_locale_is_what_the_nodes_say(server: Server) -> None:
     from build_locale import node_definitions
 
-    made = node_definitions({name: server.get("/object_info")[name] for name in sorted(NODES)})
+    result = node_definitions({name: server.get("/object_info")[name] for name in sorted(NODES)})
     shipped = WORKFLOWS.parent / "locales" / "en" / "nodeDefs.json"
     if os.environ.get("REVPERS_WRITE_WORKFLOWS"):
         shipped.parent.mkdir(parents=True, exist_ok=True)
-        shipped.write_text(json.dumps(made, indent=2) + "\n")
-    assert json.loads(shipped.read_text()) == made, "run: make workflows"
+        shipped.write_text(json.dumps(result, indent=2) + "\n")
+    assert json.loads(shipped.read_text()) == result, "run: make workflows"
 
 
 @pytest.mark.upstream

@@ -77,14 +77,14 @@ def temporary() -> list[str]:
 
 def test_everyone_in_a_clip_changes_and_the_sound_stays(scene: Any, clip: Path) -> None:
     video, report, verdict = anonymized(scene, of_file(clip))
-    told = json.loads(report)
-    assert told["frames"] == FRAMES and [one["made"] for one in told["people"]] == [FRAMES] * 2
+    record = json.loads(report)
+    assert record["frames"] == FRAMES and [one["made"] for one in record["people"]] == [FRAMES] * 2
     assert (
         verdict == "2 people changed; nobody has checked (connect Load Judge)"
         and "seed" not in report
         and "a.mp4" not in report
     )
-    assert told["cost"]["face_frames"] == 2 * FRAMES and told["cost"]["evaluations"] == 16
+    assert record["cost"]["face_frames"] == 2 * FRAMES and record["cost"]["evaluations"] == 16
     images = video.get_components().images
     assert images.shape == (FRAMES, *scene.photo.shape[1:])
     for face in scene.faces:
@@ -181,8 +181,10 @@ def test_images_that_are_frames(scene: Any) -> None:
 
     frames = scene.photo.repeat(FRAMES, 1, 1, 1)
     image, mask, report = everyone(scene, image=frames, detector=(detector,), steps=4, frames=True)
-    told = json.loads(report)
-    assert [one["made"] for one in told["people"]] == [FRAMES] * 2 and [one["frames"] for one in told["people"]] == [
+    record = json.loads(report)
+    assert [one["made"] for one in record["people"]] == [FRAMES] * 2 and [
+        one["frames"] for one in record["people"]
+    ] == [
         5,
         4,
     ]

