@@ -1,1 +1,1 @@
-"""Does anyone who took no part still recognise them? Originals and results in, a verdict and its reasons out."""
+"""The audit: do recognisers that took no part still know the people? Originals and results in, a verdict out."""

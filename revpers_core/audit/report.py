@@ -174,7 +174,7 @@ class Report:
 
 
 def report(comparison: Comparison, judges: Sequence[Judge], extra: Sequence[str] = ()) -> Report:
-    """What follows from what was seen. extra: results without an original."""
+    """The report on a comparison: verdict, figures and what speaks against it. extra: results without an original."""
     names = _apart([judge.name for judge in judges])
     tables = [
         likeness_table(judge, results, sources)

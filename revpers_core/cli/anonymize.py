@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..datasets.folders import Task, append_record, digest, finished, is_finished, tasks
 from ..faces import registry
@@ -15,8 +15,8 @@ from ..media.anonymize_file import JobConfig, anonymize_file, embedder, keeping
 from ..media.marks import NO_MARK
 from ..media.photo import nobody_stays
 from ..media.strength import Target
-from ..method.schedule import timesteps
-from ..method.settings import LIKENESS, METHOD, NO_FACE
+from ..method.settings import CROP_FACTOR, FEATHER, LIKENESS, METHOD, NO_FACE, STUDENT, check_crop_factor
+from ..method.students import visited
 from ..method.types import Attribute, Method, Plan
 from . import identity_options
 from .identity_options import instead_options
@@ -32,6 +32,7 @@ from .options import (
     run_options,
     search_options,
     settle_preset,
+    student_options,
 )
 from .seal import requested_seal, seal_options
 from .terminal import complain, progress, reason
@@ -77,11 +78,15 @@ def photo_options(parser: argparse.ArgumentParser) -> None:
         "--match-colour", action=argparse.BooleanOptionalAction, default=True,
         help="fit a new face's colours to what surrounds it (default: on)",
     )  # fmt: skip
+    look = parser.add_argument_group("what the model sees and what goes back")
+    number(look, CROP_FACTOR, "crop_factor")
+    number(look, FEATHER, "feather")
     words = parser.add_argument_group("who the new face may look like")
     for name in ("age", "sex", "look", "text"):
         words.add_argument(f"--{name}", default="", metavar="WORDS")
     instead_options(parser)
     run_options(parser)
+    student_options(parser.add_argument_group("few-step student"))
     parser.add_argument("--method", choices=METHOD.options, default=METHOD.default, help=METHOD.help)
     parser.add_argument(
         "--size", type=int, metavar="PIXELS",
@@ -92,7 +97,7 @@ def photo_options(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     identity_options.check(args)
     settle_preset(args)
-    timesteps(args.steps, args.skip)  # refuses impossible runs before the model is loaded
+    visited(args.student, args.steps, args.skip)  # refuses impossible runs before the model is loaded
     if args.output.exists() and not args.output.is_dir():
         raise ValueError(f"{args.output} is a file: name a folder to write into")
     todo = tasks(args.images, args.output)
@@ -142,6 +147,8 @@ def other_settings(args: argparse.Namespace) -> dict[str, Any]:
     rest = {name: getattr(args, name) for name in ("no_face", "min_score", "smallest", "likeness")}
     if (mark := mark_of(args)) != NO_MARK:
         rest["mark"] = mark.as_settings()
+    usual = Fit()._asdict()  # not told: older runs go on
+    rest |= {name: value for name, value in fit_options(args)._asdict().items() if value != usual[name]}
     return {**files, **rest, "keep_parts": list(args.keep_parts), "match_colour": args.match_colour}
 
 
@@ -155,9 +162,24 @@ def run_settings(args: argparse.Namespace) -> dict[str, Any]:
     settings |= {name: value for name, value in optional.items() if value is not None}
     if args.method != METHOD.default:
         settings["method"] = args.method
+    if args.student != STUDENT.default:
+        settings["student"] = args.student
+    if args.lora:
+        settings["lora"] = [str(lora) for lora in args.lora]
     if args.seed is not None:
         settings["seed"] = args.seed  # a drawn one is not told: it helps to undo the run
     return settings
+
+
+class Fit(NamedTuple):
+    """How a face is cut out and put back."""
+
+    feather: float = FEATHER.default
+    crop_factor: float = CROP_FACTOR.default
+
+
+def fit_options(args: argparse.Namespace) -> Fit:
+    return Fit(FEATHER.check("feather", args.feather), check_crop_factor(args.crop_factor, args.method))
 
 
 def settle_detector(args: argparse.Namespace) -> None:
@@ -171,15 +193,20 @@ def settle_detector(args: argparse.Namespace) -> None:
 def load_job(args: argparse.Namespace) -> JobConfig:
     """Model, detectors and judges, loaded."""
     check_model_files(args)
+    fit = fit_options(args)
     attribute = Attribute(args.age, args.sex, args.look, args.text)
     seed = secrets.randbits(62) if args.seed is None else args.seed
     plan = Plan(
-        args.steps, args.skip, args.guidance, seed, attribute, args.at_once, method=Method(args.method)
+        args.steps, args.skip, args.guidance, seed, attribute, args.at_once, method=Method(args.method),
+        student=args.student,
     )  # fmt: skip
     settle_detector(args)
     search, looks_again = load_search(args), load_judges(args.judge or [])
-    if search is None and (args.keep or args.keep_parts):
-        raise ValueError("--keep and --keep-parts are for photos, in which faces are found: give a --detector")
+    if search is None and (args.keep or args.keep_parts or fit != Fit()):
+        raise ValueError(
+            "--keep, --keep-parts, --feather and --crop-factor are for photos, in which faces are found: give a "
+            "--detector"
+        )
     model = load_model(args)
     if args.model and search is None and not args.crops:
         raise ValueError(
@@ -203,15 +230,17 @@ def load_job(args: argparse.Namespace) -> JobConfig:
         args.match_colour,
         identity_options.pseudonyms(args, model.face_model, search, embedder(model)),
         mark_of(args),
+        feather=fit.feather,
+        crop_factor=fit.crop_factor,
     )
 
 
 def _sentence(record: dict[str, Any]) -> str:
-    def digits(value: float | None) -> str:
-        return "no face seen" if value is None else f"{value:.2f}"
-
+    after, null = record["similarity_after"], record["similarity_null"]
+    likeness = "no face seen" if after is None else f"{after:.2f}"
+    # a whole photo has a reconstruction for each of its faces
+    reconstruction = "" if null is None else f" (of the untouched reconstruction {null:.2f})"
     return (
-        f"{record['image']} -> {record['output']}: likeness to the source {digits(record['similarity_after'])} "
-        f"(of the untouched reconstruction {digits(record['similarity_null'])}), {record['verdict']}, "
-        f"{record['seconds']:.0f} s"
+        f"{record['image']} -> {record['output']}: likeness to the source {likeness}{reconstruction}, "
+        f"{record['verdict']}, {record['seconds']:.0f} s"
     )

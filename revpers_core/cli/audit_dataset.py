@@ -58,7 +58,7 @@ def audit_dataset(args: argparse.Namespace) -> int:
     source = PairedSource(_source(args, args.originals, True), _source(args, toolbox_data(args.results), False))
     blocks, points, sink = blocks_of(source, args.block_rows), Checkpoints(args.output), AuditSink(args.output)
     folder = isinstance(source.originals, FolderSource)
-    points.begin({"judges": args.judge or ["dlib"], "detector": [Path(one).name for one in args.detector],
+    points.begin({"judges": args.judge or ["dlib"], "detector": [Path(path).name for path in args.detector],
                   "person": args.person_column, "group": args.group_column, "block_rows": args.block_rows})  # fmt: skip
     labels = read_labels(args.labels) if args.labels else None
     task = AuditTask(

@@ -110,15 +110,19 @@ def _wanted(clips: Sequence[Figures], judges: Sequence[str]) -> str:
     rows: list[tuple[str, str, str, Estimate, str]] = []
     for way in (OURS, STRANGER):
         ratio = flicker_ratio(clips, way)
-        wish = f"at most {FLICKER:g}"
-        rows.append((way, "flicker, of frames on their own", wish, ratio, _met(ratio.value <= FLICKER)))
+        requirement = f"at most {FLICKER:g}"
+        rows.append((way, "flicker, of frames on their own", requirement, ratio, _met(ratio.value <= FLICKER)))
         for judge in judges:
             steady = difference(clips, judge, (way, "neighbours"), (SOURCE, "neighbours"))
-            wish = f"at least -{STEADY:g}"
-            rows.append((way, f"neighbours, less the source's, {judge}", wish, steady, _met(steady.value >= -STEADY)))
+            requirement = f"at least -{STEADY:g}"
+            rows.append(
+                (way, f"neighbours, less the source's, {judge}", requirement, steady, _met(steady.value >= -STEADY))
+            )
             private = difference(clips, judge, (way, "AUC of the mean"), (STILLS, "AUC of a frame"))
-            wish = "none above 0 for certain"
-            rows.append((way, f"AUC of the mean, less a still's, {judge}", wish, private, _met(private.low <= 0)))
+            requirement = "none above 0 for certain"
+            rows.append(
+                (way, f"AUC of the mean, less a still's, {judge}", requirement, private, _met(private.low <= 0))
+            )
     return table(("way", "figure", "wanted", "measured", ""), rows)
 
 

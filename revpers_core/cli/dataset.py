@@ -19,7 +19,7 @@ from ..datasets.records import Block, Columns, blocks_of
 from ..datasets.run import KINDS, Progress, open_sink, open_source, run_blocks, summary
 from ..datasets.task import AnonymizeTask
 from ..faces import registry
-from ..method.schedule import timesteps
+from ..method.students import visited
 from . import identity_options
 from .anonymize import load_job, other_settings, photo_options, run_settings, settle_detector
 from .marks import mark_of
@@ -122,6 +122,7 @@ def _absolute(args: argparse.Namespace) -> None:
         if getattr(args, name):
             setattr(args, name, getattr(args, name).resolve())
     args.keep = [path.resolve() for path in args.keep]
+    args.lora = [lora._replace(path=lora.path.resolve()) for lora in args.lora]
     for name in ("detector", "judge", "instead"):
         named: list[str] = getattr(args, name) or []
         setattr(args, name, [_whole_path(name_or_path) for name_or_path in named])
@@ -140,7 +141,7 @@ def load_quietly(args: argparse.Namespace) -> Any:
 def anonymize_dataset(args: argparse.Namespace) -> int:
     """The command, by its options. Exit code 1 where a row failed."""
     settle_preset(args)
-    timesteps(args.steps, args.skip)  # refuses impossible runs before anything is read
+    visited(args.student, args.steps, args.skip)  # refuses impossible runs before anything is read
     if args.seed is not None:
         raise ValueError("--seed would tell how to undo rows: each has one of its own, made from --secret and its id")
     if args.person is not None or args.pseudonyms is not None:

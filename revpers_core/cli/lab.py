@@ -1,11 +1,14 @@
 """``revpers attacks`` and ``revpers baselines``: the tables under docs/, each made by one command."""
 
 import argparse
+from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..adapters.lora import Lora
 from ..faces import detect, recognise
 from ..lab import steps
 from ..lab.attacks import (
@@ -27,11 +30,13 @@ from ..lab.compare_methods import compare_methods
 from ..lab.people import FIRST
 from ..lab.real_nets import find_detector
 from ..lab.tables import table, write
+from ..method.students import NONE
 from ..method.types import Plan
 from ..metrics.interval import Estimate
 from ..pocket import DETECTOR, FACE_MODEL
 from . import lab_options
 from .model import pipeline
+from .options import student_options
 
 LABELS = {"auc": "AUC", "rank1": "rank 1", "r_smile": "smile", "r_open": "mouth", "r_gaze_x": "gaze", "r_yaw": "yaw"}
 SHOWN = (
@@ -68,6 +73,7 @@ def add(commands: Any) -> None:
     study = commands.add_parser("steps", help="what fewer evaluations of the network cost, as a table and a plot")
     study.set_defaults(run=_steps)
     _options(study, 60, steps=100)
+    student_options(study)
     study.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep results there, so that a run that was stopped goes on"
     )
@@ -160,29 +166,48 @@ def _baselines(args: argparse.Namespace) -> int:
 
 
 def _steps(args: argparse.Namespace) -> int:
-    people, ports = lab_options.crowd(args, 2 * FIRST), pipeline((None, None, None), torch.float32, "cpu")
-    judges, rows = lab_options.judges(args), list[dict[str, Any]]()
-    for row in steps.table(people, ports, judges, _plan(args), lambda: ports.unet_evaluations, args.keep):
+    if bool(args.lora) is (args.student == NONE):
+        raise ValueError("--lora and --student belong together: which levels was the LoRA taught?")
+    people, judges, rows = lab_options.crowd(args, 2 * FIRST), lab_options.judges(args), list[dict[str, Any]]()
+    pupil = steps.Pupil(_network(args.lora, args.keep), args.student) if args.lora else None
+    for row in steps.table(people, _network((), args.keep), judges, _plan(args), pupil):
         rows.append(row)
         summary = f"AUC {row['auc']}, kept {row['kept']}"
         print(f"{row['evaluations']} evaluations, {row['way']}, {row['judge']}: {summary}", flush=True)
-    command = _command("steps", args)
-    text = f"# How many evaluations of the network?\n\n`{command}`\n\n{_about(args)}\n{steps.ABOUT}\n"
+    command, about = _command("steps", args), f"{_about(args)}\n{steps.ABOUT.format(most=args.steps)}"
+    name, title, last = "steps", "How many evaluations of the network?", ""
+    if args.lora:
+        name, title = "students", "A few-step student of the pocket model"
+        loras = [lora.path.name for lora in args.lora]
+        command = command.replace(" -o ", f" --student {args.student} --lora {' --lora '.join(loras)} -o ")
+        about += steps.ABOUT_STUDENT.format(lora=" and ".join(loras), student=args.student)
+    else:
+        about += steps.ABOUT_WAYS
+        last = "\n" + "".join(
+            f"To {judge} the fewest evaluations from which on AUC and factors kept stay within the intervals of "
+            f"{4 * args.steps}: **{evaluations}** ({count} steps), on {args.people} people.\n"
+            for judge, (count, evaluations) in steps.fewest(rows).items()
+        )
     columns = ("auc", "rank1", "kept", "r_yaw", "r_smile", "apart")
     heads = ("way", "steps", "evaluations", "judge", "AUC (chance 0.50)", "rank 1", "factors kept", "yaw", "smile")
     cells = [
         [row["way"], row["steps"], row["evaluations"], row["judge"], *(row[name] for name in columns)] for row in rows
     ]
-    text += table((*heads, "distance"), cells) + "\n![Privacy, factors and distance over evaluations](steps.png)\n"
-    text += "\n" + "".join(
-        f"To {judge} the fewest evaluations from which on AUC and factors kept stay within the intervals of "
-        f"{4 * steps.MOST}: **{evaluations}** ({count} steps), on {args.people} people.\n"
-        for judge, (count, evaluations) in steps.fewest(rows).items()
-    )
-    write(args.output, "steps", command, rows, text)
+    text = f"# {title}\n\n`{command}`\n\n{about}\n{table((*heads, 'distance'), cells)}"
+    text += f"\n![Privacy, factors and distance over evaluations]({name}.png)\n{last}"
+    write(args.output, name, command, rows, text)
     first = next(iter(judges))
-    steps.plot([row for row in rows if row["judge"] == first]).savefig(args.output / "steps.png", dpi=120)
-    return _print_files(args, "steps")
+    steps.plot([row for row in rows if row["judge"] == first]).savefig(args.output / f"{name}.png", dpi=120)
+    return _print_files(args, name)
+
+
+def _network(loras: Sequence[Lora], keep: Path | None) -> steps.Network:
+    """The pocket model with LoRAs. keep: where results lie, those of other LoRAs in other folders."""
+    ports = pipeline((None, None, None), torch.float32, "cpu", loras)
+    if keep and loras:
+        contents = b"".join(lora.path.read_bytes() + str(lora.strength).encode() for lora in loras)
+        keep /= sha256(contents).hexdigest()[:16]
+    return steps.Network(ports, lambda: ports.unet_evaluations, keep)
 
 
 def _about(args: argparse.Namespace) -> str:

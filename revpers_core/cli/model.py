@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..adapters.lora import Lora
+
 if TYPE_CHECKING:
     from ..hosts.diffusers import ReversePersonalizationPipeline
 
 
 def pipeline(
-    files: Sequence[Path | None], dtype: torch.dtype, device: str, **adapter_files: Any
+    files: Sequence[Path | None], dtype: torch.dtype, device: str, loras: Sequence[Lora] = (), **adapter_files: Any
 ) -> "ReversePersonalizationPipeline":
-    """From (checkpoint, adapter, recogniser), or the pocket model where they are None. ``adapter_files``: as in
-    ``ReversePersonalizationPipeline.from_single_file``."""
+    """From (checkpoint, adapter, recogniser), or the pocket model where they are None. loras: on the UNet.
+    ``adapter_files``: as in ``ReversePersonalizationPipeline.from_single_file``."""
     try:
         from ..hosts.diffusers import ReversePersonalizationPipeline as Pipeline
         from ..hosts.diffusers_files import quiet
@@ -27,5 +29,8 @@ def pipeline(
         raise ValueError(f"the device {device!r} cannot be used here: {error}") from error
     checkpoint, adapter, face_model = files
     if checkpoint is None or adapter is None or face_model is None:
-        return Pipeline.from_pocket(dtype=dtype, device=device)
-    return Pipeline.from_single_file(checkpoint, adapter, face_model, dtype=dtype, device=device, **adapter_files)
+        model = Pipeline.from_pocket(dtype=dtype, device=device)
+    else:
+        model = Pipeline.from_single_file(checkpoint, adapter, face_model, dtype=dtype, device=device, **adapter_files)
+    model.add_loras(*loras)
+    return model

@@ -1,6 +1,7 @@
 """Options that several commands share, and what is loaded by them: the model, detectors, judges."""
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,13 @@ import torch
 from torch import Tensor
 
 from ..adapters.kinds import AUTO, CLIP_FILE, KINDS
+from ..adapters.lora import Lora
 from ..faces import detect, registry
 from ..faces.face import Face
 from ..faces.judges import Judge
 from ..method import settings
-from ..method.settings import CUSTOM, PRESET, PRESETS
+from ..method.settings import CUSTOM, PRESET, PRESETS, STUDENT
+from ..method.students import caution, steps_taken
 from .model import pipeline
 
 if TYPE_CHECKING:
@@ -44,6 +47,15 @@ def model_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     files.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="float32", help="the network's")
     files.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+
+
+def student_options(group: Any) -> None:
+    """Add --lora and --student."""
+    group.add_argument(
+        "--lora", type=Lora.parse, action="append", default=[], metavar="FILE[:STRENGTH]",
+        help="a LoRA of the UNet (safetensors), such as a few-step student's; repeatable",
+    )  # fmt: skip
+    group.add_argument("--student", choices=STUDENT.options, default=STUDENT.default, help=STUDENT.help)
 
 
 def search_options(parser: argparse.ArgumentParser) -> None:
@@ -86,13 +98,18 @@ def number(group: Any, setting: settings.Number[Any], name: str, default: Any = 
 
 
 def settle_preset(args: argparse.Namespace) -> None:
-    """Steps and skip by the preset, or one's own; what is not given is the default preset's."""
+    """Steps and skip by the preset, or one's own; what is not given is the default preset's. Fewer steps where a
+    student knows fewer; raises ValueError where it knows too few."""
     own = args.steps is not None or args.skip is not None
     if own and args.preset not in (None, CUSTOM):
         raise ValueError(f"--steps and --skip make a run of one's own: leave out --preset {args.preset}")
     usual = PRESETS[args.preset if args.preset in PRESETS else PRESET.default]
     args.steps = usual.steps if args.steps is None else args.steps
     args.skip = usual.skip if args.skip is None else args.skip
+    if (student := getattr(args, "student", STUDENT.default)) != STUDENT.default:
+        args.steps = steps_taken(student, args.steps, args.skip)
+        if (words := caution(student, args.guidance)) is not None:
+            print(f"revpers: {words}", file=sys.stderr)
 
 
 def check_model_files(args: argparse.Namespace) -> None:
@@ -109,6 +126,7 @@ def load_model(args: argparse.Namespace) -> "ReversePersonalizationPipeline":
         files,
         getattr(torch, args.dtype),
         args.device,
+        getattr(args, "lora", ()),
         kind=args.adapter_kind,
         clip_vision=args.clip_vision,
         controlnet=args.controlnet,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..faces import recognise
-from ..lab import tables, train
+from ..lab import distil, tables, train
 from ..lab.evaluation import OBEYED, PRESERVED
 from ..lab.tables import table
 from ..method.types import Plan
@@ -24,6 +24,9 @@ def add(commands: Any) -> None:
     training = pocket.add_parser("train", help="train it stage by stage; resumes")
     training.set_defaults(run=_train)
     train.options(training)
+    student = pocket.add_parser("distil", help="teach it to run in few steps, as a LoRA; resumes")
+    student.set_defaults(run=_distil)
+    distil.options(student)
     check = pocket.add_parser("check", help="measure its gates on held-out people; exit code 1 where one fails")
     check.set_defaults(run=_check)
     check.add_argument("--people", type=int, default=100, help="for the slow gates (default %(default)s)")
@@ -51,6 +54,12 @@ def add(commands: Any) -> None:
 
 def _train(args: argparse.Namespace) -> int:
     train.run(args)
+    return 0
+
+
+def _distil(args: argparse.Namespace) -> int:
+    reached = distil.run(args)
+    print(f"{args.output} after {reached} steps")
     return 0
 
 

@@ -1,5 +1,6 @@
 """What commands say: sentences, progress bars and complaints; never a traceback for what a user's file can cause."""
 
+import errno
 import io
 import logging
 import os
@@ -17,11 +18,25 @@ from ..method.trajectory import OnStep
 FAILURES = (ValueError, OSError, RuntimeError, MemoryError, ImportError)
 """What a user's file, model or machine can cause: told in a sentence. Anything else is a bug and may show itself."""
 
+CURES = {
+    errno.ENOTDIR: "a file stands where a folder must be: name another folder",
+    errno.EEXIST: "a file stands where a folder must be: name another folder",
+    errno.ENAMETOOLONG: "the result's name would be longer than files here may have: rename the picture",
+    errno.ENOSPC: "the disk is full: make room, and run it again",
+    errno.EDQUOT: "the disk is full for you: make room, and run it again",
+    errno.EACCES: "it may not be read or written: change its permissions, or name another folder",
+    errno.EPERM: "it may not be read or written: change its permissions, or name another folder",
+    errno.EROFS: "nothing can be written there: name another folder",
+}
+"""What to do about the file system's own errors."""
+
 
 def reason(error: BaseException) -> str:
     """Why, on one line and without the path of a picture that cannot be read: the caller names it. A bug says that it
     is one."""
     message = error.reason if isinstance(error, ImageFileError) else str(error)
+    if isinstance(error, OSError) and error.errno in CURES:
+        message = f"{error.filename}: {CURES[error.errno]}" if error.filename else CURES[error.errno]
     line = " ".join(message.split()) or type(error).__name__
     bug = "" if isinstance(error, FAILURES) else f"a fault in revpers, please report it: {type(error).__name__}: "
     return bug + line
@@ -37,7 +52,7 @@ def complain(error: BaseException, path: Path | str | None = None) -> int:
 
 @contextmanager
 def progress(total: int, name: str) -> Generator[OnStep]:
-    """A bar on the terminal (none where there is no terminal); yields what the pipeline tells its steps to."""
+    """A bar on the terminal (none where there is no terminal); yields what the pipeline calls after each step."""
     from tqdm import tqdm
 
     with tqdm(total=total, desc=name, unit="step", leave=False, disable=not sys.stderr.isatty()) as bar:
@@ -49,7 +64,7 @@ def progress(total: int, name: str) -> Generator[OnStep]:
 
 
 class _Remarks(logging.Handler):
-    """What is told beside the records: one line each, on stderr."""
+    """Log messages beside the records: one line each, on stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(f"revpers: {self.format(record)}", file=sys.stderr)

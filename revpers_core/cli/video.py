@@ -28,12 +28,13 @@ from ..media.photo import PhotoPorts
 from ..media.stand_ins import as_stand_ins
 from ..media.strength import Target
 from ..media.video_ports import VideoOptions, VideoPorts
-from ..method.schedule import timesteps
+from ..method.settings import EVERY
+from ..method.students import visited
 from ..method.types import Attribute, Method, Plan
 from . import identity_options
-from .anonymize import other_settings, photo_options, run_settings
+from .anonymize import fit_options, other_settings, photo_options, run_settings
 from .marks import mark_of
-from .options import check_model_files, load_judges, load_model, settle_preset
+from .options import check_model_files, load_judges, load_model, number, settle_preset
 from .terminal import complain
 
 PHASES = {
@@ -68,13 +69,14 @@ def add(commands: Any) -> None:
     kind.add_argument("--bit-rate", type=int, metavar="BITS", help="a second, instead of a quality")
     kind.add_argument("--lossless", action="store_true", help="where nothing changed, every bit is as in the source")
     kind.add_argument("--no-sound", action="store_true", help="leave the sound out; else it is copied bit for bit")
+    number(parser, EVERY, "every")
     photo_options(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
     identity_options.check(args)
     settle_preset(args)
-    timesteps(args.steps, args.skip)  # refuses impossible runs before the model is loaded
+    visited(args.student, args.steps, args.skip)  # refuses impossible runs before the model is loaded
     if args.crops:
         raise ValueError("--crops is for pictures: in a clip the faces are searched for")
     if args.output is None and not args.cost:
@@ -110,6 +112,7 @@ def _sentence(record: dict[str, Any]) -> str:
 
 def _job(args: argparse.Namespace) -> ClipJob:
     check_model_files(args)
+    fit = fit_options(args)
     encoding = Encoding(args.codec, args.quality, args.bit_rate, args.lossless, not args.no_sound)
     span = Span(args.start, args.end, args.fps_limit)
     aim = None if args.target is None else Target(args.target)
@@ -120,7 +123,10 @@ def _job(args: argparse.Namespace) -> ClipJob:
     model = load_model(args)
     embed = embedder(model)
     attribute = Attribute(args.age, args.sex, args.look, args.text)
-    plan = Plan(args.steps, args.skip, args.guidance, 0, attribute, args.at_once, method=Method(args.method))
+    plan = Plan(
+        args.steps, args.skip, args.guidance, 0, attribute, args.at_once, method=Method(args.method),
+        student=args.student,
+    )  # fmt: skip
     photos = [images.read(path) for path in args.keep]
     keep = reference_identities(photos, [detect.find_faces(photo, detectors, search) for photo in photos], embed)
 
@@ -137,9 +143,14 @@ def _job(args: argparse.Namespace) -> ClipJob:
     parts = tuple(dict.fromkeys(args.keep_parts))
     written = {"codec": args.codec, "quality": args.quality, "bit_rate": args.bit_rate, "lossless": args.lossless}
     range_settings = {"start": args.start, "end": args.end, "fps_limit": args.fps_limit}
+    if args.every != EVERY.default:
+        range_settings["every"] = args.every
     return ClipJob(
         args.clip, args.output or args.clip.with_suffix(".mp4"), ports,
-        VideoOptions(args.guidance, tuple(keep), args.likeness, parts, args.match_colour, aim),
+        VideoOptions(
+            args.guidance, tuple(keep), args.likeness, parts, args.match_colour, aim, feather=fit.feather,
+            crop_factor=fit.crop_factor, every=args.every,
+        ),
         run_settings(args) | other_settings(args) | written | range_settings, 4 * args.steps, args.seed, span, encoding,
         args.no_face, _overlay(args), mark_of(args), on_cost=_tell,
     )  # fmt: skip

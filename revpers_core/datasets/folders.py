@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..audit.files import MARK
-from ..media.folder import pictures
+from ..media.folder import MANIFEST, pictures
 from ..media.whole_file import digest
 
-MANIFEST = "manifest.jsonl"
 PACKAGES = ("revpers", "torch", "diffusers", "onnxruntime")
 
 
@@ -32,8 +31,8 @@ class ManifestLine(NamedTuple):
 
 
 def tasks(inputs: Sequence[Path], output: Path) -> list[Task]:
-    """A task a picture; a folder's keep their places in it, and results of earlier runs are none. Raises ValueError for
-    a folder without pictures."""
+    """One task for each picture. Those of a folder keep their places in it; results of earlier runs are left out.
+    Raises ValueError for a folder without pictures."""
     found_tasks = [
         task for path in inputs for task in (_within(path, output) if path.is_dir() else [_alone(path, output)])
     ]

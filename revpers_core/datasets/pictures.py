@@ -5,12 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..media.folder import pictures
+from ..media.folder import MANIFEST, pictures
 from ..media.whole_file import digest, write_whole
 from .files import STATE
 from .records import OK, Block, Row, RowRef, RowResult, record_of, text_id
-
-MANIFEST = "manifest.jsonl"
 
 
 @dataclass(frozen=True)

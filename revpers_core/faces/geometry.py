@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..method.pixels import check_pixels
+from ..method.settings import CROP_FACTOR
 from .face import Face
 from .warp import blurred, inside, warp
 
@@ -112,9 +113,10 @@ def transform_points(matrix: Tensor, points: Tensor) -> Tensor:
     return points.double().cpu() @ matrix[:, :2].T + matrix[:, 2]
 
 
-def framing(size: int) -> Tensor:
-    """Where an FFHQ-framed crop of ``size`` pixels has the five points: (5, 2)."""
-    return (torch.tensor(FFHQ, dtype=torch.float64) + 0.5) * (size / 512) - 0.5
+def framing(size: int, factor: float = 1.0) -> Tensor:
+    """Where a crop of ``size`` pixels, ``factor`` times FFHQ's square, has the five points: (5, 2)."""
+    points = (torch.tensor(FFHQ, dtype=torch.float64) + 0.5) * (size / 512) - 0.5
+    return points / factor + (size - 1) / 2 * (1 - 1 / factor)
 
 
 def face_in_aligned(image: Tensor) -> Face:
@@ -124,19 +126,20 @@ def face_in_aligned(image: Tensor) -> Face:
     return Face((x0, y0, x1, y1), framing(side).float(), 1.0)
 
 
-def crop_face(image: Tensor, face: Face, size: int) -> Crop:
+def crop_face(image: Tensor, face: Face, size: int, factor: float = 1.0) -> Crop:
     """Aligned square crop of one face, framed as FFHQ's are, antialiased.
 
     Beyond the image's border, the border's pixels drawn out and blurred: mirroring, as FFHQ does, would give half a
     face a second half of its own (similarity to the whole face .88 so, .72 mirrored, fr_feature on obama_partial_face).
-    image: (3, H, W) float32 in [0, 1]. size: pixels, a multiple of 8 from 64 to 2048.
+    image: (3, H, W) float32 in [0, 1]. size: pixels, a multiple of 8 from 64 to 2048. factor: 1 to 3 times FFHQ's
+    square around the same middle.
     """
     check_image(image)
     if not MIN_SIDE <= size <= MAX_SIDE or size % 8:
         raise ValueError(
             f"the crop's size must be a multiple of 8 (a latent's pixel) from {MIN_SIDE} to {MAX_SIDE}, got {size}"
         )
-    matrix = similarity_transform(face.points, framing(size))
+    matrix = similarity_transform(face.points, framing(size, CROP_FACTOR.check("crop_factor", factor)))
     pixels = warp(image, matrix, (size, size)).clamp(0, 1)
     valid = inside(matrix, (size, size), image.shape[-2:]).to(pixels)
     if not valid.all():

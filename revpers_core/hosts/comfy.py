@@ -21,9 +21,10 @@ from ..method import trajectory as core
 from ..method.anonymize import finite
 from ..method.identity import null_identity
 from ..method.pixels import check_pixels
-from ..method.schedule import sigmas, timesteps
+from ..method.schedule import sigmas
 from ..method.settings import CUSTOM
 from ..method.steering import check_words, steering
+from ..method.students import NONE, caution, visited
 from ..method.trajectory import SeededNoise
 from ..method.types import Identity, Method
 from .comfy_adapter import Adapter, adapt
@@ -33,8 +34,8 @@ from .comfy_fingerprint import fingerprint, hooks_fingerprint
 from .comfy_inversions import Inversions, digest
 from .comfy_run import Callback, Conditioning, Run
 
-OTHER_PREDICTIONS = {"X0", "IMG_TO_IMG", "IMG_TO_IMG_FLOW", "EDM", "LCM"}
-"""Relatives of EPS and V_PREDICTION in ComfyUI whose network predicts something else, or at few levels only."""
+OTHER_PREDICTIONS = {"X0", "IMG_TO_IMG", "IMG_TO_IMG_FLOW", "EDM"}
+"""Relatives of EPS and V_PREDICTION in ComfyUI whose network predicts something else."""
 PYTHONS = {"object", "Module", "ModelSamplingAdvanced", "ModelSampling"}
 """Classes that tell nobody how a model is sampled."""
 
@@ -45,7 +46,7 @@ class ComfyTrajectory(NamedTuple):
     path: on the CPU. latent: the LATENT that was inverted. positive: encoded "". weights: fingerprint of the model with
     its LoRAs and the adapter, under which the inversion was made. points: (B or 1, 5, 2) of the faces in shares of the
     crop's side, which InstantID's ControlNet sees; None for crops framed as FFHQ's. preset: by which steps and skip
-    were chosen.
+    were chosen. student: whose levels they are.
     """
 
     path: core.Trajectory
@@ -54,21 +55,33 @@ class ComfyTrajectory(NamedTuple):
     weights: str
     points: Tensor | None = None
     preset: str = CUSTOM
+    student: str = NONE
 
 
-def levels(model: Any, steps: int, skip: float) -> tuple[float, ...]:
+def levels(model: Any, steps: int, skip: float, student: str = NONE) -> tuple[float, ...]:
     """The run's sigmas by the model's own noise schedule. Raises ValueError for other models than SDXL and SD 1.5, and
     for those turned into flow models."""
     check_backbone(model)
     sampling = model.get_model_object("model_sampling")
     kinds = {kind.__name__ for kind in type(sampling).__mro__}
     levels, predictions = comfy.model_sampling.ModelSamplingDiscrete, {"EPS", "V_PREDICTION"} & kinds
+    if "LCM" in kinds:
+        raise ValueError(
+            "model: its sampling is LCM, which the sampler's own steps are made for: take out the node that says so "
+            "(ModelSamplingDiscrete), keep the LoRA, and set student to lcm, whose levels are visited then"
+        )
     if not isinstance(sampling, levels) or not predictions or OTHER_PREDICTIONS & kinds:
         raise ValueError(
             f"model: its sampling is {', '.join(sorted(kinds - PYTHONS))}, but it must predict noise or v at the "
             "levels that SDXL was trained at: take out the node that changes the model's sampling"
         )
-    return sigmas(timesteps(steps, skip), lambda t: float(sampling.sigma(torch.tensor([float(t)]))))
+    return sigmas(visited(student, steps, skip), lambda t: float(sampling.sigma(torch.tensor([float(t)]))))
+
+
+def warn_student(student: str, guidance: float) -> None:
+    """Say where guidance is further than the student's makers go."""
+    if (words := caution(student, guidance)) is not None:
+        logging.warning(words)
 
 
 def is_pocket(model: Any) -> bool:
@@ -150,7 +163,7 @@ def _of_part(callback: Callback | None, rows: slice, count: int) -> Callback | N
 def _pointed(
     adapter: Adapter, samples: Tensor, points: Tensor | None, *branches: tuple[Conditioning, Identity | None]
 ) -> list[Conditioning]:
-    """The conditionings as they are told, each under its identity (nobody where None), with its ControlNet."""
+    """The conditionings, each with its identity (nobody's where None) and its ControlNet."""
     if points is not None and len(points) not in (1, len(samples)):
         raise ValueError(f"places: expected one for each of {len(samples)} crops, got {len(points)}: connect theirs")
     control = PointedControl.of(adapter, five_points(points, 8 * samples.shape[-1]))

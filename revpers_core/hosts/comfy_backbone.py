@@ -56,9 +56,9 @@ def check_pooled(model: Any, conditioning: Conditioning) -> None:
     for _, rest in conditioning:
         pooled = rest.get("pooled_output")
         if pooled is None or pooled.shape[-1] != wanted:
-            there = "no pooled output" if pooled is None else f"a pooled output of width {pooled.shape[-1]}"
+            offered = "no pooled output" if pooled is None else f"a pooled output of width {pooled.shape[-1]}"
             raise ValueError(
-                f"the prompt has {there}, but the model takes one of width {wanted}: connect the clip of the same "
+                f"the prompt has {offered}, but the model takes one of width {wanted}: connect the clip of the same "
                 "checkpoint to 'New Face Looks Like'"
             )
 

@@ -57,11 +57,11 @@ def _injected(model: Any) -> dict[str, Any]:
         for number, (name, each) in enumerate(injections)
         for cell in getattr(each.inject, "__closure__", None) or ()
     ]
-    return {f"{name} {number} {layer}": part for name, number, parts in held for layer, part in parts.items()}
+    return {f"{name} {number} {layer}": lora for name, number, layers in held for layer, lora in layers.items()}
 
 
 def _add(digest: Any, value: Any) -> None:
-    """Tell the digest of a nest of tensors, numbers and names; what else patches hold (functions) is left out."""
+    """Feed a nest of tensors, numbers and names to the digest; what else patches hold (functions) is left out."""
     tensors: list[Tensor] = []
     for leaf in _leaves(value):
         if isinstance(leaf, Tensor):
@@ -70,8 +70,8 @@ def _add(digest: Any, value: Any) -> None:
             leaf = tuple(leaf.shape)
         digest.update(f"{leaf};".encode())
     for device in {tensor.device for tensor in tensors}:  # one transfer each, not one a tensor
-        there = torch.cat([tensor for tensor in tensors if tensor.device == device])
-        digest.update(there.cpu().numpy().tobytes())
+        joined = torch.cat([tensor for tensor in tensors if tensor.device == device])
+        digest.update(joined.cpu().numpy().tobytes())
 
 
 def _leaves(value: Any) -> Iterable[Any]:
@@ -80,8 +80,8 @@ def _leaves(value: Any) -> Iterable[Any]:
             yield str(name)
             yield from _leaves(value[name])
     elif isinstance(value, (list, tuple)):
-        for one in value:
-            yield from _leaves(one)
+        for item in value:
+            yield from _leaves(item)
     elif isinstance(value, (Tensor, str, int, float)):
         yield value
     elif hasattr(value, "weights"):  # ComfyUI's LoRA, LoHa, LoKr, OFT ...

@@ -41,7 +41,7 @@ class Inversions:
         """What is not asked for within is let go of at its end."""
         self._used = set()
         yield
-        self._kept = {key: one for key, one in self._kept.items() if key in self._used}
+        self._kept = {key: entry for key, entry in self._kept.items() if key in self._used}
 
     def get(self, model: Any, key: str, invert: Callable[[], Any]) -> Any:
         """The trajectory of this model and key, made by ``invert`` where it is not there.
@@ -49,8 +49,8 @@ class Inversions:
         A model is the same where it is the same ModelPatcher: a clone may carry other packs' patches.
         """
         self._used.add(key)
-        if (there := self._kept.get(key)) and there.model() is model:
-            return there.trajectory
+        if (entry := self._kept.get(key)) and entry.model() is model:
+            return entry.trajectory
         self._kept.pop(key, None)
         trajectory = invert()
         size = sum(leaf.nbytes for leaf in _leaves(trajectory) if isinstance(leaf, Tensor))
@@ -63,7 +63,7 @@ class Inversions:
 
     @property
     def _size(self) -> int:
-        return sum(one.size for one in self._kept.values())
+        return sum(entry.size for entry in self._kept.values())
 
 
 def digest(*what: Any) -> str:
@@ -87,7 +87,7 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(value[name])
     elif isinstance(value, (list, tuple)):
         yield len(value)
-        for one in value:
-            yield from _leaves(one)
+        for item in value:
+            yield from _leaves(item)
     else:
         yield value

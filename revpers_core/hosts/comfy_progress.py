@@ -56,7 +56,7 @@ class Progress:
         return replace(ports, detect=search, invert_face=invert_face)
 
     def on_step(self, step: int, x0: Tensor, x: Tensor, steps: int) -> None:
-        """ComfyUI's callback: told after every step of an inversion or a sampling."""
+        """ComfyUI's callback: called after every step of an inversion or a sampling."""
         share = (self._face + (self._phase + (step + 1) / steps) / 2) / self._faces
         preview = self._previewer and self._previewer.decode_latent_to_preview_image("JPEG", x0)
         self._tell(SEARCH + (1 - SEARCH) * share, preview)

@@ -4,6 +4,7 @@ prompt: ComfyUI's DynamicPrompt. A link is [node id, output's number]. Bypassed 
 have made comes from the box before them.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,6 +26,10 @@ POCKET_CHOICE = "pocket model (demo)"
 GREYS_OUT = {"VAEEncodeForInpaint"}
 """Boxes that paint over the masked place before they encode a picture."""
 PICTURES = ("IMAGE", "LATENT", "VIDEO", "*")
+CARRIERS = re.compile("^COMFY_|,|IMAGE|LATENT|VIDEO|LIST|PIPE|SEGS|LAYERS|DICT|ARRAY")
+"""Types of sockets that may carry pictures or none, such as the output of a switch: what goes into the box tells."""
+OUTPUTS = 16
+"""So many outputs of a box are asked for their types."""
 
 
 def vae_link(prompt: Any, node: str) -> Link | None:
@@ -60,7 +65,9 @@ def is_a_photo(prompt: Any, link: Any, kind: Kind) -> bool:
     """Whether a picture that was not rendered stands above a link."""
     for node in upstream(prompt, [link]):
         name, inputs = prompt.get_node(node)["class_type"], prompt.get_node(node)["inputs"]
-        if kind(name, 0) in ("IMAGE", "VIDEO") and name not in RENDERED and not _pictures(prompt, inputs, kind):
+        if name in MAKERS | RENDERED or _pictures(prompt, inputs, kind):
+            continue
+        if any(kind(name, number) in ("IMAGE", "VIDEO", "LATENT") for number in range(OUTPUTS)):
             return True
     return False
 
@@ -81,8 +88,10 @@ def is_greyed_out(prompt: Any, link: Any, kind: Kind) -> bool:
     node = prompt.get_node(link[0])
     if node["class_type"] in GREYS_OUT:
         return True
-    ways = {kind(prompt.get_node(v[0])["class_type"], v[1]): v for v in node["inputs"].values() if is_link(v)}
-    return "MODEL" not in ways and is_greyed_out(prompt, ways.get("LATENT"), kind)
+    links = [value for value in node["inputs"].values() if is_link(value) and prompt.has_node(value[0])]
+    kinds = [kind(prompt.get_node(above)["class_type"], number) for above, number in links]
+    latents = [above for above, name in zip(links, kinds, strict=True) if name == "LATENT" or CARRIERS.search(name)]
+    return "MODEL" not in kinds and any(is_greyed_out(prompt, above, kind) for above in latents)
 
 
 def upstream(prompt: Any, links: list[Any]) -> Iterator[str]:
@@ -104,4 +113,10 @@ def is_link(value: Any) -> bool:
 def _pictures(prompt: Any, inputs: dict[str, Any], kind: Kind) -> list[Link]:
     """The links among inputs that carry pictures or latents."""
     links = [value for value in inputs.values() if is_link(value) and prompt.has_node(value[0])]
-    return [link for link in links if kind(prompt.get_node(link[0])["class_type"], link[1]) in PICTURES]
+    return [link for link in links if _is_picture(prompt, link, kind)]
+
+
+def _is_picture(prompt: Any, link: Link, kind: Kind) -> bool:
+    node = prompt.get_node(link[0])
+    name = kind(node["class_type"], link[1])
+    return name in PICTURES or (bool(CARRIERS.search(name)) and bool(_pictures(prompt, node["inputs"], kind)))

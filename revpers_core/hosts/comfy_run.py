@@ -182,7 +182,7 @@ class Run:
 
 @contextmanager
 def timed(phase: str, samples: Tensor, steps: int) -> Iterator[None]:
-    """Tell the log how long latents (B, 4, h, w) took."""
+    """Log how long latents (B, 4, h, w) took."""
     start = time.perf_counter()
     yield
     seconds, faces = time.perf_counter() - start, len(samples)

@@ -14,6 +14,7 @@ from ..adapters import weights as faceid
 from ..adapters.attention import check_opposite
 from ..adapters.clip import FaceVision
 from ..adapters.kinds import AUTO
+from ..adapters.lora import Lora
 from ..adapters.weights import AdapterWeights
 from ..faces import recognise
 from ..faces.five_points import five_points
@@ -29,6 +30,7 @@ from ..method.trajectory import Branches, Need, OnStep, Trajectory
 from ..method.types import Identity, Method, Plan
 from .diffusers_control import Control, load_controlnet
 from .diffusers_files import check_pipeline, pocket_sdxl, single_file
+from .diffusers_lora import add_lora
 from .diffusers_unet import BRANCHES, Adapted, Conditions, unet_branches
 from .diffusers_vision import load_vision
 
@@ -121,6 +123,11 @@ class ReversePersonalizationPipeline:
         """The embedded default: a miniature for 128-pixel faces that shows the machinery, not anonymity."""
         face_model = recognise.load(pocket.FACE_MODEL, min_norm=pocket.MIN_NORM)
         return cls(pocket_sdxl(dtype).to(device), faceid.load(pocket.ADAPTER), face_model, strength)
+
+    def add_loras(self, *loras: Lora) -> None:
+        """Add LoRA files of the UNet to its weights. Raises ValueError for other files."""
+        for lora in loras:
+            add_lora(self.sdxl.unet, lora)
 
     def anonymize(
         self,

@@ -22,7 +22,7 @@ KeysValues = tuple[Tensor, Tensor]
 
 
 class BranchConditions:
-    """What the cross-attentions are told in a run: words and identities, by branch (uncond, cond).
+    """What the cross-attentions read in a run: words and identities, by branch (uncond, cond).
 
     Their keys and values are the same at every step, so they are made when a slot first asks, where the UNet's weights
     are at that time, and kept until the run ends.
@@ -168,7 +168,7 @@ class Adapted:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What a UNet is told, row 0 unconditional, row 1 conditional.
+    """A UNet's conditioning, row 0 unconditional, row 1 conditional.
 
     embeds: (2, 77, C). pooled: (2, P). time_ids: (2, 6); both None for SD 1.5, which takes none. tokens: two of (B
     or 1, T, C).

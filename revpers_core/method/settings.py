@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Generic, NamedTuple, TypeVar
 
 from .schedule import PAPER_SKIP, PAPER_STEPS
+from .students import NONE, STUDENTS, steps_taken
 
 T = TypeVar("T", int, float)
 
@@ -53,11 +54,12 @@ class Choice(NamedTuple):
 class Preset(NamedTuple):
     """A named number of steps.
 
-    steps: per phase. skip: part of the schedule left out.
+    steps: per phase. skip: part of the schedule left out. student: whose levels are visited.
     """
 
     steps: int
     skip: float = PAPER_SKIP
+    student: str = NONE
 
     @property
     def evaluations(self) -> int:
@@ -120,6 +122,19 @@ LENGTH = Number(
     "How much the new face looks like who comes instead, {low} (nobody in particular) to {high}. More costs some "
     "expression; what it does to privacy is measured in docs/attacks.md.",
 )  # fmt: skip
+STUDENT = Choice(
+    (NONE, *STUDENTS),
+    NONE,
+    "The few-step student (Hyper-SDXL, LCM, TCD, Lightning) that is on the model: only the noise levels that it was "
+    "taught are visited, at most as many as the preset or steps say. It puts no LoRA on. What it costs in privacy: "
+    "docs/steps.md.",
+)
+EVERY = Number(
+    1, 1, 4, 1,
+    "Of neighbouring frames every so many are sampled, {low} to {high}, the others blended from the results around "
+    "them: 2 takes about half the time, 4 a quarter. Quick lips and lids may blur; what it costs is measured in "
+    "docs/clips.md.",
+)  # fmt: skip
 AT_ONCE = Number(
     0, 0, 999, 1,
     "Steps of the inversion that share a call of the model, {low} to {high}. 0: as many as fit where only rounding "
@@ -163,6 +178,11 @@ SMALLEST = Number(
 FEATHER = Number(
     0.25, 0.05, 1.0, 0.05, "Width of the soft rim of a face's mask, in its radii, {low} to {high}: more blends further."
 )  # fmt: skip
+CROP_FACTOR = Number(
+    1.0, 1.0, 3.0, 0.05,
+    "How much around the face the model sees, {low} to {high} times the paper's square (which is about twice the "
+    "face's box); the paper takes {default}. More shows more of the surround and leaves the face fewer pixels.",
+)  # fmt: skip
 METHOD = Choice(
     ("reverse", "nullface"),
     "reverse",
@@ -193,6 +213,18 @@ def guidance_from(strength: float, guidance: float = GUIDANCE.default) -> float:
     )
 
 
-def resolve_preset(preset: str, steps: int, skip: float) -> Preset:
-    """The named preset; of ``CUSTOM`` the given steps and skip."""
-    return Preset(steps, skip) if preset == CUSTOM else PRESETS[preset]
+def check_crop_factor(crop_factor: float, method: str) -> float:
+    """The factor itself; raises ValueError outside its range, and for NullFace, which masks the paper's square."""
+    CROP_FACTOR.check("crop_factor", crop_factor)
+    if method == "nullface" and crop_factor != CROP_FACTOR.default:
+        raise ValueError(f"crop_factor {crop_factor:g}: nullface knows the paper's square only: set it to 1")
+    return crop_factor
+
+
+def resolve_preset(preset: str, steps: int, skip: float, student: str = STUDENT.default) -> Preset:
+    """The named preset; of ``CUSTOM`` the given steps and skip. Fewer steps where a student knows fewer.
+
+    Raises ValueError where it knows less than a run needs.
+    """
+    chosen = Preset(steps, skip) if preset == CUSTOM else PRESETS[preset]
+    return Preset(steps_taken(student, chosen.steps, chosen.skip), chosen.skip, student)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from .guidance import ALWAYS, Interval, branches_needed
 from .population import Population
-from .schedule import Spacing, sigmas, timesteps
-from .settings import AT_ONCE, GUIDANCE, SEED, SKIP, STEPS
+from .schedule import Spacing, sigmas
+from .settings import AT_ONCE, GUIDANCE, SEED, SKIP, STEPS, STUDENT
+from .students import visited
 from .trajectory import Branches, Need
 
 PAPER_GUIDANCE = GUIDANCE.default
@@ -132,6 +133,7 @@ class Plan:
     wordless too. Another result than the paper's. method: how it leads away. interval: levels at which guidance
     acts, in both phases. at_once: inversion steps a network call; 0 takes as many as memory allows where only rounding
     changes (a float32 network), else one. In half precision more than one is another result (docs/benchmarks.md).
+    student: the few-step student that the network is, of ``students.STUDENTS``, whose levels alone are visited.
     """
 
     steps: int = STEPS.default
@@ -144,6 +146,7 @@ class Plan:
     one_branch: bool = False
     interval: Interval = ALWAYS
     method: Method = Method.REVERSE
+    student: str = STUDENT.default
 
     def __post_init__(self):
         if not 0 <= self.interval.low < self.interval.high:
@@ -151,10 +154,12 @@ class Plan:
         AT_ONCE.check("at_once", self.at_once)
         GUIDANCE.check("guidance", self.guidance)
         SEED.check("seed", self.seed)
+        if self.student != STUDENT.default and self.spacing is not Spacing.TIME:
+            raise ValueError(f"spacing: the student {self.student} knows its own levels, leave the spacing as it is")
 
     def levels(self, sigma_of: Callable[[int], float]) -> tuple[float, ...]:
         """The run's sigmas by a model's noise schedule, one more than its steps."""
-        return sigmas(timesteps(self.steps, self.skip, self.spacing, sigma_of), sigma_of)
+        return sigmas(visited(self.student, self.steps, self.skip, self.spacing, sigma_of), sigma_of)
 
     def inversion_needs(self, sigma: float) -> Need:
         """The branches that the inversion runs at a level: any guidance must be possible later where there is any."""
