@@ -66,7 +66,7 @@ def _row(variant: Callable[[], Any], calls: dict[str, Call], repeats: int, devic
         plain = call()
         try:
             with variant():
-                made = call()
+                result = call()
         except RuntimeError as error:
             return {"variant": name, "failed": str(error).strip().splitlines()[0]}
         pairs: list[tuple[float, float]] = []
@@ -77,7 +77,7 @@ def _row(variant: Callable[[], Any], calls: dict[str, Call], repeats: int, devic
         found[size] = {
             "seconds": median(a for a, _ in pairs),
             "ratio": median(a / b for a, b in pairs),
-            "difference": float((made - plain).abs().max() / plain.abs().max()),
+            "difference": float((result - plain).abs().max() / plain.abs().max()),
         }
     return found
 

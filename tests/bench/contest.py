@@ -53,14 +53,14 @@ def row_flops(contest: Contest, plan: Plan) -> float:
 
 
 def table(
-    contest: Contest, plan: Plan, few: Sequence[int], repeats: int, leave_out: tuple[str, ...] = ()
+    contest: Contest, plan: Plan, fewer_steps: Sequence[int], repeats: int, leave_out: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """Costs by name (medians), with ``ratio`` to the plain loop and ``floors`` to the floor, taken round by round."""
 
-    def taking_part(plan: Plan, few: Sequence[int]) -> dict[str, Any]:
-        return {name: run for name, run in contestants.of(contest, plan, few).items() if name not in leave_out}
+    def taking_part(plan: Plan, fewer_steps: Sequence[int]) -> dict[str, Any]:
+        return {name: run for name, run in contestants.of(contest, plan, fewer_steps).items() if name not in leave_out}
 
-    runs, one = taking_part(plan, few), row_flops(contest, plan)
+    runs, one = taking_part(plan, fewer_steps), row_flops(contest, plan)
     for _, run in taking_part(replace(plan, steps=2), [2]).values():
         run()  # warm
     rounds: list[dict[str, Cost]] = []

@@ -20,11 +20,11 @@ from revpers_core.method.types import Plan
 Run = Callable[[], Any]
 
 
-def of(contest: Contest, plan: Plan, few: Sequence[int]) -> dict[str, tuple[Any, Run]]:
-    """(the UNet that is asked, the run) by name; ``few``: steps of our shorter runs."""
+def of(contest: Contest, plan: Plan, fewer_steps: Sequence[int]) -> dict[str, tuple[Any, Run]]:
+    """(the UNet that is asked, the run) by name; ``fewer_steps``: steps of our shorter runs."""
     ours, unet = contest.ours, contest.ours.sdxl.unet
     path = invert_image(contest.image, ours, plan)
-    who = ours.embed(contest.image)
+    identity = ours.embed(contest.image)
 
     def shorter(steps: int) -> Run:
         return lambda: ours.anonymize(contest.image, replace(plan, steps=steps))
@@ -35,10 +35,10 @@ def of(contest: Contest, plan: Plan, few: Sequence[int]) -> dict[str, tuple[Any,
         "LEDITS++ (diffusers)": (contest.ledits.unet, lambda: ledits(contest, plan)),
         "ours": (unet, lambda: ours.anonymize(contest.image, plan)),
         "ours, one step a call": (unet, lambda: ours.anonymize(contest.image, replace(plan, at_once=1))),
-        **{f"ours, {steps} steps": (unet, shorter(steps)) for steps in few},
+        **{f"ours, {steps} steps": (unet, shorter(steps)) for steps in fewer_steps},
         "ours, another guidance": (
             unet,
-            lambda: sample_image(path, who, ours, replace(plan, guidance=plan.guidance / 2)),
+            lambda: sample_image(path, identity, ours, replace(plan, guidance=plan.guidance / 2)),
         ),
     }
 
@@ -51,17 +51,17 @@ def plain_loop(contest: Contest, unet: Any, plan: Plan, as_shipped: bool = True)
     inverting, sampling = plain_networks(contest, unet, plan)
     noise = SeededNoise(plan.steps, latents.shape, plan.seed)
     settings = Settings(plan.steps, plan.skip, plan.guidance, as_shipped)
-    made = run(inverting, sampling, latents.float(), list(noise), settings)
-    return ours.decode(made), made
+    result = run(inverting, sampling, latents.float(), list(noise), settings)
+    return ours.decode(result), result
 
 
 def plain_networks(contest: Contest, unet: Any, plan: Plan) -> tuple[Network, Network]:
     """Of the inversion (nobody) and of the sampling (the person in the picture)."""
     ours, side = contest.ours, contest.image.shape[-1] // 8
-    who = ours.embed(contest.image).embedding
-    told = ours.conditions(null_identity(1), torch.empty(1, 4, side, side), "")
-    words = Words(told.embeds, told.pooled, told.time_ids)
-    return tuple(network(unet, words, one, plan.guidance) for one in (torch.zeros_like(who), who))
+    embedding = ours.embed(contest.image).embedding
+    conditions = ours.conditions(null_identity(1), torch.empty(1, 4, side, side), "")
+    words = Words(conditions.embeds, conditions.pooled, conditions.time_ids)
+    return tuple(network(unet, words, one, plan.guidance) for one in (torch.zeros_like(embedding), embedding))
 
 
 def agreement(contest: Contest, plan: Plan) -> float:
@@ -69,8 +69,8 @@ def agreement(contest: Contest, plan: Plan) -> float:
     latents = plain_loop(contest, contest.loop, plan, as_shipped=False)[1]
     path = invert_image(contest.image, contest.ours, plan)
     branches = contest.ours.branches(contest.ours.embed(contest.image), path.x0)
-    made = sample(network_guidance(branches, plan.guidance), path, recorded_guidance(plan.guidance))
-    return float((made - latents).abs().max() / latents.abs().max())
+    result = sample(network_guidance(branches, plan.guidance), path, recorded_guidance(plan.guidance))
+    return float((result - latents).abs().max() / latents.abs().max())
 
 
 def ledits(contest: Contest, plan: Plan) -> np.ndarray:

@@ -38,7 +38,7 @@ def runs(nodes: dict[str, Any], steps: int) -> tuple[Any, dict[str, Callable[[],
     pocket_module = sys.modules[f"{nodes['RevPersLoadPocket'].__module__.rsplit('.nodes', 1)[0]}.revpers_core.pocket"]
     face = pocket_module.held_out_face(20, 0).permute(1, 2, 0)[None]
     model, clip, vae, adapter, face_model = nodes["RevPersLoadPocket"].execute().args
-    (who,) = nodes["FaceIDEmbed"].execute(face_model, face, 1.0).args
+    (identity,) = nodes["FaceIDEmbed"].execute(face_model, face, 1.0).args
     positive, attribute = nodes["AttributePrompt"].execute(clip, "any", "any", "", "").args
     latent = {"samples": vae.encode(face)}
     invert, sample, stock = nodes["NullIDInvertDPMPP"], nodes["NegativeIDGuidanceSampler"], nodes["KSampler"]()
@@ -49,7 +49,7 @@ def runs(nodes: dict[str, Any], steps: int) -> tuple[Any, dict[str, Callable[[],
     kept = trajectory(0)
 
     def sampled(path: Any) -> Any:
-        return sample.execute(model, adapter, who, path, attribute, GUIDANCE)
+        return sample.execute(model, adapter, identity, path, attribute, GUIDANCE)
 
     def ksampler() -> Any:
         return stock.sample(model, 0, 2 * steps, 4.0, "dpmpp_2m_sde", "normal", positive, attribute, latent, 1.0)

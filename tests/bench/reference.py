@@ -73,11 +73,11 @@ def with_adapter(unet: Any, adapter: Adapter, merge_lora: bool = False, scale: f
 
 def network(unet: Any, words: Words, identity: Tensor, guidance: float) -> Network:
     """Both branches in one call; only the conditional one meets the identity (1, 512)."""
-    who = torch.cat([torch.zeros_like(identity), identity])[:, None].to(unet.device, unet.dtype)
+    embeddings = torch.cat([torch.zeros_like(identity), identity])[:, None].to(unet.device, unet.dtype)
     embeds, pooled, time_ids = (t.to(unet.device, unet.dtype) for t in (words.embeds, words.pooled, words.time_ids))
 
     def guided(x: Tensor, timestep: int) -> Tensor:
-        added = {"text_embeds": pooled, "time_ids": time_ids, "image_embeds": [who]}
+        added = {"text_embeds": pooled, "time_ids": time_ids, "image_embeds": [embeddings]}
         fed = torch.cat([x, x]).to(unet.dtype)
         uncond, cond = unet(fed, timestep, embeds, added_cond_kwargs=added, return_dict=False)[0].to(x.dtype).chunk(2)
         return uncond + guidance * (cond - uncond)

@@ -1,6 +1,6 @@
 """Measures data sets' throughput: CPU seconds a row by engine and workers, beside pictures one by one.
 
-    python tests/bench/throughput.py [-o docs] [--rows 4 16] [--rounds 2]
+    python tests/bench/throughput.py [-o docs] [--rows 4 16] [--rounds 3]
 
 A row's cost is the slope between two sizes, each of a block a worker or more, so that loading the model is not in it.
 CPU seconds are the processes' own and count also where other programs run; wall seconds only mean something on an idle
@@ -64,19 +64,19 @@ def cost(way: list[str], rows: int, folder: Path) -> dict[str, float]:
     wall = time.perf_counter() - begun
     if os.waitstatus_to_exitcode(status):
         raise RuntimeError(f"{' '.join(call)} failed")
-    told = json.loads(said.splitlines()[-1])
-    return {"cpu": used.ru_utime + used.ru_stime, "wall": wall, "unet": told.get("share_in_unet") or float("nan")}
+    figures = json.loads(said.splitlines()[-1])
+    return {"cpu": used.ru_utime + used.ru_stime, "wall": wall, "unet": figures.get("share_in_unet") or float("nan")}
 
 
 def measure(sizes: tuple[int, int], rounds: int) -> list[dict[str, Any]]:
     """A record a way; ways take turns."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
-    few, many = sizes
+    fewest, many = sizes
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(rounds):
             for name, way in WAYS.items():
                 a, b = (cost(way, rows, Path(folder)) for rows in sizes)
-                slope = {key: (b[key] - a[key]) / (many - few) for key in ("cpu", "wall")}
+                slope = {key: (b[key] - a[key]) / (many - fewest) for key in ("cpu", "wall")}
                 found[name].append({**slope, "unet": b["unet"]})
                 print(name, {key: round(value, 3) for key, value in found[name][-1].items()}, flush=True)
     mean = {name: {key: median(one[key] for one in seen) for key in seen[0]} for name, seen in found.items()}
@@ -105,8 +105,10 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     left.plot(x, [single / row["cpu_seconds_a_row"] for _, row in workers], "o-", label="measured")
     left.axhline(1, color="grey", lw=0.8, label="picture by picture")
     left.set(title="work done a CPU second", xlabel="workers", ylim=(0, 1.2), xticks=x)
-    right.plot(x, [1 / row["wall_seconds_a_row"] for _, row in workers], "o-", label="measured (busy machine, 2 cores)")
-    right.plot(x[:2], [count / workers[0][1]["wall_seconds_a_row"] for count in x[:2]], "--", label="linear to 2 cores")
+    right.plot(
+        x, [1 / row["wall_seconds_a_row"] for _, row in workers], "o-", label=f"measured ({os.cpu_count()} cores)"
+    )
+    right.plot(x[:2], [count / workers[0][1]["wall_seconds_a_row"] for count in x[:2]], "--", label="linear to 2")
     right.set(title="rows a second by the clock", xlabel="workers", xticks=x, ylim=(0, None))
     for axes in (left, right):
         axes.legend(fontsize=8)
@@ -127,8 +129,8 @@ def costs(faces: float = 1.0, photos: int = 1_000_000) -> str:
         model = faces * preset.evaluations * (1 + AGAIN / 2) * SECONDS / IN_UNET
         hours = photos * (model + BESIDE) / 3600
         days = f"{hours / 24:,.0f} / {hours / 24 / 8:,.1f} / {hours / 24 / 64:,.1f}"
-        told = (f"{model + BESIDE:.2f}", f"{hours:,.0f}", days, f"{hours * PRICE:,.0f}")
-        rows.append((name, str(preset.evaluations), *told))
+        costs = (f"{model + BESIDE:.2f}", f"{hours:,.0f}", days, f"{hours * PRICE:,.0f}")
+        rows.append((name, str(preset.evaluations), *costs))
     heads = ("preset", "evaluations a face", "s a photo", "H100 hours", "days on 1 / 8 / 64", "dollars")
     return table(heads, rows)
 
@@ -138,11 +140,12 @@ def main() -> None:
     parser.add_argument("--costs", action="store_true", help="print what a million photos cost, measure nothing")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs")
     parser.add_argument("--rows", type=int, nargs=2, default=(4, 16))
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     if args.costs:
         print(costs())
         return
+    args.output.mkdir(parents=True, exist_ok=True)
     load = os.getloadavg()[0]
     rows = measure(tuple(args.rows), args.rounds)
     record = {"cores": os.cpu_count(), "load_at_the_start": round(load, 1), "rows": rows}

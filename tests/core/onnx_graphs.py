@@ -20,16 +20,16 @@ def model(
 ) -> bytes:  # fmt: skip
     """inputs and outputs: shapes by name, (dtype, shape) where it is no float32; None for an untold shape."""
 
-    def value(name: str, told: Any) -> onnx.ValueInfoProto:
-        kind, shape = told if isinstance(told, tuple) else (np.float32, told)
+    def value(name: str, description: Any) -> onnx.ValueInfoProto:
+        kind, shape = description if isinstance(description, tuple) else (np.float32, description)
         return helper.make_tensor_value_info(name, KINDS[np.dtype(kind)], shape)
 
     graph = helper.make_graph(
         list(nodes), "g", [value(*one) for one in inputs.items()], [value(*one) for one in outputs.items()],
         [numpy_helper.from_array(np.asarray(array), name) for name, array in weights.items()],
     )  # fmt: skip
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
-    return made.SerializeToString()
+    result = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    return result.SerializeToString()
 
 
 class Builder:

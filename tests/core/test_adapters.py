@@ -36,44 +36,44 @@ VISION = FaceVision(see)
 
 def modules(kind, **rest):
     record = weights.from_state(adapter(kind, WIDTHS, **rest), kind)
-    made = AdapterModules(record)
-    made.load_state_dict(AdapterModules.state(record))
-    return made.eval()
+    result = AdapterModules(record)
+    result.load_state_dict(AdapterModules.state(record))
+    return result.eval()
 
 
-def reference(kind, who):
+def reference(kind, identity):
     """diffusers' module on the file's tensors, fed as each kind's own pipeline feeds it."""
     state = adapter(kind, WIDTHS)["image_proj"]
-    theirs = UNet2DConditionLoadersMixin()._convert_ip_adapter_image_proj_to_diffusers(state, low_cpu_mem_usage=False)
-    clip = VISION.features(who)
+    expected = UNet2DConditionLoadersMixin()._convert_ip_adapter_image_proj_to_diffusers(state, low_cpu_mem_usage=False)
+    clip = VISION.features(identity)
     if kind == "plus-face":
-        return theirs(clip)
+        return expected(clip)
     if kind.startswith("faceid-plus"):
-        theirs.clip_embeds, theirs.shortcut = clip[:, None], kind == "faceid-plusv2"
-        return theirs(who.embedding)
+        expected.clip_embeds, expected.shortcut = clip[:, None], kind == "faceid-plusv2"
+        return expected(identity.embedding)
     if kind in ("instantid", "faceid-portrait-unnorm"):
-        return theirs((who.embedding * (1 if who.length is None else who.length[:, None]))[:, None])
-    return theirs(who.embedding)
+        return expected((identity.embedding * (1 if identity.length is None else identity.length[:, None]))[:, None])
+    return expected(identity.embedding)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("who", [somebody(), null_identity(1)], ids=["somebody", "nobody"])
+@pytest.mark.parametrize("identity", [somebody(), null_identity(1)], ids=["somebody", "nobody"])
 @torch.no_grad()
-def test_projections_equal_diffusers(kind, who):
-    ours, theirs = modules(kind).tokens(who, torch.zeros(()), VISION), reference(kind, who)
-    assert ours.shape == (len(who.embedding), KINDS[kind].tokens, 64) == theirs.shape
-    assert (ours - theirs).abs().max() < 1e-5 * theirs.abs().max()
+def test_projections_equal_diffusers(kind, identity):
+    ours, expected = modules(kind).tokens(identity, torch.zeros(()), VISION), reference(kind, identity)
+    assert ours.shape == (len(identity.embedding), KINDS[kind].tokens, 64) == expected.shape
+    assert (ours - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
 def test_identities_are_told_apart_and_rows_are_their_own(kind):
-    made, two = modules(kind), somebody()
-    tokens = made.tokens(two, torch.zeros(()), VISION)
+    result, two = modules(kind), somebody()
+    tokens = result.tokens(two, torch.zeros(()), VISION)
     assert (tokens[0] - tokens[1]).abs().max() > 1e-2
     for i in range(2):
-        assert torch.equal(made.tokens(two.rows(slice(i, i + 1)), torch.zeros(()), VISION)[0], tokens[i])
-    nobody = made.tokens(null_identity(1), torch.zeros(()), VISION)
+        assert torch.equal(result.tokens(two.rows(slice(i, i + 1)), torch.zeros(()), VISION)[0], tokens[i])
+    nobody = result.tokens(null_identity(1), torch.zeros(()), VISION)
     assert nobody.abs().max() > 0.1 and (nobody - tokens[:1]).abs().max() > 1e-2
 
 
@@ -163,14 +163,14 @@ def test_clip_from_a_folder_and_from_one_file(tmp_path, monkeypatch, offline):
     network.save_pretrained(tmp_path / "image_encoder")
     monkeypatch.setattr(diffusers_vision, "VIT_H", network.config)
     save_file(network.state_dict(), tmp_path / "clip.safetensors")
-    who = somebody(1)
-    who = Identity(who.embedding, who.length, (who.face * 255).round() / 255)
-    pixels = CLIPImageProcessor()(who.face[0], return_tensors="pt", do_rescale=False).pixel_values
+    identity = somebody(1)
+    identity = Identity(identity.embedding, identity.length, (identity.face * 255).round() / 255)
+    pixels = CLIPImageProcessor()(identity.face[0], return_tensors="pt", do_rescale=False).pixel_values
     golden = network(pixels, output_hidden_states=True).hidden_states[-2]
     empty = network(pixels * 0, output_hidden_states=True).hidden_states[-2]
     for name in ("image_encoder", "clip.safetensors"):
         vision = diffusers_vision.load_vision(tmp_path / name)
-        assert (vision.features(who) - golden).abs().max() < 1e-4 * golden.abs().max()
+        assert (vision.features(identity) - golden).abs().max() < 1e-4 * golden.abs().max()
         assert (vision.features(null_identity(2)) - empty).abs().max() < 1e-5 * empty.abs().max()
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="is not CLIP ViT-H's image encoder"):

@@ -104,8 +104,8 @@ class Toy:
         return self.levels[timestep]
 
     def branches(self, identity, latents, prompt=""):
-        who = identity.embedding.norm(dim=1)[:, None, None, None]
-        return lambda x, sigma, need=None: (0.8 * x.tanh(), 0.8 * x.tanh() + 0.05 * who * (3 * x).sin())
+        length = identity.embedding.norm(dim=1)[:, None, None, None]
+        return lambda x, sigma, need=None: (0.8 * x.tanh(), 0.8 * x.tanh() + 0.05 * length * (3 * x).sin())
 
 
 def test_running_backwards_needs_the_right_seed() -> None:
@@ -114,14 +114,14 @@ def test_running_backwards_needs_the_right_seed() -> None:
     steering = SimpleNamespace(features=lambda faces: torch.ones(len(faces), 512))
     photo = torch.rand(2, 4, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     predict = network_guidance(toy.branches(embedded(steering, photo), photo), plan.guidance)
-    made = sample(predict, invert_latents(toy, photo, plan), recorded_guidance(plan.guidance))
+    result = sample(predict, invert_latents(toy, photo, plan), recorded_guidance(plan.guidance))
 
     def miss(guess: torch.Tensor) -> float:
         return float((guess - photo).abs().mean())
 
-    right, wrong = (miss(reconstruct(toy, made, seeded(plan, seed), steering)) for seed in (1, 99))
-    assert miss(made) > 0.02
-    assert right < 0.2 * miss(made) and right < 0.2 * wrong
+    right, wrong = (miss(reconstruct(toy, result, seeded(plan, seed), steering)) for seed in (1, 99))
+    assert miss(result) > 0.02
+    assert right < 0.2 * miss(result) and right < 0.2 * wrong
 
 
 FACE = (slice(None), slice(None), slice(40, 90), slice(40, 90))
@@ -130,11 +130,11 @@ CORNER = (slice(None), slice(None), slice(0, 16), slice(0, 16))
 
 @pytest.mark.parametrize("name", list(baselines.METHODS))
 def test_baselines_change_the_face_and_spare_the_rest(name, ports, photos) -> None:
-    made = baselines.METHODS[name](photos, ports, PLAN)
+    result = baselines.METHODS[name](photos, ports, PLAN)
     vae = baselines.autoencoder(photos, ports, PLAN)
-    assert made.shape == photos.shape and made.min() >= 0 and made.max() <= 1
+    assert result.shape == photos.shape and result.min() >= 0 and result.max() <= 1
     spared = photos if name in ("photo", "blur", "pixelation") else vae
-    moved = (made - spared).abs()
+    moved = (result - spared).abs()
     if name in ("photo", "VAE alone"):
         assert moved.max() == 0
         return
@@ -171,11 +171,11 @@ def test_the_tables_are_written(name, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setattr(people, "DRAWS", 20)
     code = main([name, "--people", "4", "--steps", "2", "-o", str(tmp_path)])
     assert code == 0 and capsys.readouterr().err == ""
-    told = json.loads((tmp_path / f"{name}.json").read_text())
-    assert told["command"].startswith(f"revpers {name} --world pocket --people 4 --steps 2")
+    report = json.loads((tmp_path / f"{name}.json").read_text())
+    assert report["command"].startswith(f"revpers {name} --world pocket --people 4 --steps 2")
     text = (tmp_path / f"{name}.md").read_text()
-    assert f"`{told['command']}`" in text
-    for row in told["rows"]:
+    assert f"`{report['command']}`" in text
+    for row in report["rows"]:
         said = row.get("attack") or row.get("method") or row.get("name") or row.get("probes")
         assert f"| {said} |" in text
 
@@ -184,10 +184,10 @@ def test_the_tables_are_written(name, tmp_path, capsys, monkeypatch) -> None:
 def test_the_shipped_tables_are_the_commands(name) -> None:
     """Every row of the JSON is in the Markdown beside it, and both name the command that made them."""
     docs = Path(__file__).parents[2] / "docs"
-    told, text = json.loads((docs / f"{name}.json").read_text()), (docs / f"{name}.md").read_text()
-    assert told["command"].startswith(f"revpers {name} ") and f"`{told['command']}`" in text
-    assert len(told["rows"]) >= 8
-    for row in told["rows"]:
+    report, text = json.loads((docs / f"{name}.json").read_text()), (docs / f"{name}.md").read_text()
+    assert report["command"].startswith(f"revpers {name} ") and f"`{report['command']}`" in text
+    assert len(report["rows"]) >= 8
+    for row in report["rows"]:
         assert f"| {row.get('attack') or row.get('method') or row.get('name') or row.get('probes')} |" in text
 
 

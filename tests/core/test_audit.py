@@ -167,15 +167,15 @@ def test_a_result_at_another_size_is_the_same_picture() -> None:
 
 def test_the_record_holds_no_embedding_and_no_picture(judge) -> None:
     found = audit([ImagePair("a", crop(RED), crop(PINK))], [judge])
-    told = json.loads(found.json())
-    assert told["faces"][0]["re-identified"] == {"colour": True} and told["passed"] is False
+    report = json.loads(found.json())
+    assert report["faces"][0]["re-identified"] == {"colour": True} and report["passed"] is False
 
     def longest(value) -> int:
         if isinstance(value, dict):
             return max(map(longest, value.values()), default=0)
         return max([len(value), *map(longest, value)], default=0) if isinstance(value, list) else 0
 
-    assert longest(told) <= 4 and len(found.json()) < 2000
+    assert longest(report) <= 4 and len(found.json()) < 2000
 
 
 def test_the_picture_is_red_where_someone_is_known(judge) -> None:
@@ -223,8 +223,8 @@ def test_the_command(judge, tmp_path, capsys, monkeypatch) -> None:
     assert json.loads((tmp_path / "report/audit.json").read_text())["passed"] is True
     assert images.read(tmp_path / "report/audit.png").shape[0] == 3
     code, out, _ = run(before, before, "--json")
-    told = json.loads(out)
-    assert code == 1 and told["verdict"] == "re-identified by colour: face 1 of 0.png, face 1 of 1.png"
+    report = json.loads(out)
+    assert code == 1 and report["verdict"] == "re-identified by colour: face 1 of 0.png, face 1 of 1.png"
     (after / "1.png").write_text("broken")
     code, out, _ = run(before, after)
     assert code == 1 and "nobody could look at the result of 1.png: this is not a picture" in out
@@ -233,11 +233,11 @@ def test_the_command(judge, tmp_path, capsys, monkeypatch) -> None:
     images.write_png(images.to_pil(crop(RED)), before / "3.png")
     images.write_png(images.to_pil(crop(TEAL)), after / "3.png")
     code, out, err = run(before, after, "--json")
-    told = json.loads(out)
-    assert (code, err) == (1, "") and [one["image"] for one in told["faces"]] == ["3.png"]
-    assert [one.split(": ")[0] for one in told["unread"]] == ["0.png", "the result of 1.png"]
-    assert told["extra"] == ["2.png"] and not told["passed"]
-    assert told["judges"][0]["known"]["value"] == pytest.approx(2 / 3, abs=1e-3), "two that nobody could look at"
+    report = json.loads(out)
+    assert (code, err) == (1, "") and [one["image"] for one in report["faces"]] == ["3.png"]
+    assert [one.split(": ")[0] for one in report["unread"]] == ["0.png", "the result of 1.png"]
+    assert report["extra"] == ["2.png"] and not report["passed"]
+    assert report["judges"][0]["known"]["value"] == pytest.approx(2 / 3, abs=1e-3), "two that nobody could look at"
 
 
 def test_results_beside_or_above_their_originals_are_no_originals(tmp_path) -> None:
@@ -245,12 +245,17 @@ def test_results_beside_or_above_their_originals_are_no_originals(tmp_path) -> N
     for path in ("in/a.png", "in/a_anonymous.png", "in/b.jpg", "a_anonymous.png", "in/c_anonymous.png"):
         (home / path).parent.mkdir(parents=True, exist_ok=True)
         (home / path).write_bytes(b"")
-    told = [
+    pairs = [
         (name, result and result.relative_to(home).as_posix()) for name, _, result in matched(home / "in", home / "in")
     ]
-    assert told == [("a.png", "in/a_anonymous.png"), ("b.jpg", "in/b.jpg"), ("c_anonymous.png", "in/c_anonymous.png")]
-    told = [(name, result and result.name) for name, _, result in matched(home / "in", home)]
-    assert told == [("a.png", "a_anonymous.png"), ("a_anonymous.png", None), ("b.jpg", None), ("c_anonymous.png", None)]
+    assert pairs == [("a.png", "in/a_anonymous.png"), ("b.jpg", "in/b.jpg"), ("c_anonymous.png", "in/c_anonymous.png")]
+    pairs = [(name, result and result.name) for name, _, result in matched(home / "in", home)]
+    assert pairs == [
+        ("a.png", "a_anonymous.png"),
+        ("a_anonymous.png", None),
+        ("b.jpg", None),
+        ("c_anonymous.png", None),
+    ]
 
 
 def test_an_aligned_crop_has_its_face_in_the_middle() -> None:
@@ -334,8 +339,8 @@ def test_a_guessed_threshold_can_fail_somebody_but_passes_nobody(judge) -> None:
 
 def test_judges_of_one_name_do_not_hide_each_others_answers(judge) -> None:
     strict = replace(judge, rule=replace(judge.rule, threshold=-0.9, floor=-0.99))
-    told = json.loads(audit([ImagePair("a", crop(RED), crop(TEAL))], [strict, judge]).json())
-    assert told["faces"][0]["re-identified"] == {"colour (1)": True, "colour (2)": False}
+    report = json.loads(audit([ImagePair("a", crop(RED), crop(TEAL))], [strict, judge]).json())
+    assert report["faces"][0]["re-identified"] == {"colour (1)": True, "colour (2)": False}
 
 
 def test_what_was_not_judged_counts_in_the_rate(judge) -> None:

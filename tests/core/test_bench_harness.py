@@ -64,7 +64,7 @@ def test_flop_of_a_matrix_product():
 
 
 def test_everyone_takes_part_with_the_evaluations_that_the_papers_say(tiny):
-    found = contest.table(tiny, Plan(steps=3, guidance=-2.0), few=[2], repeats=1)
+    found = contest.table(tiny, Plan(steps=3, guidance=-2.0), fewer_steps=[2], repeats=1)
     assert {name: row["evaluations"] for name, row in found["rows"].items()} == {
         "plain loop": 12,
         "plain loop, LoRA merged": 12,

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from revpers_core import pocket
 from revpers_core.adapters import weights
 from revpers_core.hosts.checkpoint_files import CONV_IN, MARKS, OTHERS
-from revpers_core.hosts.choosing import Shelf, Wishes, choose
+from revpers_core.hosts.choosing import AvailableFiles, FileRequest, choose
 
 sys.path.append(str(Path(__file__).parents[1] / "parity"))
 from adapter_files import NAMES, adapter
@@ -41,9 +41,9 @@ def packs(folder: Path, **files: str) -> dict[str, list[Path]]:
 
 
 @pytest.fixture
-def shelf(tmp_path):
+def available(tmp_path):
     sd15 = checkpoint(tmp_path / "a_sd15.safetensors", MARKS["SD 1.5"], 768)
-    return Shelf(
+    return AvailableFiles(
         {"a_sd15.safetensors": sd15, "z/xl.safetensors": SDXL},
         adapters(tmp_path, "instantid", "faceid-portrait", "faceid", "faceid-plusv2"),
         packs(
@@ -57,34 +57,36 @@ def names(found) -> list[str]:
     return [found.checkpoint.name, found.adapter.name, found.face_model[0].name, found.detector[0].name]
 
 
-def test_auto_takes_what_fits_together(shelf):
-    assert names(choose(shelf, Wishes())) == [SDXL.name, NAMES["faceid"], "w600k_r50.onnx", "det_10g.onnx"]
+def test_auto_takes_what_fits_together(available):
+    assert names(choose(available, FileRequest())) == [SDXL.name, NAMES["faceid"], "w600k_r50.onnx", "det_10g.onnx"]
 
 
-def test_the_papers_checkpoint_comes_first(shelf, tmp_path):
+def test_the_papers_checkpoint_comes_first(available, tmp_path):
     first = checkpoint(tmp_path / "sd_xl_base_1.0.safetensors", MARKS["SDXL"], 64)
-    more = Shelf({**shelf.checkpoints, "zz/sd_xl_base_1.0.safetensors": first}, shelf.adapters, shelf.packs)
-    assert choose(more, Wishes()).checkpoint == first
+    more = AvailableFiles(
+        {**available.checkpoints, "zz/sd_xl_base_1.0.safetensors": first}, available.adapters, available.packs
+    )
+    assert choose(more, FileRequest()).checkpoint == first
 
 
-def test_an_adapter_brings_its_recogniser(shelf):
-    found = choose(shelf, Wishes(adapter=NAMES["instantid"]))
+def test_an_adapter_brings_its_recogniser(available):
+    found = choose(available, FileRequest(adapter=NAMES["instantid"]))
     assert names(found) == [SDXL.name, NAMES["instantid"], "glintr100.onnx", "scrfd_10g_bnkps.onnx"]
-    assert "adapter: ip-adapter.bin" in found.words and "face model: glintr100.onnx" in found.words
+    assert "adapter: ip-adapter.bin" in found.summary and "face model: glintr100.onnx" in found.summary
 
 
-def test_the_pair_that_fits_is_taken(shelf, tmp_path):
+def test_the_pair_that_fits_is_taken(available, tmp_path):
     """Only SD 1.5's adapter is there: so its checkpoint."""
     small = adapters(tmp_path, "faceid", context=768, name="ip-adapter-faceid_sd15.bin")
-    found = choose(Shelf(shelf.checkpoints, small, shelf.packs), Wishes())
+    found = choose(AvailableFiles(available.checkpoints, small, available.packs), FileRequest())
     assert names(found)[:2] == ["a_sd15.safetensors", "ip-adapter-faceid_sd15.bin"]
 
 
-def test_what_is_chosen_by_name_is_taken(shelf, tmp_path):
+def test_what_is_chosen_by_name_is_taken(available, tmp_path):
     old = tmp_path / "old.ckpt"
     old.touch()
-    more = Shelf({**shelf.checkpoints, "old.ckpt": old}, shelf.adapters, shelf.packs)
-    found = choose(more, Wishes("old.ckpt", NAMES["faceid-plusv2"], "antelopev2", "centerface.onnx"))
+    more = AvailableFiles({**available.checkpoints, "old.ckpt": old}, available.adapters, available.packs)
+    found = choose(more, FileRequest("old.ckpt", NAMES["faceid-plusv2"], "antelopev2", "centerface.onnx"))
     assert found.checkpoint == old and found.adapter.name == NAMES["faceid-plusv2"]
     assert {path.name for path in found.face_model} == {"glintr100.onnx", "scrfd_10g_bnkps.onnx"}
     assert found.detector[0].name == "centerface.onnx"
@@ -92,7 +94,7 @@ def test_what_is_chosen_by_name_is_taken(shelf, tmp_path):
 
 def test_everything_that_is_missing_is_named_at_once():
     with pytest.raises(FileNotFoundError) as error:
-        choose(Shelf(), Wishes())
+        choose(AvailableFiles(), FileRequest())
     said = str(error.value)
     assert said.startswith("4 files are missing")
     for part in (
@@ -102,16 +104,20 @@ def test_everything_that_is_missing_is_named_at_once():
         assert part in said, said
 
 
-def test_the_adapter_of_the_checkpoint_is_missed(shelf):
-    alone = Shelf({"a_sd15.safetensors": shelf.checkpoints["a_sd15.safetensors"]}, shelf.adapters, shelf.packs)
+def test_the_adapter_of_the_checkpoint_is_missed(available):
+    alone = AvailableFiles(
+        {"a_sd15.safetensors": available.checkpoints["a_sd15.safetensors"]}, available.adapters, available.packs
+    )
     with pytest.raises(FileNotFoundError, match=r"^1 file is missing[^\n]*\n- ip-adapter-faceid_sd15.bin"):
-        choose(alone, Wishes())
+        choose(alone, FileRequest())
 
 
-def test_the_recogniser_of_the_adapter_is_missed(shelf):
-    few = Shelf(shelf.checkpoints, shelf.adapters, {"buffalo_l": shelf.packs["buffalo_l"]})
+def test_the_recogniser_of_the_adapter_is_missed(available):
+    without_antelope = AvailableFiles(
+        available.checkpoints, available.adapters, {"buffalo_l": available.packs["buffalo_l"]}
+    )
     with pytest.raises(FileNotFoundError, match=r"^1 file is missing[^\n]*\n- antelopev2.zip"):
-        choose(few, Wishes(adapter=NAMES["instantid"]))
+        choose(without_antelope, FileRequest(adapter=NAMES["instantid"]))
 
 
 @pytest.mark.parametrize(
@@ -123,18 +129,18 @@ def test_the_recogniser_of_the_adapter_is_missed(shelf):
         (("something",), 4, "is not a whole SDXL"),
     ],
 )
-def test_why_a_checkpoint_was_not_taken_is_said(shelf, tmp_path, marks, channels, why):
+def test_why_a_checkpoint_was_not_taken_is_said(available, tmp_path, marks, channels, why):
     other = checkpoint(tmp_path / "other.safetensors", marks, 64, channels)
     with pytest.raises(FileNotFoundError, match=rf"(?s)1 file is missing.*sd_xl_base.*other.safetensors .*{why}"):
-        choose(Shelf({"other.safetensors": other}, shelf.adapters, shelf.packs), Wishes())
+        choose(AvailableFiles({"other.safetensors": other}, available.adapters, available.packs), FileRequest())
 
 
-def test_damaged_files_and_adapters_with_clip_do_not_come_into_question(shelf, tmp_path):
+def test_damaged_files_and_adapters_with_clip_do_not_come_into_question(available, tmp_path):
     broken = tmp_path / "broken.bin"
     broken.write_bytes(b"no pickle")
     clip = adapters(tmp_path, "plus-face")
     with pytest.raises(FileNotFoundError) as error:
-        choose(Shelf(shelf.checkpoints, {"broken.bin": broken, **clip}, shelf.packs), Wishes())
+        choose(AvailableFiles(available.checkpoints, {"broken.bin": broken, **clip}, available.packs), FileRequest())
     said = str(error.value)
     assert "broken.bin: this is not a file of plain tensors" in said and "needs CLIP as well" in said
 

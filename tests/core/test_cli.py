@@ -111,10 +111,10 @@ def test_the_record_is_true(capsys):
 def test_a_target_samples_again_along_one_inversion(capsys, tmp_path, monkeypatch):
     """Known, beyond, right: 2 N evaluations of the inversion and 2 N a try; and no file where nothing is right."""
     face("me.png")
-    told = iter([0.9, -0.9, 0.0, 0.9, 0.9, 0.9, 0.9, 0.9])
+    likenesses = iter([0.9, -0.9, 0.0, 0.9, 0.9, 0.9, 0.9, 0.9])
     rule = SimpleNamespace(threshold=0.5, floor=-0.5, vouches=True, measured=True)
     judge = SimpleNamespace(
-        name="j", rule=rule, embed=lambda image, face: torch.zeros(1), similarity=lambda a, b: next(told, 0.9)
+        name="j", rule=rule, embed=lambda image, face: torch.zeros(1), similarity=lambda a, b: next(likenesses, 0.9)
     )
     monkeypatch.setattr(registry, "load_judge", lambda path: judge)
     call = ["anonymize", "me.png", "-o", "out", "--json", "--judge", "pocket", "--target", *FAST, "--guidance", "-2"]
@@ -200,11 +200,11 @@ def test_models_are_whole_or_refused(capsys, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_result_of_an_earlier_call_does_not_stand_for_one_that_failed(capsys, tmp_path, told):
-    told += photo("one.png", [(40, 20)])
+def test_a_result_of_an_earlier_call_does_not_stand_for_one_that_failed(capsys, tmp_path, detections):
+    detections += photo("one.png", [(40, 20)])
     call = ["anonymize", "one.png", "-o", "out", "--detector", "any.onnx", *FAST]
     assert run(capsys, *call)[0] == 0 and (tmp_path / "out/one_anonymous.png").exists()
-    told.clear()
+    detections.clear()
     code, _, err = run(capsys, *call)
     assert code == 1 and "no face was found" in err and not list((tmp_path / "out").iterdir())
 
@@ -284,7 +284,7 @@ def photo(name, faces):
 
 
 @pytest.fixture
-def told(monkeypatch):
+def detections(monkeypatch):
     """Detection is tested elsewhere: here the faces are told, and none is seen in the result but them."""
     faces = []
     monkeypatch.setattr(detect, "load", lambda path, provider: lambda image: list(faces))
@@ -292,8 +292,8 @@ def told(monkeypatch):
     return faces
 
 
-def test_everyone_in_a_photo_is_changed_and_the_rest_is_not(capsys, told):
-    told += photo("two.png", [(10, 20), (180, 40)])
+def test_everyone_in_a_photo_is_changed_and_the_rest_is_not(capsys, detections):
+    detections += photo("two.png", [(10, 20), (180, 40)])
     code, out, err = run(capsys, "anonymize", "two.png", "-o", "out", "--json", "--detector", "any.onnx", *FAST)
     assert (code, err) == (0, "")
     record = json.loads(out)
@@ -301,19 +301,19 @@ def test_everyone_in_a_photo_is_changed_and_the_rest_is_not(capsys, told):
     assert record["unet_evaluations"] == 2 * 2 * 2 * 3
     changed = (images.read("out/two_anonymous.png") - images.read("two.png")).abs().amax(0)
     assert changed[:15].max() == 0 and changed[:140, 140:175].max() == 0
-    for face in told:
+    for face in detections:
         x, y = face.points[2].int().tolist()
         assert changed[y - 10 : y + 10, x - 10 : x + 10].max() > 0.05
 
 
-def test_faces_are_listed_as_numbers(capsys, told):
-    told += photo("one.png", [(40, 20)])
+def test_faces_are_listed_as_numbers(capsys, detections):
+    detections += photo("one.png", [(40, 20)])
     code, out, _ = run(capsys, "faces", "one.png", "--json", "--detector", "any.onnx")
     (line,) = out.splitlines()
     record = json.loads(line)
     assert code == 0 and (record["image"], record["width"], record["height"]) == ("one.png", 320, 200)
     assert record["faces"][0]["box"] == [60, 50, 148, 138] and len(record["faces"][0]["points"]) == 5
-    told.clear()
+    detections.clear()
     code, out, err = run(capsys, "faces", "one.png", "--json", "--detector", "any.onnx")
     assert code == 1 and json.loads(out)["faces"] == [] and "no face was found" in err
 
@@ -348,7 +348,7 @@ def test_nothing_is_written_but_the_result(tmp_path):
     assert left <= {"me0_anonymous.png", "me1_anonymous.png", "manifest.jsonl"}
 
 
-def test_a_photo_without_a_face_leaves_no_file_unless_the_user_chose_so(capsys, told, tmp_path):
+def test_a_photo_without_a_face_leaves_no_file_unless_the_user_chose_so(capsys, detections, tmp_path):
     photo("none.png", [])
     call = ["anonymize", "none.png", "-o", "out", "--detector", "any.onnx", *FAST]
     code, _, err = run(capsys, *call)
@@ -357,32 +357,50 @@ def test_a_photo_without_a_face_leaves_no_file_unless_the_user_chose_so(capsys, 
     assert code == 0 and (tmp_path / "out" / "none_anonymous.png").exists()
 
 
-def test_people_and_parts_can_be_kept(capsys, told):
+def test_people_and_parts_can_be_kept(capsys, detections):
     """The reference is the photo itself: its first face is left alone."""
-    told += photo("two.png", [(10, 20), (180, 40)])
+    detections += photo("two.png", [(10, 20), (180, 40)])
     call = ["anonymize", "two.png", "-o", "out", "--json", "--detector", "any.onnx", *FAST]
     code, out, err = run(capsys, *call, "--keep", "two.png", "--likeness", 0.999)
     assert (code, err) == (0, "")
     record = json.loads(out)
-    assert len(record["faces"]) == 1 and record["kept"][0]["box"][0] == told[0].box[0]
+    assert len(record["faces"]) == 1 and record["kept"][0]["box"][0] == detections[0].box[0]
     changed = (images.read("out/two_anonymous.png") - images.read("two.png")).abs().amax(0)
     assert changed[:140, :138].max() == 0 and changed[60:140, 200:290].max() > 0.05
 
-    told[:] = told[1:]
+    detections[:] = detections[1:]
     code, _, _ = run(capsys, *call, "--keep-parts", "eyes", "--keep-parts", "mouth")
     changed = (images.read("out/two_anonymous.png") - images.read("two.png")).abs().amax(0)
-    x, y = told[0].points[0].round().int().tolist()
+    x, y = detections[0].points[0].round().int().tolist()
     eyes = [images.read(name)[:, y - 3 : y + 4, x - 5 : x + 6] for name in ("out/two_anonymous.png", "two.png")]
     (now, then) = ((one - one.mean((1, 2), keepdim=True)).flatten() for one in eyes)
     assert code == 0 and changed.max() > 0.05 and torch.corrcoef(torch.stack([now, then]))[0, 1] > 0.8
 
 
-def test_everyone_kept_is_told_and_nobody_on_a_reference_is_an_error(capsys, told, tmp_path):
-    told += photo("one.png", [(40, 20)])
+def test_crop_factor_and_feather_count_or_are_refused(capsys, detections):
+    detections += photo("one.png", [(40, 20)])
+    call = ["anonymize", "one.png", "-o", "out", "--json", "--seed", 1, *FAST]
+    results: list[torch.Tensor] = []
+    for more in ([], ["--crop-factor", 1, "--feather", 0.25], ["--crop-factor", 1.5], ["--feather", 1]):
+        assert run(capsys, *call, *more, "--detector", "any.onnx")[0] == 0
+        results.append(images.read("out/one_anonymous.png"))
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2]) and not torch.equal(results[0], results[3])
+    for more, words in (
+        (["--crop-factor", 4, "--detector", "any.onnx"], "crop_factor must be from 1 to 3"),
+        (["--crop-factor", 2, "--method", "nullface", "--detector", "any.onnx"], "nullface knows the paper's square"),
+        (["--crop-factor", 2, "--crops"], "are for photos"),
+    ):
+        code, _, err = run(capsys, *call, *more)
+        assert code and words in err
+
+
+def test_everyone_kept_is_told_and_nobody_on_a_reference_is_an_error(capsys, detections, tmp_path):
+    detections += photo("one.png", [(40, 20)])
     call = ["anonymize", "one.png", "-o", "out", "--json", "--detector", "any.onnx", "--keep", "one.png", *FAST]
     code, out, _ = run(capsys, *call)
     assert code == 0 and json.loads(out)["verdict"] == "everyone was kept: nothing is anonymized"
-    told.clear()
+    detections.clear()
     code, out, err = run(capsys, *call)
     assert (code, out) == (1, "") and "no face was found in this reference photo" in err
     code, _, err = run(capsys, "anonymize", "one.png", "-o", "out", "--keep", "one.png", *FAST)
@@ -420,8 +438,8 @@ def test_the_pocket_judge_vouches_for_nobody(capsys):
 
     judge = registry.judge("pocket")
     assert verdict([judge]).startswith("unverified") and verdict([]) == "unverified"
-    told = SimpleNamespace(rule=SimpleNamespace(vouches=True, measured=True))
-    assert verdict([judge, told]) == "not re-identified by 1 of 1 judges"
+    measured = SimpleNamespace(rule=SimpleNamespace(vouches=True, measured=True))
+    assert verdict([judge, measured]) == "not re-identified by 1 of 1 judges"
 
 
 def lines(path) -> list[dict]:
@@ -439,10 +457,10 @@ def test_a_folder_is_made_resumed_and_told(capsys, tmp_path):
     assert (code, err, len(out.splitlines())) == (0, "", 3)
     results = ["a_anonymous.png", "b_anonymous.png", "sub/a_anonymous.png"]
     first = {name: (tmp_path / "out" / name).read_bytes() for name in results}
-    told = lines(tmp_path / "out/manifest.jsonl")
-    assert [one["image"] for one in told] == ["a.png", "b.png", "sub/a.png"]
-    assert [one["output"] for one in told] == results and told[0]["settings"]["seed"] == 3
-    assert told[0]["versions"]["torch"] and told[0]["settings"]["steps"] == 3
+    records = lines(tmp_path / "out/manifest.jsonl")
+    assert [one["image"] for one in records] == ["a.png", "b.png", "sub/a.png"]
+    assert [one["output"] for one in records] == results and records[0]["settings"]["seed"] == 3
+    assert records[0]["versions"]["torch"] and records[0]["settings"]["steps"] == 3
     assert str(tmp_path) not in (tmp_path / "out/manifest.jsonl").read_text()
 
     assert run(capsys, *call) == (0, "", "")
@@ -500,8 +518,8 @@ def test_a_curve_on_peoples_photos(capsys, tmp_path, monkeypatch):
     call = ["curve", "--photos", "people", "--crops", "--judge", "pocket", "--steps", 2, "--skip", 0.5, "-o", "out"]
     code, _, err = run(capsys, *call)
     assert (code, err) == (0, "")
-    told = json.loads((tmp_path / "out/curve.json").read_text())
-    rows = {(row["method"], row["guidance"]): row for row in told["rows"]}
+    report = json.loads((tmp_path / "out/curve.json").read_text())
+    rows = {(row["method"], row["guidance"]): row for row in report["rows"]}
     assert rows["photo", None]["auc"]["value"] == rows["photo", None]["rank1"]["value"] == 1
     assert len(rows) == 2 + 2 * 7 and ("ours", -10.0) in rows
     assert "| pixels | photo |" in (tmp_path / "out/curve.md").read_text()

@@ -30,7 +30,7 @@ def run(capsys, *arguments):
     return code, out, err
 
 
-def made(name: str) -> torch.Tensor:
+def result(name: str) -> torch.Tensor:
     return images.read(f"{name}_anonymous.png")
 
 
@@ -59,7 +59,7 @@ def test_another_person_seed_is_another_result_and_the_same_one_the_same(capsys)
     face("me.png")
     for name, person in (("a", 1), ("b", 1), ("c", 2)):
         assert run(capsys, "anonymize", "me.png", "-o", name, "--person", person, *CROPS)[0] == 0
-    a, b, c = (made(f"{name}/me") for name in "abc")
+    a, b, c = (result(f"{name}/me") for name in "abc")
     assert torch.equal(a, b) and (a - c).abs().max() > 0.02
 
 
@@ -73,9 +73,9 @@ def test_one_person_is_one_stranger_by_key_and_roster_in_later_runs_too(capsys, 
     assert [json.loads(line)["person"] for line in out.splitlines()] == ["person 1", "person 2"] and not err
     _, out, _ = run(capsys, "anonymize", "2.png", "1.png", "-o", "b", *keyed)
     assert [json.loads(line)["person"] for line in out.splitlines()] == ["person 2", "person 1"]
-    assert all(torch.equal(made(f"a/{k}"), made(f"b/{k}")) for k in (1, 2))
-    told = json.loads(out.splitlines()[0])
-    assert told["settings"]["key"] == "key.txt" and "nobody guesses" not in out
+    assert all(torch.equal(result(f"a/{k}"), result(f"b/{k}")) for k in (1, 2))
+    report = json.loads(out.splitlines()[0])
+    assert report["settings"]["key"] == "key.txt" and "nobody guesses" not in out
     (tmp_path / "other.txt").write_text("quite another sentence")
     before = (tmp_path / "who.roster").read_bytes()
     code, _, err = run(capsys, "anonymize", "1.png", "-o", "c", *keyed[2:], "--pseudonyms", "other.txt")
@@ -88,7 +88,7 @@ def test_a_picture_of_somebody_who_comes_instead(capsys):
     face("her.png", seed=3)
     assert run(capsys, "anonymize", "me.png", "-o", "a", "--instead", "her.png", *CROPS)[0] == 0
     assert run(capsys, "anonymize", "me.png", "-o", "b", "--instead", "nobody", *CROPS)[0] == 0
-    assert (made("a/me") - made("b/me")).abs().max() > 0.02
+    assert (result("a/me") - result("b/me")).abs().max() > 0.02
     code, _, err = run(capsys, "anonymize", "me.png", "-o", "c", "--instead", "me.png", *CROPS)
     assert code == 1 and "looks like the person" in err
 

@@ -25,9 +25,9 @@ def test_size_and_method(random_pocket, face, tmp_path, capsys):
     pictures = {}
     for name, more in {"usual": (), "small": ("--size", "64"), "nullface": ("--method", "nullface")}.items():
         assert run(face, tmp_path / name, *more) == 0
-        told = json.loads(capsys.readouterr().out)
-        pictures[name] = np.asarray(Image.open(told["output"]).convert("RGB"))
-    assert told["settings"]["method"] == "nullface"
+        report = json.loads(capsys.readouterr().out)
+        pictures[name] = np.asarray(Image.open(report["output"]).convert("RGB"))
+    assert report["settings"]["method"] == "nullface"
     assert pictures["usual"].shape == (128, 128, 3) and pictures["small"].shape == (64, 64, 3)
     assert np.abs(pictures["usual"].astype(int) - pictures["nullface"]).max() > 3
 

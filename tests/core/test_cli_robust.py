@@ -14,6 +14,7 @@ from PIL import Image
 from revpers_core.cli import anonymize
 from revpers_core.cli.main import main
 from revpers_core.media import images
+from revpers_core.media.folder import scan
 from revpers_core.pocket import held_out_face
 
 FAST = ["--steps", "2", "--skip", "0.5", "--guidance", "-10"]
@@ -41,6 +42,26 @@ def lines(path) -> list[dict]:
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
+def test_what_the_disk_refuses_is_said_with_what_to_do(capsys):
+    face("in/whole.png")
+    Path("file").write_text("x")
+    code, _, err = run(capsys, "anonymize", "in", "-o", "file/below", *FAST)
+    assert code == 1 and err == "revpers: file/below: a file stands where a folder must be: name another folder\n"
+    name = "x" * 245 + ".png"
+    face(f"in/{name}")
+    code, out, err = run(capsys, "anonymize", "in", "-o", "out", "--json", *FAST)
+    assert code == 1 and "longer than files here may have: rename the picture" in err and "in/whole.png" in out
+    code, _, err = run(capsys, "anonymize", "in", "-o", "out", "--json", *FAST)
+    assert "longer than files" in err, "told again, and the other is not made again"
+
+
+def test_our_own_manifest_is_not_counted_among_what_is_left_out(capsys):
+    face("in/whole.png")
+    assert run(capsys, "anonymize", "in", "-o", "in", *FAST)[0] == 0
+    Path("in/notes.txt").write_text("x")
+    assert Path("in/manifest.jsonl").is_file() and scan(Path("in")).others == {".txt": 1}
+
+
 def test_damaged_files_of_every_kind_in_a_folder(capsys, tmp_path):
     """Each bad one is named once, on one line, with its reason; the others are made; the manifest tells the same."""
     Path("in").mkdir()
@@ -49,13 +70,13 @@ def test_damaged_files_of_every_kind_in_a_folder(capsys, tmp_path):
         Path("in", mutated_pictures.name_of(kind, number)).write_bytes(data)
     face("in/whole.png")
     code, out, err = run(capsys, "anonymize", "in", "-o", "out", "--json", *FAST)
-    made = {json.loads(line)["image"] for line in out.splitlines()}
+    result = {json.loads(line)["image"] for line in out.splitlines()}
     refused = dict(line.removeprefix("revpers: ").split(": ", 1) for line in err.splitlines())
-    assert code == 1 and "in/whole.png" in made and "Traceback" not in err
-    assert made.isdisjoint(refused) and len(made | set(refused)) == 2 * len(kinds) + 1
-    told = {one["image"]: one.get("error") for one in lines("out/manifest.jsonl")}
-    assert {f"in/{name}" for name, error in told.items() if error} == set(refused)
-    assert all(error.strip() and str(tmp_path) not in error for error in told.values() if error)
+    assert code == 1 and "in/whole.png" in result and "Traceback" not in err
+    assert result.isdisjoint(refused) and len(result | set(refused)) == 2 * len(kinds) + 1
+    errors = {one["image"]: one.get("error") for one in lines("out/manifest.jsonl")}
+    assert {f"in/{name}" for name, error in errors.items() if error} == set(refused)
+    assert all(error.strip() and str(tmp_path) not in error for error in errors.values() if error)
     code, _, again = run(capsys, "audit", "in", "out", "--judge", "pocket", "--crops", "--json")
     assert code == 1 and again == ""
 
@@ -131,9 +152,13 @@ def test_names_outside_the_terminals_encoding():
     done = command("anonymize", "in", "-o", "out", *FAST)
     assert done.returncode == 1 and b"Traceback" not in done.stderr, done.stderr
     assert len(done.stdout.splitlines()) == 2 and len(list(Path("out").glob("*.png"))) == 2
-    told = done.stderr.decode("ascii").splitlines()
-    assert told[0] == "revpers: in: 1 files are no pictures that can be read and are left out (1 .txt)"
-    assert told[1].startswith("revpers: in/Zo") and told[1].endswith("use PNG, JPEG or WebP") and len(told) == 2
+    messages = done.stderr.decode("ascii").splitlines()
+    assert messages[0] == "revpers: in: 1 files are no pictures that can be read and are left out (1 .txt)"
+    assert (
+        messages[1].startswith("revpers: in/Zo")
+        and messages[1].endswith("use PNG, JPEG or WebP")
+        and len(messages) == 2
+    )
     assert command("anonymize", "in", "-o", "out", *FAST).stdout == b""
 
 

@@ -74,9 +74,9 @@ def test_bin_and_safetensors_are_the_same(tmp_path):
     torch.save(parts(flat), tmp_path / "adapter.bin")
     one, other = weights.load(tmp_path / "adapter.bin"), weights.load(ADAPTER)
     for part in PARTS:
-        ours, theirs = getattr(one, part), getattr(other, part)
-        assert ours.keys() == theirs.keys() and len(ours) > 0
-        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+        ours, expected = getattr(one, part), getattr(other, part)
+        assert ours.keys() == expected.keys() and len(ours) > 0
+        assert all(torch.equal(ours[key], expected[key]) for key in ours)
 
 
 class Malicious:

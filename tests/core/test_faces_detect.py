@@ -216,8 +216,8 @@ def test_onnxruntime_where_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.M
     network = open_network(path, ONNXRUNTIME)
     assert network.get_providers() == ["CPUExecutionProvider"]
     ours = open_network(path).run(None, {"input.1": np.zeros((1, 3, 64, 64), np.float32)})
-    theirs = network.run(None, {"input.1": np.zeros((1, 3, 64, 64), np.float32)})
-    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    expected = network.run(None, {"input.1": np.zeros((1, 3, 64, 64), np.float32)})
+    assert all(np.array_equal(a, b) for a, b in zip(ours, expected, strict=True))
 
 
 def test_cuda_that_falls_back_is_told_with_a_cure_that_works(

@@ -119,6 +119,19 @@ def test_plain_sampling_would_alias() -> None:
     assert (picked.std((1, 2)) * math.sqrt(2) / 0.4 > 0.5).all()
 
 
+def test_a_crop_factor_shows_more_around_the_same_middle() -> None:
+    face, image = face_at(20, 2.0, 150, 150), waves(400, 400, 40)
+    usual, wide = crop_face(image, face, 128), crop_face(image, face, 128, 2.0)
+    assert torch.equal(crop_face(image, face, 128, 1.0).pixels, usual.pixels)
+    middle = torch.tensor([[63.5, 63.5]])
+    there = [transform_points(inverted(crop.matrix), middle) for crop in (usual, wide)]
+    assert torch.allclose(*there, atol=1e-6)
+    assert torch.allclose(wide.matrix[:, :2] * 2, usual.matrix[:, :2])
+    for factor in (0.9, 3.1, float("nan")):
+        with pytest.raises(ValueError, match="crop_factor must be from 1 to 3"):
+            crop_face(image, face, 128, factor)
+
+
 def test_borders_are_drawn_out_and_told() -> None:
     image = torch.rand(3, 80, 80, generator=torch.Generator().manual_seed(0))
     corner = crop_face(image, face_at(0, 1, -32, -32), 64)

@@ -31,9 +31,9 @@ def analysis(file="/models/buffalo_l/w600k_r50.onnx", **models):
 def test_the_recogniser_of_an_analysis_sees_what_ours_sees():
     face = pocket.held_out_face(3, 0)[None]
     ours = recognise.load(pocket.FACE_MODEL)
-    theirs = as_face_model(analysis())
-    assert theirs.name == "w600k_r50"
-    assert torch.equal(theirs.embed(face).embedding, ours.embed(face).embedding)
+    expected = as_face_model(analysis())
+    assert expected.name == "w600k_r50"
+    assert torch.equal(expected.embed(face).embedding, ours.embed(face).embedding)
     assert as_face_model(ours) is ours
 
 

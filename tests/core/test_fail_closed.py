@@ -26,11 +26,11 @@ SIGMAS = sdxl_sigmas()
 
 @dataclass
 class Host:
-    """Latents are small pictures, and who someone is is what their picture looks like. told: every identity asked for,
+    """Latents are small pictures, and who someone is is what their picture looks like. calls: every identity asked for,
     with whether it was for the inversion (whose words are empty)."""
 
     decoded: Tensor | None = None
-    told: list[Identity] = field(default_factory=list)
+    calls: list[Identity] = field(default_factory=list)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def embed(self, image: Tensor) -> Identity:
@@ -54,7 +54,7 @@ class Host:
         return shape[0]
 
     def branches(self, identity: Identity, latents: Tensor, prompt: str = "", **rest: object):
-        self.told.append(identity)
+        self.calls.append(identity)
         push = identity.embedding.mean().to(latents)
 
         def predict(x: Tensor, sigma: float, need: Need = Need.BOTH) -> tuple[Tensor, Tensor]:
@@ -82,7 +82,7 @@ def test_a_result_that_is_not_finite_is_an_error(bad):
 def test_the_inversion_knows_nobody_and_the_sampling_the_person():
     host = Host(decoded=1 - photo())
     anonymize(photo(), host, PLAN)
-    inversion, sampling = host.told
+    inversion, sampling = host.calls
     assert not inversion.embedding.any() and torch.equal(sampling.embedding, host.embed(photo()).embedding)
 
 

@@ -33,29 +33,29 @@ def cost(pipe: Pipeline, run) -> int:
 
 @pytest.mark.parametrize(("name", "evaluations"), [("paper", 400), ("balanced", 64), ("fast", 40)])
 def test_presets_cost_what_they_say(pipe, photos, name, evaluations):
-    steps, skip = resolve_preset(name, 7, 0.1)
+    steps, skip, _ = resolve_preset(name, 7, 0.1)
     assert cost(pipe, lambda: pipe.anonymize(photos[:1], replace(PLAN, steps=steps, skip=skip))) == evaluations
     assert PRESETS[name].evaluations == evaluations
 
 
 def test_custom_is_the_users_own():
-    assert resolve_preset("custom", 7, 0.1) == (7, 0.1)
+    assert resolve_preset("custom", 7, 0.1) == (7, 0.1, "none")
 
 
 def test_only_the_replay_runs_again(pipe, photos):
     """For another guidance, identity or wording; with half the work where one branch weighs nothing."""
-    made = pipe.anonymize(photos, PLAN)
-    who = made.source
+    result = pipe.anonymize(photos, PLAN)
+    identity = result.source
     for again, evaluations in (
         (replace(PLAN, guidance=-9.0), 24),
         (replace(PLAN, attribute=Attribute(age="old")), 24),
         (replace(PLAN, guidance=0.0), 12),
         (replace(PLAN, guidance=1.0), 12),
     ):
-        assert cost(pipe, lambda plan=again: pipe.sample(made.trajectory, who, plan)) == evaluations
-    other = Identity(who.embedding.roll(1, 0))
-    assert cost(pipe, lambda: pipe.sample(made.trajectory, other, PLAN)) == 24
-    tried = pipe.face_inverter(PLAN)(photos[:1], Identity(who.embedding[:1]), 0)
+        assert cost(pipe, lambda plan=again: pipe.sample(result.trajectory, identity, plan)) == evaluations
+    other = Identity(identity.embedding.roll(1, 0))
+    assert cost(pipe, lambda: pipe.sample(result.trajectory, other, PLAN)) == 24
+    tried = pipe.face_inverter(PLAN)(photos[:1], Identity(identity.embedding[:1]), 0)
     assert cost(pipe, lambda: [tried(guidance) for guidance in (-3.0, -6.0)]) == 16
 
 
@@ -95,10 +95,10 @@ def test_running_out_of_memory_takes_fewer_faces_and_steps(pipe, photos):
 
     hook = pipe.sdxl.unet.register_forward_pre_hook(small)
     try:
-        made = pipe.anonymize(photos, replace(PLAN, at_once=4))
+        result = pipe.anonymize(photos, replace(PLAN, at_once=4))
     finally:
         hook.remove()
-    assert (made.image - right.image).abs().max() < 1e-3
+    assert (result.image - right.image).abs().max() < 1e-3
 
 
 def test_words_and_identities_are_projected_once_a_run(pipe, photos):

@@ -68,7 +68,7 @@ def test_what_cannot_be_opened_is_no_silence(tmp_path, monkeypatch):
         images.read(found[2])
 
 
-def made(output: Path, task: Task, data: bytes = b"result", source: str | None = None) -> None:
+def write_result(output: Path, task: Task, data: bytes = b"result", source: str | None = None) -> None:
     put(task.output.parent, task.output.name, data=data)
     append_record(output, task, SETTINGS, source or digest(task.source), {"verdict": "unverified"})
 
@@ -76,7 +76,7 @@ def made(output: Path, task: Task, data: bytes = b"result", source: str | None =
 def test_a_result_stands_for_these_very_bytes(tmp_path):
     put(tmp_path, "in/a.png", data=b"Ann")
     (task,) = tasks([tmp_path / "in"], tmp_path / "out")
-    made(tmp_path / "out", task)
+    write_result(tmp_path / "out", task)
     done = finished(tmp_path / "out", SETTINGS)
     assert is_finished(task, done) and not is_finished(task, finished(tmp_path / "out", {"steps": 4}))
     old = task.source.stat()
@@ -91,7 +91,7 @@ def test_a_result_stands_for_these_very_bytes(tmp_path):
 def test_a_file_that_came_in_a_results_place_is_neither_trusted_nor_lost(tmp_path):
     put(tmp_path, "in/a.png")
     (task,) = tasks([tmp_path / "in"], tmp_path / "out")
-    made(tmp_path / "out", task)
+    write_result(tmp_path / "out", task)
     task.output.write_bytes(b"somebody else's result, or an hour's work by hand")
     with pytest.raises(ValueError, match=r"a_anonymous\.png is not what was made of it: move that file away"):
         is_finished(task, finished(tmp_path / "out", SETTINGS))
@@ -107,7 +107,7 @@ def test_run_twice_wherever_the_output_is(where, tmp_path):
     first = tasks([home], output)
     assert [task.name for task in first] == ["a.png", "sub/b.jpg"]
     for task in first:
-        made(output, task)
+        write_result(output, task)
     again = tasks([home], output)
     assert again == first and all(is_finished(task, finished(output, SETTINGS)) for task in again)
     other = tasks([home], tmp_path / "in/another")
@@ -117,7 +117,7 @@ def test_run_twice_wherever_the_output_is(where, tmp_path):
 def test_a_photo_in_a_results_place_is_a_photo(tmp_path):
     put(tmp_path, "in/a.png")
     (task,) = tasks([tmp_path / "in"], tmp_path / "in")
-    made(tmp_path / "in", task)
+    write_result(tmp_path / "in", task)
     task.output.write_bytes(b"a photo whose name looks like a result's")
     assert [one.name for one in tasks([tmp_path / "in"], tmp_path / "in")] == ["a.png", "a_anonymous.png"]
 
@@ -126,10 +126,10 @@ def test_a_manifest_that_was_cut_off(tmp_path):
     put(tmp_path, "in/a.png", "in/b.png")
     output = tmp_path / "out"
     one, other = tasks([tmp_path / "in"], output)
-    made(output, one)
+    write_result(output, one)
     with (output / "manifest.jsonl").open("ab") as file:
         file.write(b'[]\n{"image": "b.png", "sou\xff\0\0')
-    made(output, other)
+    write_result(output, other)
     done = finished(output, SETTINGS)
     assert is_finished(one, done) and is_finished(other, done)
     append_record(output, one, SETTINGS, None, {"error": "no"})
@@ -140,7 +140,7 @@ def test_names_that_are_no_text(tmp_path):
     name = os.fsdecode(b"caf\xe9.png")
     put(tmp_path, f"in/{name}")
     (task,) = tasks([tmp_path / "in"], tmp_path / "out")
-    made(tmp_path / "out", task)
+    write_result(tmp_path / "out", task)
     assert is_finished(task, finished(tmp_path / "out", SETTINGS))
     assert json.loads((tmp_path / "out/manifest.jsonl").read_text())["image"] == name
 

@@ -16,7 +16,7 @@ from revpers_core.lab.world.shot import describe
 from revpers_core.media import gallery
 
 KNOWN = json.loads((pocket.GALLERY / "gallery.json").read_text())
-PHOTOS = {name: told for name, told in KNOWN.items() if name.startswith("person")}
+PHOTOS = {name: description for name, description in KNOWN.items() if name.startswith("person")}
 
 
 def test_every_file_is_told_and_every_telling_has_its_file():
@@ -41,10 +41,10 @@ def test_pictures_hold_pixels_only_and_have_their_size():
 def test_the_truth_is_the_worlds():
     """Factors and words are those that the seeds describe; nobody was seen in training."""
     assert gallery.FACTORS == FACTORS
-    for told in PHOTOS.values():
-        factors, _, said = describe(told["person"], told["shot"])
-        assert told["person"] >= HELD_OUT and told["words"] == said
-        assert told["factors"] == pytest.approx(factors.tolist(), abs=6e-4)
+    for description in PHOTOS.values():
+        factors, _, said = describe(description["person"], description["shot"])
+        assert description["person"] >= HELD_OUT and description["words"] == said
+        assert description["factors"] == pytest.approx(factors.tolist(), abs=6e-4)
 
 
 def test_a_crop_frames_the_face():

@@ -63,9 +63,9 @@ def test_a_grey_profile_is_no_fault(tmp_path, caplog):
 
 def test_every_refusal_names_the_file_and_keeps_path_and_reason_apart(tmp_path):
     path = tmp_path / "gone.png"
-    with pytest.raises(ValueError) as told:
+    with pytest.raises(ValueError) as raised:
         images.read(path)
-    error = told.value
+    error = raised.value
     assert isinstance(error, ImageFileError) and str(error) == f"{path}: there is no such file"
     again = pickle.loads(pickle.dumps(error))  # a worker in another process hands it on
     assert (again.path, again.reason) == (path, "there is no such file")

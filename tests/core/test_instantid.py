@@ -28,9 +28,9 @@ def test_five_points_are_where_and_in_the_colours_that_the_net_was_trained_on():
 
 
 def test_the_net_changes_both_branches_and_reads_the_identity():
-    made, golden = results(), load_file(MADE)["instantid"]
-    assert (made["without"] - golden).abs().max() < 1e-5 * golden.abs().max()
-    assert ((made["with"] - made["without"]).abs().amax((1, 2, 3)) > 1e-2).all()
+    result, golden = results(), load_file(MADE)["instantid"]
+    assert (result["without"] - golden).abs().max() < 1e-5 * golden.abs().max()
+    assert ((result["with"] - result["without"]).abs().amax((1, 2, 3)) > 1e-2).all()
 
 
 @torch.no_grad()

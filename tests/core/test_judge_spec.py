@@ -34,7 +34,7 @@ def network(tmp_path: Path) -> Path:
     return tmp_path / "net.onnx"
 
 
-def told(network: Path, **more: Any) -> Path:
+def described(network: Path, **more: Any) -> Path:
     path = network.with_suffix(".json")
     path.write_text(json.dumps({"file": network.name, "size": 64, "output": "y", **TOLD, **more}))
     return path
@@ -50,21 +50,21 @@ def seen(judge: Any, image: torch.Tensor) -> list[float]:
 
 def test_pixels_arrive_in_the_form_that_is_described(network: Path) -> None:
     image = coloured(1.0, 0.5, 0.0)
-    told(network, mean=0, std=255)
+    described(network, mean=0, std=255)
     assert seen(load_judge(network), image) == pytest.approx([1, 0.5, 0], abs=1e-6)
-    told(network, mean=0, std=255, channels="BGR")
+    described(network, mean=0, std=255, channels="BGR")
     assert seen(load_judge(network), image) == pytest.approx([0, 0.5, 1], abs=1e-6)
-    path = told(network, mean=[255, 0, 0], std=[255, 127.5, 1])
+    path = described(network, mean=[255, 0, 0], std=[255, 127.5, 1])
     assert seen(load_judge(path), image) == pytest.approx([0, 1, 0], abs=1e-6)
     assert load_judge(path).rule.likeness is cosine and load_judge(path).rule.threshold == 0.4
 
 
 def test_distances_are_described_as_such(network: Path) -> None:
-    told(network, metric="euclid", threshold=1.1, floor=1.5)
+    described(network, metric="euclid", threshold=1.1, floor=1.5)
     rule = load_judge(network).rule
     assert (rule.likeness, rule.threshold, rule.floor) == (negative_distance, -1.1, -1.5)
     with pytest.raises(ValueError, match="floor"):
-        load_judge(told(network, metric="euclid", threshold=1.1, floor=0.9))
+        load_judge(described(network, metric="euclid", threshold=1.1, floor=0.9))
 
 
 @pytest.mark.parametrize(
@@ -86,16 +86,16 @@ def test_distances_are_described_as_such(network: Path) -> None:
 )
 def test_wrong_descriptions_are_refused(network: Path, wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        load_judge(told(network, **wrong))
+        load_judge(described(network, **wrong))
 
 
 def test_a_threshold_that_nobody_measured_vouches_for_nobody(network: Path) -> None:
-    path = told(network, threshold=None, floor=None)
+    path = described(network, threshold=None, floor=None)
     judge = load_judge(path)
     assert not judge.rule.measured and not judge.rule.vouches
     assert verdict([judge]) == "unverified: the judge's threshold was not measured"
     with pytest.raises(ValueError, match="must give threshold"):
-        load_judge(told(network, threshold=None, metric="euclid"))
+        load_judge(described(network, threshold=None, metric="euclid"))
     with pytest.raises(ValueError, match="no ArcFace recogniser"):
         path.unlink()
         load_judge(network)
@@ -104,7 +104,7 @@ def test_a_threshold_that_nobody_measured_vouches_for_nobody(network: Path) -> N
 def test_a_pack_is_searched_for_who_is_described(network: Path, tmp_path: Path) -> None:
     other = tmp_path / "a.onnx"
     other.write_bytes(b"")
-    told(network)
+    described(network)
     assert load_first_judge([other, network]).name == "net"
 
 

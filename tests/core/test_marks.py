@@ -31,15 +31,15 @@ def credentials(tmp_path_factory):
             for one in (name, "root")
         ]
         usage = x509.KeyUsage(True, False, False, False, False, authority, False, False, False)
-        made = x509.CertificateBuilder(names[1], names[0], key.public_key(), x509.random_serial_number())
-        made = made.not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(30))
-        made = made.add_extension(x509.BasicConstraints(authority, None), True).add_extension(usage, True)
+        result = x509.CertificateBuilder(names[1], names[0], key.public_key(), x509.random_serial_number())
+        result = result.not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(30))
+        result = result.add_extension(x509.BasicConstraints(authority, None), True).add_extension(usage, True)
         root = keys[0].public_key()
-        made = made.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root), False)
-        made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+        result = result.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(root), False)
+        result = result.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
         if not authority:
-            made = made.add_extension(x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.EMAIL_PROTECTION]), False)
-        return made.sign(keys[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+            result = result.add_extension(x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.EMAIL_PROTECTION]), False)
+        return result.sign(keys[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
     chain = certificate("leaf", keys[1], False) + certificate("root", keys[0], True)
     (folder / "chain.pem").write_bytes(chain)
@@ -73,16 +73,16 @@ def test_the_digital_source_type_is_where_readers_look(suffix):
 def test_content_credentials_say_what_was_done_and_nothing_of_the_source(suffix, credentials):
     c2pa = pytest.importorskip("c2pa")
     data = encoded(PICTURE, suffix, Mark(True, False, *credentials))
-    told = json.loads(c2pa.Reader(marks.MIME[suffix], io.BytesIO(data)).json())
-    manifest = told["manifests"][told["active_manifest"]]
-    assert told["validation_state"] == "Valid"
-    problems = [one["code"] for one in told["validation_results"]["activeManifest"]["failure"]]
+    report = json.loads(c2pa.Reader(marks.MIME[suffix], io.BytesIO(data)).json())
+    manifest = report["manifests"][report["active_manifest"]]
+    assert report["validation_state"] == "Valid"
+    problems = [one["code"] for one in report["validation_results"]["activeManifest"]["failure"]]
     assert problems == ["signingCredential.untrusted"]  # our own authority: nobody trusts it
     (actions,) = (one["data"]["actions"] for one in manifest["assertions"] if "actions" in one["label"])
     assert [one["action"] for one in actions] == ["c2pa.created", "c2pa.edited"]
     assert {one["digitalSourceType"] for one in actions} == {SOURCE_TYPE} and actions[1]["description"] == WORDS
     assert not manifest.get("ingredients") and "thumbnail" not in manifest
-    assert not any(word in json.dumps(told).lower() for word in ("seed", "prompt", "guidance"))
+    assert not any(word in json.dumps(report).lower() for word in ("seed", "prompt", "guidance"))
     touched = bytearray(data)
     touched[len(touched) // 2] ^= 1
     try:
@@ -118,9 +118,9 @@ def test_a_clip_carries_both_and_plays_as_before(tmp_path, credentials):
         clip.mux(stream.encode())
     before, whole = frames(), path.read_bytes()
     mark_clip(path, Mark(iptc=True))
-    made = path.read_bytes()
-    tail = made[len(whole) :]
-    assert made.startswith(whole) and int.from_bytes(tail[:4], "big") == len(tail)
+    result = path.read_bytes()
+    tail = result[len(whole) :]
+    assert result.startswith(whole) and int.from_bytes(tail[:4], "big") == len(tail)
     assert tail[4:24] == b"uuid" + marks.XMP_BOX and SOURCE_TYPE.encode() in tail
     mark_clip(path, Mark(False, False, *credentials))
     assert json.loads(c2pa.Reader("video/mp4", path.open("rb")).json())["validation_state"] == "Valid"

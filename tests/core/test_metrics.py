@@ -129,10 +129,10 @@ def test_ssim_is_wangs() -> None:
     b = (a + 0.3 * noisy((2, 3, 40, 30), 1)).clamp(0, 1)
     skimage = pytest.importorskip("skimage.metrics")
     for one, two, value in zip(a, b, ssim(a, b).tolist(), strict=True):
-        theirs = skimage.structural_similarity(
+        expected = skimage.structural_similarity(
             one.numpy(), two.numpy(), channel_axis=0, data_range=1, gaussian_weights=True, use_sample_covariance=False
         )
-        assert value == pytest.approx(theirs, abs=2e-4)
+        assert value == pytest.approx(expected, abs=2e-4)
 
 
 def test_what_is_masked_does_not_count() -> None:

@@ -11,10 +11,10 @@ COUNT = 50 * len(mutated_pictures.KINDS)
 
 
 def test_damaged_files_are_read_or_refused_by_name(tmp_path):
-    told = [mutated_pictures.read_one(*one, tmp_path) for one in mutated_pictures.files(7, 0, COUNT)]
-    assert len(told) == COUNT and [one for one in told if one.end == "fault"] == []
+    outcomes = [mutated_pictures.read_one(*one, tmp_path) for one in mutated_pictures.files(7, 0, COUNT)]
+    assert len(outcomes) == COUNT and [one for one in outcomes if one.end == "fault"] == []
     for kind in mutated_pictures.KINDS:
-        assert {one.end for one in told if one.kind == kind} == {"read", "refused"}, kind
+        assert {one.end for one in outcomes if one.kind == kind} == {"read", "refused"}, kind
 
 
 @pytest.mark.parametrize("kind", mutated_pictures.KINDS)
@@ -39,6 +39,6 @@ def test_a_fault_is_seen(raised, tmp_path, monkeypatch):
 
 
 def test_a_process_that_dies_is_one_fault_and_the_others_are_read(monkeypatch):
-    told = list(mutated_pictures.run(7, 60, deadly=31))
-    assert [one.number for one in told] == list(range(60))
-    assert [one.number for one in told if one.end == "fault"] == [31]
+    outcomes = list(mutated_pictures.run(7, 60, deadly=31))
+    assert [one.number for one in outcomes] == list(range(60))
+    assert [one.number for one in outcomes if one.end == "fault"] == [31]

@@ -69,6 +69,18 @@ def test_pictures_too_thin_for_a_face_show_nobody(size, capsys, tmp_path):
     assert (code, record["faces"]) == (1, []) and "no face was found" in err
 
 
+def test_a_line_of_pixels_longer_than_any_photo_is_refused_before_it_is_decoded(tmp_path):
+    """A damaged header of a small file asked for 40 x 2097208 pixels: 11 seconds."""
+    path = tmp_path / "long.png"
+    for size, fine in (((1, 65_535), True), ((65_536, 1), False)):
+        Image.new("1", size).save(path)
+        if fine:
+            assert images.read(path).shape == (3, *size[::-1])
+        else:
+            with pytest.raises(ValueError, match="too long: 65536 x 1 pixels, more than 65535: cut it"):
+                images.read(path)
+
+
 def test_broken_files_are_refused_in_words(person, capsys, tmp_path):
     person.save(tmp_path / "x.png")
     data = (tmp_path / "x.png").read_bytes()

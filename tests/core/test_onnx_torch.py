@@ -34,7 +34,7 @@ def ours(content: bytes, feeds: dict[str, Any]) -> list[Any]:
     return TorchNetwork("net", graph.inputs, graph.outputs, TorchGraph(graph), lambda: None).run(None, feeds)
 
 
-def theirs(ort: Any, content: bytes) -> Any:
+def onnxruntime_network(ort: Any, content: bytes) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads, options.inter_op_num_threads = 3, 1, 1
     return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -49,7 +49,7 @@ def difference(a: Any, b: Any) -> float:
 
 
 def assert_equal(ort: Any, content: bytes, feeds: dict[str, Any], close: float = CLOSE) -> None:
-    wanted = theirs(ort, content).run(None, feeds)
+    wanted = onnxruntime_network(ort, content).run(None, feeds)
     for a, b in zip(ours(content, feeds), wanted, strict=True):
         assert difference(a, b) < close
 
@@ -204,15 +204,15 @@ CASES += [
 
 def one_operator(operator: str, opset: int, values: list[Any], attributes: dict[str, Any], count: int) -> bytes:
     names = ["" if value is None else f"x{i}" for i, value in enumerate(values)]
-    made = [f"y{i}" for i in range(count)]
-    node = helper.make_node(operator, names, made, **attributes)
+    result = [f"y{i}" for i in range(count)]
+    node = helper.make_node(operator, names, result, **attributes)
     inputs = {"x0": (values[0].dtype, list(values[0].shape))}
     weights = {name: value for name, value in list(zip(names, values, strict=True))[1:] if name}
     whole = {"Cast": np.int64 if attributes.get("to") == TensorProto.INT64 else np.float32, "Size": np.int64}
     whole |= dict.fromkeys(("Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"), bool)
     whole |= dict.fromkeys(("Shape", "ArgMax", "ArgMin", "Range"), np.int64)
     kind = whole.get(operator, np.float32 if operator == "ConstantOfShape" else values[0].dtype)
-    return model([node], inputs, dict.fromkeys(made, (kind, None)), weights, opset)
+    return model([node], inputs, dict.fromkeys(result, (kind, None)), weights, opset)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[1]}-{'-'.join(map(str, case[3].values()))}")
@@ -291,7 +291,7 @@ def test_speed_and_opening(name: str, ort: Any) -> None:
         shape = [side if isinstance(side, int) else (1 if i == 0 else 320) for i, side in enumerate(feed.shape)]
         feeds = {feed.name: rand(*(shape or (1, 3, 320, 320)))}
         network = TorchNetwork(name, graph.inputs, graph.outputs, TorchGraph(graph), lambda: None)
-        session = theirs(ort, content)
+        session = onnxruntime_network(ort, content)
         times = [fastest(lambda: run(None, feeds), 9) for run in (network.run, session.run)]  # noqa: B023
     finally:
         torch.set_num_threads(before)

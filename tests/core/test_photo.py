@@ -60,13 +60,13 @@ class Pixels:
         return not self.similarity(a, b) < self.rule.threshold
 
 
-def stranger(crop: Tensor, who: Identity, index: int) -> Callable[[float], Tensor]:
+def stranger(crop: Tensor, identity: Identity, index: int) -> Callable[[float], Tensor]:
     """Somebody else, by the index."""
     coarse = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(100 + index))
     return lambda guidance: torch.nn.functional.interpolate(coarse, crop.shape[-2:])
 
 
-def as_is(crop: Tensor, who: Identity, index: int) -> Callable[[float], Tensor]:
+def as_is(crop: Tensor, identity: Identity, index: int) -> Callable[[float], Tensor]:
     """A network that does not change anything."""
     return lambda guidance: crop
 
@@ -87,6 +87,24 @@ def test_everyone_changes_and_the_rest_does_not():
         assert cosine(features(photo, face), features(done.image, face)) < 0.5
 
 
+def test_the_model_sees_as_much_around_a_face_as_is_asked_and_the_same_place_changes():
+    photo, faces = scene((80, 80))
+    seen: list[Tensor] = []
+
+    def invert_face(crop, identity, index):
+        seen.append(crop)
+        return stranger(crop, identity, index)
+
+    usual, same, wide = (
+        anonymize_photo(photo, tools(faces, invert_face=invert_face), wishes)
+        for wishes in (WISHES, replace(WISHES, crop_factor=1.0), replace(WISHES, crop_factor=2.0))
+    )
+    assert torch.equal(usual.image, same.image) and not torch.equal(usual.image, wide.image)
+    borders = [float((crop[0, :, :4] - 0.5).abs().mean()) for crop in (seen[0], seen[2])]
+    assert borders[0] > 0.05 and borders[1] < 0.01, "the grey around the person is not in the wide crop"
+    assert ((usual.mask > 0.5) != (wide.mask > 0.5)).sum() < 0.1 * (usual.mask > 0.5).sum()
+
+
 @pytest.mark.parametrize("judges", [[], [Pixels()]])
 @pytest.mark.parametrize("wishes", [WISHES, replace(WISHES, match=True), PhotoOptions(-0.01)])
 def test_an_unchanged_face_is_an_error(judges, wishes):
@@ -99,8 +117,8 @@ def test_an_unchanged_face_is_an_error(judges, wishes):
 def test_one_unchanged_face_of_many_is_an_error(bad):
     photo, faces = scene(*PLACES)
 
-    def invert_face(crop, who, index):
-        return (as_is if index == bad else stranger)(crop, who, index)
+    def invert_face(crop, identity, index):
+        return (as_is if index == bad else stranger)(crop, identity, index)
 
     with pytest.raises(
         StillRecognisedError, match=f"face {bad + 1} is still recognised by the recogniser that steered"
@@ -115,9 +133,9 @@ def test_a_face_that_the_recogniser_cannot_read_never_passes_for_no_face(otherwi
     def embed(image, face):
         raise NoFaceError("no face in image 1 of 1")
 
-    with pytest.raises(ValueError, match=r"a face was found at \(52, 55\).*raise min_score") as told:
+    with pytest.raises(ValueError, match=r"a face was found at \(52, 55\).*raise min_score") as raised:
         anonymize_or(otherwise, photo, tools(faces, embed=embed), WISHES)
-    assert not isinstance(told.value, NoFaceError)
+    assert not isinstance(raised.value, NoFaceError)
 
 
 def test_a_keep_list_that_cannot_read_a_face_keeps_nobody():
@@ -137,9 +155,9 @@ def test_a_keep_list_that_cannot_read_a_face_keeps_nobody():
     def refuses(image, found):
         raise NoFaceError("no face in reference photo 1 of 1")
 
-    with pytest.raises(ValueError, match="a face was found, but no face in reference") as told:
+    with pytest.raises(ValueError, match="a face was found, but no face in reference") as raised:
         anonymize_or("pass", photo, tools(faces), replace(WISHES, keep=refuses))
-    assert not isinstance(told.value, NoFaceError)
+    assert not isinstance(raised.value, NoFaceError)
 
 
 def test_where_nobody_is_found_the_user_chooses(caplog):
@@ -180,7 +198,7 @@ def test_nothing_of_an_overlapped_face_comes_back_with_its_neighbour():
     photo, faces = scene((40, 40), (72, 44))
     shown: list[Tensor] = []
 
-    def invert_face(crop, who, index):
+    def invert_face(crop, identity, index):
         shown.append(crop[0])
         return lambda guidance: torch.zeros_like(crop) if index == 0 else crop + 0.03 * torch.randn_like(crop)
 
@@ -199,7 +217,7 @@ def test_the_finished_picture_is_judged_again():
     """The second face's change undoes the first one's: no look at one face alone can see that."""
     photo, faces = scene((40, 40), (46, 100))
 
-    def invert_face(crop, who, index):
+    def invert_face(crop, identity, index):
         return lambda guidance: 1 - crop.flip(-1) if index == 0 else torch.full_like(crop, 0.5)
 
     asked: list[tuple[float, ...]] = []
@@ -232,7 +250,7 @@ def test_a_face_that_only_moved_is_recognised_where_it_is_now():
     (face,) = faces
     moved = Face(tuple(v + 6 for v in face.box), face.points + 6, 0.9)
 
-    def invert_face(crop, who, index):
+    def invert_face(crop, identity, index):
         step = 0 if index else 4  # crops are of 64 pixels, done again it stays there
         return lambda guidance: crop.roll((step, step), (-2, -1))
 
@@ -258,8 +276,8 @@ def test_the_steering_recogniser_under_another_name_vouches_for_nobody():
     assert {one["verdict"] for one in done.faces} == {"unverified: the judge is the recogniser that steered the run"}
     done = anonymize_photo(photo, tools(faces, judges=[same, other]), WISHES)
     assert {one["verdict"] for one in done.faces} == {"not re-identified by 1 of 1 judges"}
-    who = Identity(features(photo, faces[0])[None])
-    assert independent([same, other], [3 * who.embedding[0], torch.ones(128)], who) == [other]
+    identity = Identity(features(photo, faces[0])[None])
+    assert independent([same, other], [3 * identity.embedding[0], torch.ones(128)], identity) == [other]
     assert verdict([]) == "unverified"
 
 

@@ -90,9 +90,9 @@ def test_a_broken_pixel_is_an_error_at_every_door(kind, doors, face):
     ids=["float16", "float64", "RGBA", "batch", "uint8", "numpy", "numpy64", "list", "list of numpy", "PIL"],
 )
 def test_other_kinds_of_the_same_picture_are_converted(give, face):
-    made = as_image(give(face))
-    assert made.shape == (3, 128, 128) and made.dtype == torch.float32
-    assert (made - face).abs().max() < 0.003
+    result = as_image(give(face))
+    assert result.shape == (3, 128, 128) and result.dtype == torch.float32
+    assert (result - face).abs().max() < 0.003
 
 
 def test_grey_becomes_three_equal_colours(face):
@@ -134,8 +134,8 @@ def test_several_are_not_one():
 def test_an_array_is_anonymized_as_its_tensor_is(face):
     pipeline = ReversePersonalizationPipeline.from_pocket()
     plan = Plan(steps=3, skip=0.5, guidance=-6.0)
-    made = [pipeline.anonymize(given, plan).image for given in (face[None], [face.permute(1, 2, 0).numpy()])]
-    assert torch.equal(*made)
+    result = [pipeline.anonymize(given, plan).image for given in (face[None], [face.permute(1, 2, 0).numpy()])]
+    assert torch.equal(*result)
 
 
 def test_a_black_and_white_face_comes_back_in_black_and_white(face: torch.Tensor) -> None:

@@ -29,15 +29,15 @@ def test_a_curve_is_a_table_for_everyone_and_a_plot(tmp_path, monkeypatch, capsy
     call = ["curve", "--people", PEOPLE, "--steps", 2, "--skip", 0.7, "--judge", "pocket", "-o", tmp_path / "curve"]
     assert main.main([str(part) for part in call]) == 0
     rows = list(csv.DictReader((tmp_path / "curve/curve.csv").open()))
-    told = json.loads((tmp_path / "curve/curve.json").read_text())
+    report = json.loads((tmp_path / "curve/curve.json").read_text())
     methods = ["photo", "blur", "pixelation", *["ours"] * 2, *["wrong identity"] * 2]
-    assert [row["method"] for row in told["rows"]] == methods
-    assert [row["guidance"] for row in told["rows"]] == [None, None, None, 0.0, -6.0, 0.0, -6.0]
-    for row, flat in zip(told["rows"], rows, strict=True):
+    assert [row["method"] for row in report["rows"]] == methods
+    assert [row["guidance"] for row in report["rows"]] == [None, None, None, 0.0, -6.0, 0.0, -6.0]
+    for row, flat in zip(report["rows"], rows, strict=True):
         for name in ("auc", "rank1", "r_smile", "r_light_x", "distance"):
             assert float(flat[name]) == pytest.approx(row[name]["value"], abs=1e-4)
             assert float(flat[f"{name}_low"]) <= float(flat[name]) <= float(flat[f"{name}_high"])
-    photo, still = told["rows"][0], told["rows"][3]
+    photo, still = report["rows"][0], report["rows"][3]
     assert photo["distance"]["value"] == 0 < still["distance"]["value"]
     assert photo["rank1"]["low"] < 1 and photo["auc"]["value"] > 0.9  # six of six is no certainty
     assert set(still) >= {"obeyed_age", "obeyed_sex", "obeyed_skin"} and "obeyed_age" not in photo
@@ -72,9 +72,9 @@ def test_missing_real_nets_are_said_loudly_and_their_gates_fail(monkeypatch, tmp
 
 
 def test_a_rate_that_so_few_pairs_cannot_show_is_not_measured():
-    few, many = torch.linspace(0, 0.5, 999), torch.linspace(0, 0.5, 1001)
+    fewest, many = torch.linspace(0, 0.5, 999), torch.linspace(0, 0.5, 1001)
     genuine = torch.tensor([0.9, 0.1])
-    assert check.accepted(genuine, few) != check.accepted(genuine, few)
+    assert check.accepted(genuine, fewest) != check.accepted(genuine, fewest)
     assert check.accepted(genuine, many) == 0.5
 
 
@@ -98,7 +98,7 @@ def held_out(tmp_path, monkeypatch) -> Path:
         tmp_path / "held-00000.npz",
         images=(crops * 255).round().byte().permute(0, 2, 3, 1).numpy(),
         points=np.tile(framing(160).float().numpy() / 160, (20, 1, 1)),
-        person=np.array([who for who, _ in seeds]),
+        person=np.array([person for person, _ in seeds]),
         shot=np.array([taken for _, taken in seeds]),
     )
     monkeypatch.setattr(rendered.RenderedPeople.__init__, "__defaults__", (0, tmp_path, 4))

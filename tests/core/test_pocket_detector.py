@@ -58,13 +58,13 @@ def test_points_lie_where_the_faces_are_put(seed):
 def test_a_step_down_the_gradient_is_a_step_down(tmp_path, monkeypatch):
     """Of the loss of the same pictures, here of noise."""
     monkeypatch.setattr(pocket_detector, "BATCH", 3)
-    random, (who, taken) = np.random.default_rng(0), training_shot(0, 0)
+    random, (person, taken) = np.random.default_rng(0), training_shot(0, 0)
     for name, count in (("people/people-00000", 4), ("places/places", 8)):
         path = tmp_path / f"{name}.npz"
         path.parent.mkdir()
         images = random.integers(256, size=(count, 160, 160, 3), dtype=np.uint8)
         points = np.tile(world.keypoints(world.sample([1], [1])).numpy(), (count, 1, 1))
-        np.savez(path, images=images, points=points, person=np.full(count, who), shot=np.full(count, taken))
+        np.savez(path, images=images, points=points, person=np.full(count, person), shot=np.full(count, taken))
     task = detector(data.Photos(tmp_path / "people"), torch.device("cpu"))
 
     def loss() -> torch.Tensor:

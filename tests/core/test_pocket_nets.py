@@ -71,10 +71,10 @@ def test_unet_is_diffusers(exported, unet):
     x, text = torch.randn(2, 4, 16, 16), Prompts(torch.randn(2, 77, 64), torch.randn(2, 32))
     ids = torch.tensor([[128, 128, 0, 0, 128, 128]] * 2)
     t = torch.tensor([7, 801])
-    theirs = unet(x, t, text.context, added_cond_kwargs={"text_embeds": text.pooled, "time_ids": ids}).sample
+    expected = unet(x, t, text.context, added_cond_kwargs={"text_embeds": text.pooled, "time_ids": ids}).sample
     from revpers_core.lab.unet import label
 
-    agree(model.unet(x, t, text.context, label(text.pooled, ids)), theirs)
+    agree(model.unet(x, t, text.context, label(text.pooled, ids)), expected)
 
 
 @torch.no_grad()
@@ -115,8 +115,8 @@ def test_adapter_is_h94s(exported, unet):
         "time_ids": torch.tensor([[128, 128, 0, 0, 128, 128]] * 2),
         "image_embeds": [tokens],
     }
-    theirs = unet(x, torch.tensor([300, 300]), text.context, added_cond_kwargs=added).sample
-    agree(model(x, torch.tensor([300, 300]), text, identity), theirs)
+    expected = unet(x, torch.tensor([300, 300]), text.context, added_cond_kwargs=added).sample
+    agree(model(x, torch.tensor([300, 300]), text, identity), expected)
     unet.encoder_hid_proj, unet.config.encoder_hid_dim_type = None, None
     unet.set_attn_processor(before)
     unet.load_state_dict(values)
@@ -130,18 +130,18 @@ class _Passing(nn.Module):
 @torch.no_grad()
 def test_vae_is_diffusers(exported, state):
     _, vae = exported
-    theirs = AutoencoderKL(
+    expected = AutoencoderKL(
         block_out_channels=(16, 32, 64, 64), layers_per_block=1, latent_channels=4, norm_num_groups=8,
         scaling_factor=SCALING,
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
     ).eval()  # fmt: skip
-    converted = convert_ldm_vae_checkpoint(dict(state), theirs.config)
-    shapes = {k: v.shape for k, v in theirs.state_dict().items()}
-    theirs.load_state_dict({k: v.view(shapes[k]) for k, v in converted.items()})
+    converted = convert_ldm_vae_checkpoint(dict(state), expected.config)
+    shapes = {k: v.shape for k, v in expected.state_dict().items()}
+    expected.load_state_dict({k: v.view(shapes[k]) for k, v in converted.items()})
     x = torch.rand(1, 3, 64, 64) * 2 - 1
-    z = theirs.encode(x).latent_dist.mode()
+    z = expected.encode(x).latent_dist.mode()
     agree(vae.encode(x), z)
-    agree(vae.decode(z), theirs.decode(z).sample)
+    agree(vae.decode(z), expected.decode(z).sample)
 
 
 @torch.no_grad()
@@ -157,10 +157,10 @@ def test_text_encoders_are_transformers(exported, state):
     for row in tokens_g:
         row[int((row == 49407).int().argmax()) + 1 :] = 0
     hidden = first(tokens, output_hidden_states=True).hidden_states[-2]
-    theirs = second(tokens_g, output_hidden_states=True)
+    expected = second(tokens_g, output_hidden_states=True)
     text = model.prompts(PROMPTS)
-    agree(text.context, torch.cat((hidden, theirs.hidden_states[-2]), -1))
-    agree(text.pooled, theirs.text_embeds)
+    agree(text.context, torch.cat((hidden, expected.hidden_states[-2]), -1))
+    agree(text.pooled, expected.text_embeds)
 
 
 def _load(model: nn.Module, state: dict[str, torch.Tensor]) -> None:

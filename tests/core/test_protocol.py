@@ -81,9 +81,9 @@ def test_landmark_error_in_eye_distances():
 def faces(people=30, photos=3, kept=0.0, seed=0, group=("a", "b")):
     """People of unit vectors, several photos each; results keep a share of the person."""
     random = torch.Generator().manual_seed(seed)
-    who = torch.randn(people, 512, generator=random).repeat_interleave(photos, 0)
-    before = who + 0.4 * torch.randn(people * photos, 512, generator=random)
-    after = kept * who + torch.randn(people * photos, 512, generator=random)
+    identities = torch.randn(people, 512, generator=random).repeat_interleave(photos, 0)
+    before = identities + 0.4 * torch.randn(people * photos, 512, generator=random)
+    after = kept * identities + torch.randn(people * photos, 512, generator=random)
     names = [f"p{k}" for k in range(people) for _ in range(photos)]
     judge = p.JudgeFaces("j", "cosine", 0.4, before.half(), after.half())
     nme = torch.linspace(0, 1, people * photos)
@@ -105,27 +105,27 @@ def test_pairs_are_half_of_one_person_and_never_twice():
 def test_what_is_hidden_and_what_is_not():
     for kept, known, psr, auc in ((0.0, (0, 0.02), (0.95, 1), (0.4, 0.6)), (3.0, (0.98, 1), (0, 0.1), (0.98, 1))):
         seen = faces(kept=kept)
-        told = p.protocol(seen, p.draw_pairs(seen.persons, 120))
-        one = told["judges"]["j"]
+        report = p.protocol(seen, p.draw_pairs(seen.persons, 120))
+        one = report["judges"]["j"]
         assert known[0] <= one["known"]["value"] <= known[1] and psr[0] <= one["toolbox"]["psr"] <= psr[1]
         assert auc[0] <= one["attack"]["auc"] <= auc[1] and one["toolbox"]["original"]["auc"] > 0.99
-        assert one["share_above_0.9"]["value"] < 0.9 and told["utility"]["nme"] == pytest.approx(0.5, abs=1e-3)
-        assert told["utility"]["detection AP at IoU 0.5"] == pytest.approx(0.1)
-        assert set(told["groups"]) == {"a", "b"} and told["groups"]["a"]["faces"] == 45
-        assert "shapes" in one and "shapes" not in told["groups"]["a"]["judges"]["j"]
+        assert one["share_above_0.9"]["value"] < 0.9 and report["utility"]["nme"] == pytest.approx(0.5, abs=1e-3)
+        assert report["utility"]["detection AP at IoU 0.5"] == pytest.approx(0.1)
+        assert set(report["groups"]) == {"a", "b"} and report["groups"]["a"]["faces"] == 45
+        assert "shapes" in one and "shapes" not in report["groups"]["a"]["judges"]["j"]
 
 
 def test_an_embedding_that_is_not_finite_counts_as_known():
     seen = faces()
     seen.judges[0].after[0] = float("nan")
-    told = p.protocol(seen, p.draw_pairs(seen.persons, 120))
-    assert told["judges"]["j"]["known"]["value"] == pytest.approx(1 / 90, abs=1e-3)
+    report = p.protocol(seen, p.draw_pairs(seen.persons, 120))
+    assert report["judges"]["j"]["known"]["value"] == pytest.approx(1 / 90, abs=1e-3)
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_escapes_names():
     seen = faces(group=("<script>", "b"))
-    told = p.protocol(seen, p.draw_pairs(seen.persons, 120)) | {"about": "x & y", "problems": {"<b>": 2}}
-    whole = page(told)
+    report = p.protocol(seen, p.draw_pairs(seen.persons, 120)) | {"about": "x & y", "problems": {"<b>": 2}}
+    whole = page(report)
     tags: list[tuple[str, dict]] = []
 
     class Reader(HTMLParser):

@@ -54,11 +54,11 @@ def test_people_made_up_lie_where_the_recognisers_people_do():
     upper = torch.ones(200, 200).triu(1) > 0
 
     def spread(drawn) -> float:
-        made = torch.cat([made_up(b"secret", str(i), drawn).embedding for i in range(200)])
-        return float((made @ made.T)[upper].std())
+        result = torch.cat([made_up(b"secret", str(i), drawn).embedding for i in range(200)])
+        return float((result @ result.T)[upper].std())
 
-    who = recognise.load(pocket.FACE_MODEL).embed(pocket.held_out_face(3, 0)[None])
-    (drawn,) = Pseudonyms(Strangers(0)).cast([who])
+    identity = recognise.load(pocket.FACE_MODEL).embed(pocket.held_out_face(3, 0)[None])
+    (drawn,) = Pseudonyms(Strangers(0)).cast([identity])
     expected = made_up(b"0", f'["", 0] {drawn.number}', people).embedding
     assert torch.equal(drawn.identity.embedding, expected), (
         "a stand-in is drawn in the terms of the person's recogniser"
@@ -73,9 +73,9 @@ def test_a_population_is_measured_written_and_found_again(tmp_path):
     seen = normalize(torch.randn(600, 512, generator=draw) * spread + 0.2, dim=1)
     measured = population.of_people(seen, 0.3, "nobody real")
     again = [measured.person(torch.randn(512, generator=draw)) for _ in range(400)]
-    made = torch.stack(again)
-    assert float((made.mean(0) - seen.mean(0)).norm()) < 0.1
-    assert float(torch.corrcoef(torch.stack([made.std(0), seen.std(0)]))[0, 1]) > 0.9
+    result = torch.stack(again)
+    assert float((result.mean(0) - seen.mean(0)).norm()) < 0.1
+    assert float(torch.corrcoef(torch.stack([result.std(0), seen.std(0)]))[0, 1]) > 0.9
     population.write(measured, tmp_path / "net.onnx")
     found = population.find(tmp_path / "net.onnx")
     assert found is not None and (found.same, found.source) == (0.3, "nobody real")
@@ -138,10 +138,12 @@ def test_length_is_what_the_branch_is_told():
 def test_the_branch_is_told_what_an_adapter_may_ask_but_never_the_persons_face():
     source = Identity(somebody(1).embedding, torch.tensor([20.0]), torch.rand(1, 3, FACE_SIDE, FACE_SIDE))
     chosen = Pseudonyms(Strangers(0))
-    told = chosen.as_condition(chosen.cast([source])[0], source)
-    assert told.length is not None and float(told.length) == 20 and torch.isfinite(told.raw).all()
-    assert told.face is not None and torch.equal(told.face[0, :, 0, 0], torch.tensor(MEAN)), "CLIP must see nobody"
-    assert float(told.face.std(dim=(2, 3)).max()) == pytest.approx(0, abs=1e-6)
+    condition = chosen.as_condition(chosen.cast([source])[0], source)
+    assert condition.length is not None and float(condition.length) == 20 and torch.isfinite(condition.raw).all()
+    assert condition.face is not None and torch.equal(condition.face[0, :, 0, 0], torch.tensor(MEAN)), (
+        "CLIP must see nobody"
+    )
+    assert float(condition.face.std(dim=(2, 3)).max()) == pytest.approx(0, abs=1e-6)
 
 
 def same_strangers(known: Roster, key: bytes = LONG) -> Pseudonyms:
@@ -263,19 +265,19 @@ def test_names_of_places_cannot_collide():
 
 
 def test_a_persons_number_in_a_clip_has_one_stand_in():
-    told: list[tuple[int, torch.Tensor]] = []
+    calls: list[tuple[int, torch.Tensor]] = []
 
-    def invert_face(crops, who, index):
-        return lambda guidance, instead=None: told.append((index, instead.embedding)) or crops
+    def invert_face(crops, identity, index):
+        return lambda guidance, instead=None: calls.append((index, instead.embedding)) or crops
 
     anna, ben = somebody(1), somebody(2)
     cast = as_stand_ins(invert_face, Pseudonyms(Strangers(0)))
     crops = torch.zeros(2, 3, 8, 8)
-    for who, index in ((anna, 0), (ben, 1), (somebody(3, anna, 0.8), 0)):
-        assert cast(crops, who, index)(-4.0) is crops
-    assert torch.equal(told[0][1], told[2][1]) and abs(float(told[0][1] @ told[1][1].T)) < 0.3
+    for identity, index in ((anna, 0), (ben, 1), (somebody(3, anna, 0.8), 0)):
+        assert cast(crops, identity, index)(-4.0) is crops
+    assert torch.equal(calls[0][1], calls[2][1]) and abs(float(calls[0][1] @ calls[1][1].T)) < 0.3
     known = Roster("net", 0.4)
     cast = as_stand_ins(invert_face, same_strangers(known))
-    for who, index in ((ben, 0), (anna, 0), (ben, 1)):  # the first is the probe of the speed
-        cast(crops, who, index)(-4.0)
-    assert torch.equal(told[3][1], told[5][1]) and len(known.entries) == 2
+    for identity, index in ((ben, 0), (anna, 0), (ben, 1)):  # the first is the probe of the speed
+        cast(crops, identity, index)(-4.0)
+    assert torch.equal(calls[3][1], calls[5][1]) and len(known.entries) == 2

@@ -41,5 +41,5 @@ def test_the_readmes_python_runs(code, random_pocket, tmp_path, monkeypatch):
     )
     exec(code.replace("Plan(", "Plan(steps=2, "), {})  # noqa: S102 (the README's own words)
     assert asked == [("sd_xl_base_1.0.safetensors", "ip-adapter-faceid_sdxl.bin", "w600k_r50.onnx")]
-    made, before = images.read(tmp_path / "somebody_else.png"), images.read(tmp_path / "face.png")
-    assert made.shape == before.shape and torch.isfinite(made).all() and not torch.equal(made, before)
+    result, before = images.read(tmp_path / "somebody_else.png"), images.read(tmp_path / "face.png")
+    assert result.shape == before.shape and torch.isfinite(result).all() and not torch.equal(result, before)

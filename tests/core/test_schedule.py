@@ -25,8 +25,8 @@ def test_sigmas_are_the_references():
 @pytest.mark.parametrize("case", sorted((GOLDEN / "cases").glob("*.json")), ids=lambda path: path.stem)
 def test_timesteps_are_the_references(case):
     settings = json.loads(case.read_text())
-    theirs = load_file(case.with_suffix(".safetensors"))["timesteps"].tolist()
-    assert timesteps(settings["N"], settings["skip"]) == theirs
+    expected = load_file(case.with_suffix(".safetensors"))["timesteps"].tolist()
+    assert timesteps(settings["N"], settings["skip"]) == expected
 
 
 def test_the_papers_run():

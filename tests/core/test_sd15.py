@@ -90,33 +90,33 @@ def test_nobody_comes_back_and_somebody_changes(folder, prediction):
     pipe = small(folder, prediction_type=prediction)
     assert pipe.size == 128 and pipe.v_prediction == (prediction == "v_prediction")
     path = invert_image(photo(), pipe, PLAN)
-    same, made = (sample_image(path, who, pipe, PLAN) for who in (null_identity(1), pipe.embed(photo())))
+    same, result = (sample_image(path, identity, pipe, PLAN) for identity in (null_identity(1), pipe.embed(photo())))
     assert (same - pipe.decode(path.x0)).abs().max() < 1e-5
-    assert (made - same).abs().max() > 1e-3
+    assert (result - same).abs().max() > 1e-3
     old = sample_image(path, null_identity(1), pipe, Plan(6, 0.5, -3.0, 7, Attribute(age="old")))
     assert (old - same).abs().max() > 1e-4
 
 
 def test_without_words_both_branches_read_the_encoded_empty_prompt(folder):
     """SD 1.5 knows no zero prompt, which is SDXL's."""
-    told = small(folder).conditions(null_identity(1), torch.zeros(1, 4, 16, 16), "")
-    assert torch.equal(told.embeds[0], told.embeds[1]) and told.embeds.abs().max() > 0.1
-    assert told.pooled is None and told.time_ids is None
+    conditions = small(folder).conditions(null_identity(1), torch.zeros(1, 4, 16, 16), "")
+    assert torch.equal(conditions.embeds[0], conditions.embeds[1]) and conditions.embeds.abs().max() > 0.1
+    assert conditions.pooled is None and conditions.time_ids is None
 
 
 def test_nullface_is_towards_the_opposite_and_keeps_what_the_mask_says(folder):
     pipe = small(folder)
-    path, who = invert_image(photo(), pipe, PLAN), pipe.embed(photo())
+    path, identity = invert_image(photo(), pipe, PLAN), pipe.embed(photo())
     nullface = Plan(6, 0.5, -3.0, 7, method=Method.NULLFACE)
-    away = Identity(-who.embedding)
+    away = Identity(-identity.embedding)
     by_hand = sample_image(path, away, pipe, Plan(6, 0.5, 3.0, 7))
-    assert torch.equal(sample_image(path, who, pipe, nullface), by_hand)
-    masked = pipe.sample(path, who, nullface)
+    assert torch.equal(sample_image(path, identity, pipe, nullface), by_hand)
+    masked = pipe.sample(path, identity, nullface)
     assert (masked - by_hand).abs().max() > 1e-4
-    still = sample_image(path, who, pipe, nullface, where=torch.zeros(1, 1, 16, 16))
+    still = sample_image(path, identity, pipe, nullface, where=torch.zeros(1, 1, 16, 16))
     assert (still - pipe.decode(path.x0)).abs().max() < 1e-5
     with pytest.raises(ValueError, match="nullface leads away from what stands in the unconditional branch"):
-        sample_image(path, who, pipe, Plan(6, 0.5, -3.0, 7, Attribute(age="old"), method=Method.NULLFACE))
+        sample_image(path, identity, pipe, Plan(6, 0.5, -3.0, 7, Attribute(age="old"), method=Method.NULLFACE))
 
 
 @torch.no_grad()
@@ -126,9 +126,9 @@ def test_a_single_file_is_the_folders_unet(folder, tmp_path, offline):
     from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 
     converted = convert_ldm_unet_checkpoint(dict(state), pipe.unet.config)
-    theirs = pipe.unet.state_dict()
-    assert converted.keys() == theirs.keys()
-    assert all(torch.equal(converted[key], theirs[key]) for key in theirs)
+    expected = pipe.unet.state_dict()
+    assert converted.keys() == expected.keys()
+    assert all(torch.equal(converted[key], expected[key]) for key in expected)
 
 
 REFINER = {

@@ -59,9 +59,9 @@ def test_a_single_file_is_the_folders_model(miniature, random_files, offline):
     )
     folder = ReversePersonalizationPipeline.from_pretrained(miniature / "saved", adapter, face_model)
     for name in ("unet", "vae", "text_encoder", "text_encoder_2"):
-        ours, theirs = (getattr(p.sdxl, name).state_dict() for p in (file, folder))
-        assert ours.keys() == theirs.keys()
-        assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+        ours, expected = (getattr(p.sdxl, name).state_dict() for p in (file, folder))
+        assert ours.keys() == expected.keys()
+        assert all(torch.equal(ours[key], expected[key]) for key in ours), name
     assert not file.v_prediction
     one, other = anonymous(file), anonymous(folder)
     assert torch.equal(one, other) and one.std() > 0.01
@@ -126,14 +126,14 @@ def test_the_pocket_model_is_what_was_trained(random_pocket, offline):
     assert (pooled - ours.pooled).abs().max() < 1e-4 * ours.pooled.abs().max()
     pipeline = ReversePersonalizationPipeline.from_pocket()
     x, t = torch.randn(1, 4, 16, 16).double(), 300
-    who = pipeline.embed(torch.rand(1, 3, 128, 128))
+    somebody = pipeline.embed(torch.rand(1, 3, 128, 128))
     sigma = pipeline.sigma(t)
-    uncond, cond = pipeline.branches(who, x, prompts[1])(x, sigma)
+    uncond, cond = pipeline.branches(somebody, x, prompts[1])(x, sigma)
     fed = (x / (1 + sigma**2) ** 0.5).float()
-    for theirs, row, identity in ((uncond, 1, who.embedding * 0), (cond, 0, who.embedding)):
+    for branch, row, identity in ((uncond, 1, somebody.embedding * 0), (cond, 0, somebody.embedding)):
         text = Prompts(ours.context[row : row + 1], ours.pooled[row : row + 1])
         expected = x - sigma * model(fed, torch.tensor([t]), text, identity)
-        assert (theirs - expected).abs().max() < 1e-4 * expected.abs().max()
+        assert (branch - expected).abs().max() < 1e-4 * expected.abs().max()
     picture = torch.rand(1, 3, 128, 128)
     expected = (vae.decode(vae.encode(picture * 2 - 1)) / 2 + 0.5).clamp(0, 1)
     assert (pipeline.decode(pipeline.encode(picture)) - expected).abs().max() < 1e-3

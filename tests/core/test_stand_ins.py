@@ -26,7 +26,7 @@ def releases(tmp_path, monkeypatch):
         calls["invert"] += 1
         return SimpleNamespace(x0=latents, seed=plan.seed)
 
-    def sample(path, who, ports, plan, instead=None):
+    def sample(path, identity, ports, plan, instead=None):
         calls["sample"] += 1
         person = 0.0 if instead is None else float(instead.embedding[0, 0])
         return path.x0 + path.seed + plan.guidance + person
@@ -68,12 +68,12 @@ def test_a_run_that_was_stopped_goes_on_and_other_photos_or_plans_begin_anew(rel
     assert releases.calls != before, "without a folder nothing is kept"
 
 
-def row(who, guidance, kept, auc):
+def row(question, guidance, kept, auc):
     def near(value):
         return Estimate(value, value - 0.1, value + 0.1)
 
     return {
-        "instead": who, "guidance": guidance, "judge": "a judge", "kept": near(kept), "auc": near(auc),
+        "instead": question, "guidance": guidance, "judge": "a judge", "kept": near(kept), "auc": near(auc),
         "rank1": near(auc / 2), "r_smile": near(kept), "r_open": near(kept), "r_gaze_x": near(kept),
         "r_pitch": near(kept),
     }  # fmt: skip

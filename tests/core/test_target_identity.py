@@ -37,13 +37,13 @@ def somebody(seed: int) -> Identity:
 
 def test_it_stands_in_the_unconditional_branch_alone(pocket, path):
     """cond under the person as ever; uncond is what cond would be under the stand-in and the other words."""
-    who, instead = somebody(0), somebody(1)
-    plain, told = pocket.branches(who, path.x0), pocket.branches(who, path.x0, instead=instead)
+    identity, instead = somebody(0), somebody(1)
+    plain, replaced = pocket.branches(identity, path.x0), pocket.branches(identity, path.x0, instead=instead)
     x, sigma = path.state(0), path.sigmas[0]
-    assert torch.equal(plain(x, sigma)[1], told(x, sigma)[1])
-    assert (plain(x, sigma)[0] - told(x, sigma)[0]).abs().max() > 1e-3
+    assert torch.equal(plain(x, sigma)[1], replaced(x, sigma)[1])
+    assert (plain(x, sigma)[0] - replaced(x, sigma)[0]).abs().max() > 1e-3
     wordless = pocket.branches(instead, path.x0, wordless=True)
-    torch.testing.assert_close(told(x, sigma, Need.UNCOND)[0], wordless(x, sigma, Need.COND)[1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(replaced(x, sigma, Need.UNCOND)[0], wordless(x, sigma, Need.COND)[1], atol=1e-5, rtol=0)
 
 
 def test_nobody_and_a_stand_in_of_length_zero_are_the_papers_method(pocket, path):
@@ -61,10 +61,10 @@ def test_the_inversion_knows_nothing_of_it_and_a_null_replay_stays_exact(pocket,
 
 def test_one_for_all_or_one_an_image(pocket):
     photos = torch.stack([held_out_face(3, 0), held_out_face(8, 0)])
-    path, who = invert_image(photos, pocket, PLAN), pocket.embed(photos)
+    path, identity = invert_image(photos, pocket, PLAN), pocket.embed(photos)
     each = Identity(torch.cat([somebody(1).embedding, somebody(2).embedding]))
-    both = sample_image(path, who, pocket, PLAN, instead=each)
-    second = sample_image(path, who, pocket, PLAN, instead=somebody(2))
+    both = sample_image(path, identity, pocket, PLAN, instead=each)
+    second = sample_image(path, identity, pocket, PLAN, instead=somebody(2))
     torch.testing.assert_close(both[1], second[1], atol=1e-4, rtol=0)
     assert (both[0] - second[0]).abs().max() > 0.02
 
@@ -84,10 +84,10 @@ def test_guidance_weighs_it_one_minus_g():
     draw = torch.Generator().manual_seed(0)
     words = torch.randn(2, 77, 64, generator=draw), torch.randn(2, 32, generator=draw)
     ids = torch.tensor([[64.0, 64, 0, 0, 64, 64]] * 2)
-    who, instead = adapted.tokens(somebody(0)), adapted.tokens(somebody(1))
+    identity, instead = adapted.tokens(somebody(0)), adapted.tokens(somebody(1))
     levels = sdxl_sigmas()
     x = torch.randn(1, 4, 8, 8, generator=draw, dtype=torch.float64)
-    both = unet_branches(unet, Conditions(*words, ids, (instead, who)), levels)
+    both = unet_branches(unet, Conditions(*words, ids, (instead, identity)), levels)
     uncond, cond = both(x, levels[200])
     guided = network_guidance(both, -4.0)(x, levels[200])
     torch.testing.assert_close(guided, 5 * uncond - 4 * cond, atol=1e-4, rtol=1e-4)

@@ -33,8 +33,8 @@ class Toy:
         mixed = torch.tanh(torch.cat([conv2d(one[None], self.kernel, padding=1) for one in seen]))
         a, b = mixed.chunk(2, 1)
         x0 = seen / (1 + sigma**2).sqrt() + 0.3 * a * b
-        made = x0, x0 + self.words * a + self.face * torch.sin(seen)
-        return {Need.BOTH: made, Need.UNCOND: made[:1] * 2, Need.COND: made[1:] * 2}[need]
+        result = x0, x0 + self.words * a + self.face * torch.sin(seen)
+        return {Need.BOTH: result, Need.UNCOND: result[:1] * 2, Need.COND: result[1:] * 2}[need]
 
 
 def photo(seed: int = 7, shape=SHAPE):
@@ -102,11 +102,11 @@ def naive(network, other, x0, noise, guidance: float):
 def test_any_guidance_from_one_trajectory_equals_a_fresh_inversion(guidance, dtype, tolerance):
     null, somebody = Toy(dtype=dtype), Toy(0.05, dtype)
     path = inverted(network=null)
-    made = null.calls
+    result = null.calls
     ours = edited(path, guidance, somebody)
-    theirs = naive(Toy(dtype=dtype), Toy(0.05, dtype), path.x0, path.noise, guidance)
-    assert (ours - theirs).abs().max() < tolerance * theirs.abs().max()
-    assert null.calls == made == len(LEVELS) - 1
+    expected = naive(Toy(dtype=dtype), Toy(0.05, dtype), path.x0, path.noise, guidance)
+    assert (ours - expected).abs().max() < tolerance * expected.abs().max()
+    assert null.calls == result == len(LEVELS) - 1
     if guidance:
         assert (ours - path.x0).abs().max() > 1e-3  # somebody else indeed
 
@@ -150,9 +150,9 @@ def test_noise_of_an_item_depends_on_seed_and_index_alone():
 
 
 def test_steps_are_told():
-    told = []
-    edited(inverted(), 0.0, Toy(), on_step=lambda k, x0, x: told.append((k, x0.shape, x.shape)))
-    assert told == [(k, SHAPE, SHAPE) for k in range(len(LEVELS) - 1)]
+    calls = []
+    edited(inverted(), 0.0, Toy(), on_step=lambda k, x0, x: calls.append((k, x0.shape, x.shape)))
+    assert calls == [(k, SHAPE, SHAPE) for k in range(len(LEVELS) - 1)]
 
 
 def test_broken_inputs_are_refused():
@@ -173,8 +173,8 @@ def test_steps_may_share_a_call(at_once):
     alone = invert(Toy(dtype=torch.float64), x0, LEVELS, noise)
     for a, b in zip((*together.uncond, *together.cond), (*alone.uncond, *alone.cond), strict=True):
         assert (a - b).abs().max() < 1e-14
-    made = [edited(path, -10.0, Toy(0.05, torch.float64)) for path in (together, alone)]
-    assert (made[0] - made[1]).abs().max() < 1e-11
+    result = [edited(path, -10.0, Toy(0.05, torch.float64)) for path in (together, alone)]
+    assert (result[0] - result[1]).abs().max() < 1e-11
 
 
 def test_out_of_memory_takes_fewer_steps_at_once():
@@ -184,10 +184,10 @@ def test_out_of_memory_takes_fewer_steps_at_once():
                 raise torch.OutOfMemoryError
             return super().__call__(x, sigma, need)
 
-    told, network, x0 = [], Small(), photo()
+    calls, network, x0 = [], Small(), photo()
     noise = SeededNoise(len(LEVELS) - 1, x0.shape, 3)
-    path = invert(network, x0, LEVELS, noise, at_once=16, on_step=lambda k, cond, x: told.append(k))
-    assert told == list(range(path.steps)) and network.calls == 5
+    path = invert(network, x0, LEVELS, noise, at_once=16, on_step=lambda k, cond, x: calls.append(k))
+    assert calls == list(range(path.steps)) and network.calls == 5
     with pytest.raises(torch.OutOfMemoryError):
         invert(Small(), photo(shape=(16, *SHAPE[1:])), LEVELS, SeededNoise(20, (16, *SHAPE[1:]), 3), at_once=4)
 
@@ -222,8 +222,8 @@ def test_guidance_within_an_interval_runs_one_branch_elsewhere():
     path = invert(Watched(), x0, LEVELS, noise, at_once=5, need=need)
     assert sum(one is Need.BOTH for one in asked) == 2  # steps 6 to 9 and 10 to 12
     alone = invert(Toy(), x0, LEVELS, noise, need=need)
-    for ours, theirs, whole in zip(path.uncond, alone.uncond, inverted(x0).uncond, strict=True):
-        assert torch.equal(ours, theirs) and torch.equal(ours, whole)
+    for ours, expected, whole in zip(path.uncond, alone.uncond, inverted(x0).uncond, strict=True):
+        assert torch.equal(ours, expected) and torch.equal(ours, whole)
     asked.clear()
     same = sample(network_guidance(Watched(), -10.0, middle), path, recorded_guidance(-10.0, middle))
     assert (same - x0).abs().max() < 1e-12

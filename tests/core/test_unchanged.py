@@ -41,53 +41,53 @@ def person(image: torch.Tensor, reader: Reader | None = None) -> Identity:
 RED, BLUE = crop(0.9, 0.3, 0.3), crop(0.2, 0.3, 0.9)
 
 
-def told(before: list, after: list, who: Identity, where: torch.Tensor | None = None) -> str:
+def refusal(before: list, after: list, identity: Identity, where: torch.Tensor | None = None) -> str:
     try:
-        check_changed(torch.stack(before), torch.stack(after), who, where)
+        check_changed(torch.stack(before), torch.stack(after), identity, where)
     except StillRecognisedError as error:
         return str(error)
     return ""
 
 
 def test_somebody_else_passes():
-    assert told([RED], [BLUE], person(RED)) == ""
+    assert refusal([RED], [BLUE], person(RED)) == ""
 
 
 def test_the_same_person_is_refused_however_the_picture_changed():
     darker = 0.5 + (RED - 0.5) * 0.5
-    said = told([RED], [darker], person(RED))
+    said = refusal([RED], [darker], person(RED))
     assert "face 1 is still the person" in said and "stronger guidance" in said and "hardly" not in said
 
 
 def test_what_hardly_changed_is_refused_without_a_reader_too():
     nobody = Identity(person(RED).embedding)
-    assert "hardly changed" in told([RED], [RED + 2 / 255], nobody)
-    assert told([RED], [RED - 5 / 255], nobody) == ""
+    assert "hardly changed" in refusal([RED], [RED + 2 / 255], nobody)
+    assert refusal([RED], [RED - 5 / 255], nobody) == ""
 
 
 def test_the_mask_decides_where_it_must_change():
     outside = torch.zeros(1, 1, 8, 8)
     outside[..., :1, :] = 1
-    assert "hardly changed" in told([RED], [BLUE], person(RED), outside)
-    assert told([RED], [BLUE], person(RED), 1 - outside) == ""
+    assert "hardly changed" in refusal([RED], [BLUE], person(RED), outside)
+    assert refusal([RED], [BLUE], person(RED), 1 - outside) == ""
 
 
 def test_everyone_is_looked_at_and_named():
     everyone = together([person(RED), person(BLUE)])
-    assert told([RED, BLUE], [BLUE, RED], everyone) == ""
-    said = told([RED, BLUE], [BLUE, BLUE], everyone)
+    assert refusal([RED, BLUE], [BLUE, RED], everyone) == ""
+    said = refusal([RED, BLUE], [BLUE, BLUE], everyone)
     assert "face 2 is still the person" in said and "face 1" not in said
 
 
 def test_one_identity_for_two_and_another_order_are_refused():
-    assert "face 2 is somebody else than it tells" in told([RED, BLUE], [BLUE, RED], person(RED))
+    assert "face 2 is somebody else than it tells" in refusal([RED, BLUE], [BLUE, RED], person(RED))
     swapped = together([person(BLUE), person(RED)])
-    said = told([RED, BLUE], [BLUE, RED], swapped)
+    said = refusal([RED, BLUE], [BLUE, RED], swapped)
     assert "face 1 is somebody else" in said and "face 2 is somebody else" in said
 
 
 def test_a_photo_in_which_nobody_is_seen_is_refused():
-    assert "no face is seen in encoded photo 1" in told([RED], [BLUE], person(RED, Reader(blind=True)))
+    assert "no face is seen in encoded photo 1" in refusal([RED], [BLUE], person(RED, Reader(blind=True)))
 
 
 def test_rows_and_together_keep_the_readers():
@@ -116,7 +116,7 @@ class Suspicious:
 def test_a_judge_that_knows_somebody_again_refuses_it():
     """Whatever the recogniser that steers says; with and without a reader."""
     before, after = torch.stack([RED, RED]), torch.stack([crop(0.3, 0.9, 0.3), crop(0.1, 0.1, 0.2)])
-    for who in (person(RED), Identity(Reader()(RED)[None])):
-        check_changed(before, after, who)
+    for identity in (person(RED), Identity(Reader()(RED)[None])):
+        check_changed(before, after, identity)
         with pytest.raises(StillRecognisedError, match=r"^face 1 is still recognised by suspicious: use stronger"):
-            check_changed(before, after, who, judges=(Suspicious(),))
+            check_changed(before, after, identity, judges=(Suspicious(),))

@@ -20,21 +20,21 @@ class Kinds(NamedTuple):
 def kinds(tmp_path) -> Kinds:
     """Ten pictures with ids "r0".."r9" (with .png in the folder), in two tables and two shards."""
     data = {f"r{k}": picture(k) for k in range(10)}
-    made = Kinds(tmp_path / "folder", tmp_path / "parquet", tmp_path / "shards")
-    made.folder.mkdir()
+    result = Kinds(tmp_path / "folder", tmp_path / "parquet", tmp_path / "shards")
+    result.folder.mkdir()
     for name, whole in data.items():
-        (made.folder / f"{name}.png").write_bytes(whole)
+        (result.folder / f"{name}.png").write_bytes(whole)
     rows = [{"id": name, "image": whole, "label": k, "note": "secret"} for k, (name, whole) in enumerate(data.items())]
-    table(made.parquet / "a.parquet", rows[:7])
-    table(made.parquet / "b.parquet", rows[7:])
-    made.webdataset.mkdir()
+    table(result.parquet / "a.parquet", rows[:7])
+    table(result.parquet / "b.parquet", rows[7:])
+    result.webdataset.mkdir()
     for shard, part in (("00000", rows[:4]), ("00001", rows[4:])):
-        with tarfile.open(made.webdataset / f"{shard}.tar", "w") as tar:
+        with tarfile.open(result.webdataset / f"{shard}.tar", "w") as tar:
             for row in part:
                 add(tar, f"{row['id']}.png", row["image"])
                 add(tar, f"{row['id']}.json", json.dumps({"key": row["id"], "url": "http://who", "label": 1}).encode())
                 add(tar, f"{row['id']}.txt", b"a caption")
-    return made
+    return result
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -36,8 +36,8 @@ class FakePipeline:
         assert plan is not None
         source = self.embed(image)
         noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(plan.seed))
-        made = (1 - image).roll(len(plan.attribute.prompt), 1) * 0.5 + noise * 0.5
-        return SimpleNamespace(image=made, reconstruction=image, source=source, trajectory=None)
+        result = (1 - image).roll(len(plan.attribute.prompt), 1) * 0.5 + noise * 0.5
+        return SimpleNamespace(image=result, reconstruction=image, source=source, trajectory=None)
 
 
 class DeadlyPipeline(FakePipeline):
@@ -63,10 +63,10 @@ def load_logging(folder: Path) -> JobConfig:
     class Logging(FakePipeline):
         def anonymize(self, image: Tensor, plan: Plan | None = None, on_step=None):
             time.sleep(0.3)
-            made = super().anonymize(image, plan, on_step)
+            result = super().anonymize(image, plan, on_step)
             with (folder / str(os.getpid())).open("a") as file:
                 file.write(f"{plan.seed}\n")
-            return made
+            return result
 
     return JobConfig(Logging(), Plan(2, 0.5, -5.0), {}, False)
 

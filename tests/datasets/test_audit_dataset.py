@@ -45,13 +45,13 @@ def audit(capsys, *arguments) -> tuple[int, dict]:
 
 def test_the_toolbox_layout_is_audited(folders, capsys, tmp_path):
     originals, results = folders
-    code, told = audit(capsys, originals, results, "--stream", "-o", tmp_path / "out")
-    (one,) = told["judges"].values()
-    assert told["rows"] == told["faces"] == PEOPLE * PHOTOS and told["problems"] == {}
+    code, message = audit(capsys, originals, results, "--stream", "-o", tmp_path / "out")
+    (one,) = message["judges"].values()
+    assert message["rows"] == message["faces"] == PEOPLE * PHOTOS and message["problems"] == {}
     assert (code == 0) == (one["known"]["value"] == 0) and one["known"]["value"] < 0.5
     page = (tmp_path / "out/audit.html").read_text()
     assert page.startswith("<!doctype html>") and "http" not in page
-    assert json.loads((tmp_path / "out/audit.json").read_text()) == told
+    assert json.loads((tmp_path / "out/audit.json").read_text()) == message
     assert not list((tmp_path / "out").rglob("*.npz"))  # embeddings recognise people
     code, same = audit(capsys, originals, originals, "--stream", "-o", tmp_path / "same")
     (one,) = same["judges"].values()
@@ -64,8 +64,8 @@ def test_tables_are_audited_by_group_and_rows_that_cannot_be_are_told(folders, c
     for k in range(PEOPLE):
         for n in range(PHOTOS):
             name = f"p{k}/p{k}_{n + 1:04}.png"
-            told = {"id": name, "who": f"p{k}", "skin": "light" if k % 2 else "dark"}
-            rows["in"].append({**told, "image": (originals / name).read_bytes()})
+            labels = {"id": name, "who": f"p{k}", "skin": "light" if k % 2 else "dark"}
+            rows["in"].append({**labels, "image": (originals / name).read_bytes()})
             rows["out"].append({"id": name, "image": (results / "data" / name).read_bytes()})
     rows["out"][3]["image"] = None
     rows["out"][7]["image"] = b"no picture"
@@ -73,12 +73,12 @@ def test_tables_are_audited_by_group_and_rows_that_cannot_be_are_told(folders, c
     for name, part in rows.items():
         table(tmp_path / name / "a.parquet", part)
     columns = ["--person-column", "who", "--group-column", "skin"]
-    code, told = audit(capsys, tmp_path / "in", tmp_path / "out", "-o", tmp_path / "page", *columns)
-    assert code == 1 and told["rows"] == 12 and told["faces"] == 9 and set(told["groups"]) == {"light", "dark"}
-    reasons = told["problems"]
+    code, labels = audit(capsys, tmp_path / "in", tmp_path / "out", "-o", tmp_path / "page", *columns)
+    assert code == 1 and labels["rows"] == 12 and labels["faces"] == 9 and set(labels["groups"]) == {"light", "dark"}
+    reasons = labels["problems"]
     assert sum(reasons.values()) == 3 and reasons["there is no result"] == 1
     assert any("no image" in reason for reason in reasons) and any("not a picture" in reason for reason in reasons)
-    assert told["pairs"] > 0
+    assert labels["pairs"] > 0
 
 
 def test_embeddings_are_the_owners_alone_while_they_are_there(tmp_path):

@@ -50,8 +50,8 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     code = main([*call, "-o", str(tmp_path / "out"), "--steps", "2", "--skip", ".7", "--guidance", "-6"])
     said = capsys.readouterr().out
     assert code == 0 and "| FALCO |" in said and "NullFace's comparison" in said
-    told = json.loads((tmp_path / "out/benchmark.json").read_text())
-    assert told["faces"] == 3 and told["failed"] == 0 and told["FID"] is None
+    report = json.loads((tmp_path / "out/benchmark.json").read_text())
+    assert report["faces"] == 3 and report["failed"] == 0 and report["FID"] is None
     assert len(list((tmp_path / "out/results").glob("*.png"))) == 3 and not list(tmp_path.rglob("*.npz"))
     assert main([*call, "-o", str(tmp_path / "same"), "--results", str(tmp_path / "in"), "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out.splitlines()[-1])["reidentified"].values()

@@ -62,9 +62,9 @@ def rows(output: Path) -> dict[str, dict]:
     for path in sorted(output.glob("*.tar")):
         with tarfile.open(path) as tar:
             data = {member.name: tar.extractfile(member).read() for member in tar}
-        for name, told in data.items():
+        for name, content in data.items():
             if name.endswith(".json"):
-                put({**json.loads(told), "image": data.get(name.replace(".json", ".png"))})
+                put({**json.loads(content), "image": data.get(name.replace(".json", ".png"))})
     if (output / "manifest.jsonl").is_file():
         for line in (output / "manifest.jsonl").read_text().splitlines():
             row = json.loads(line)
@@ -92,8 +92,8 @@ def test_the_same_kind_comes_out(kinds, tmp_path, kind):
         before = np.asarray(Image.open(io.BytesIO(picture(k))))
         assert pixels(row).shape == before.shape and np.abs(pixels(row).astype(int) - before).mean() > 30
         assert Image.open(io.BytesIO(row["image"])).info == {}
-        told = {name: value for name, value in row.items() if name != "image"}
-        assert not any(word in str(told) for word in ("seed", "embedding", "http", "caption", "note"))
+        fields = {name: value for name, value in row.items() if name != "image"}
+        assert not any(word in str(fields) for word in ("seed", "embedding", "http", "caption", "note"))
 
 
 def test_a_row_does_not_depend_on_engine_kind_order_or_block(kinds, tmp_path):
@@ -374,9 +374,9 @@ def test_strangers_are_a_rows_own(kinds):
 
 
 def test_a_summary_in_numbers(kinds, tmp_path):
-    told = summary(work(kinds.parquet, tmp_path / "out"))
-    assert (told["rows"], told["ok"], told["failed"], told["resumed"], told["reasons"]) == (10, 10, 0, 0, {})
-    assert told["rows_per_second"] > 0
+    report = summary(work(kinds.parquet, tmp_path / "out"))
+    assert (report["rows"], report["ok"], report["failed"], report["resumed"], report["reasons"]) == (10, 10, 0, 0, {})
+    assert report["rows_per_second"] > 0
 
 
 def test_the_command(tmp_path, capsys, monkeypatch):
@@ -397,12 +397,12 @@ def test_the_command(tmp_path, capsys, monkeypatch):
             "--guidance", "-4", "--secret", str(tmp_path / "k"), "--json", "--layout", "fdeid", "--instead",
             "nobody"]  # fmt: skip
     assert main(call) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert (told["ok"], told["failed"]) == (1, 1) and told["share_in_unet"] > 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["ok"], report["failed"]) == (1, 1) and report["share_in_unet"] > 0
     pipe = ReversePersonalizationPipeline.from_pocket()
-    made = pipe.anonymize(images.from_pil(face)[None], Plan(2, 0.5, -4.0, row_seed(SECRET, "a.png"))).image[0]
+    result = pipe.anonymize(images.from_pil(face)[None], Plan(2, 0.5, -4.0, row_seed(SECRET, "a.png"))).image[0]
     shown = images.read(tmp_path / "out/data/a.png")
-    assert float((shown - images.from_pil(images.watermarked(images.to_pil(made)))).abs().max()) <= 1.01 / 255
+    assert float((shown - images.from_pil(images.watermarked(images.to_pil(result)))).abs().max()) <= 1.01 / 255
     assert "method_name: reverse_personalization" in (tmp_path / "out/config.yaml").read_text()
     assert main([*call, "--guidance", "-5"]) == 1 and "guidance was -4.0, now -5.0" in capsys.readouterr().err
     assert main([*call, "--pseudonyms"]) == 1 and "no other" in capsys.readouterr().err

@@ -41,8 +41,10 @@ def test_boxes_and_keep_through_a_detector(tmp_path):
     assert main([*call, "--detector", "pocket", "--steps", "4", "--guidance", "-8"]) == 1
     (file,) = (tmp_path / "out").glob("*.parquet")
     results = {row["id"]: row for row in parquet.read_table(file).to_pylist()}
-    told = results.pop("left told")
-    assert told["image"] is None and "the recogniser cannot tell whose" in told["reason"], "too faint to be replaced"
+    failed = results.pop("left told")
+    assert failed["image"] is None and "the recogniser cannot tell whose" in failed["reason"], (
+        "too faint to be replaced"
+    )
     changed = {}
     for row in rows[:3]:
         before, after = (images.read(io.BytesIO(data)) for data in (row["image"], results[row["id"]]["image"]))

@@ -101,8 +101,8 @@ def worked(log: Path) -> Counter[str]:
 def whole(cluster, data, tmp_path_factory) -> dict[str, bytes]:
     """What an uninterrupted run writes."""
     at = tmp_path_factory.mktemp("whole")
-    told = ended(drive(cluster, data, at / "out", at / "log"))
-    assert (told["rows"], told["failed"], told["resumed"]) == (ROWS, 1, 0)
+    message = ended(drive(cluster, data, at / "out", at / "log"))
+    assert (message["rows"], message["failed"], message["resumed"]) == (ROWS, 1, 0)
     assert worked(at / "log").total() == ROWS - 1 and len(list((at / "log").iterdir())) == 2  # an actor a node
     return written(at / "out")
 
@@ -136,8 +136,8 @@ def test_a_killed_worker_is_replaced(cluster, data, whole, tmp_path):
     driver = drive(cluster, data, tmp_path / "out", log)
     until(lambda: log.is_dir() and worked(log).total() >= 5, "work")
     os.kill(int(next(log.iterdir()).name), signal.SIGKILL)
-    told = ended(driver)
-    assert (told["rows"], told["failed"]) == (ROWS, 1) and written(tmp_path / "out") == whole
+    message = ended(driver)
+    assert (message["rows"], message["failed"]) == (ROWS, 1) and written(tmp_path / "out") == whole
     times = worked(log)
     assert len(times) == ROWS - 1 and times.total() <= ROWS - 1 + SIZE
 
@@ -150,8 +150,8 @@ def test_a_killed_driver_is_resumed(cluster, data, whole, tmp_path):
     driver.kill()
     driver.communicate(timeout=PATIENCE)
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.parquet")}
-    told = ended(drive(cluster, data, tmp_path / "out", log))
-    assert (told["rows"], told["failed"]) == (ROWS, 1) and told["resumed"] >= 3 * SIZE
+    message = ended(drive(cluster, data, tmp_path / "out", log))
+    assert (message["rows"], message["failed"]) == (ROWS, 1) and message["resumed"] >= 3 * SIZE
     assert written(tmp_path / "out") == whole
     now = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.parquet")}
     assert sum(now[name] == then for name, then in kept.items()) >= 3

@@ -106,7 +106,7 @@ TURNED = ("jpeg exif", "mpo", "png", "tiff", "tiff lzw", "webp", "avif")
 SUFFIX = {"jpeg": ".jpg", "mpo": ".jpg", "jpeg 2000": ".jp2", "tiff": ".tif"}
 
 
-class Told(NamedTuple):
+class Outcome(NamedTuple):
     """One file's end: "read", "refused" or "fault", and what was said."""
 
     kind: str
@@ -170,7 +170,7 @@ def name_of(kind: str, number: int) -> str:
     return f"{number:07}{SUFFIX.get(kind) or SUFFIX.get(first) or '.' + first}"
 
 
-def read_one(kind: str, number: int, data: bytes, folder: Path) -> Told:
+def read_one(kind: str, number: int, data: bytes, folder: Path) -> Outcome:
     """Write the file, read it as every verb does."""
     from revpers_core.media import images
 
@@ -180,18 +180,20 @@ def read_one(kind: str, number: int, data: bytes, folder: Path) -> Told:
     try:
         image = images.read(path)
         fine = image.ndim == 3 and image.shape[0] == 3 and float(image.min()) >= 0 and float(image.max()) <= 1
-        told = Told(kind, number, "read" if fine else "fault", "" if fine else f"shape {tuple(image.shape)}")
+        outcome = Outcome(kind, number, "read" if fine else "fault", "" if fine else f"shape {tuple(image.shape)}")
     except ValueError as error:
         said = str(error)
         named = path.name in said and len(said) > len(str(path)) + 5 and "\n" not in said
-        told = Told(kind, number, "refused" if named else "fault", said)
+        outcome = Outcome(kind, number, "refused" if named else "fault", said)
     except BaseException:
-        told = Told(kind, number, "fault", traceback.format_exc())
+        outcome = Outcome(kind, number, "fault", traceback.format_exc())
     finally:
         path.unlink()
     if time.process_time() - start > SLOW:
-        return told._replace(end="fault", said=f"{time.process_time() - start:.0f} s of the processor: {told.said}")
-    return told
+        return outcome._replace(
+            end="fault", said=f"{time.process_time() - start:.0f} s of the processor: {outcome.said}"
+        )
+    return outcome
 
 
 def _work(seed: int, first: int, last: int, at: Any, results: Any, deadly: int) -> None:
@@ -210,7 +212,7 @@ def _work(seed: int, first: int, last: int, at: Any, results: Any, deadly: int) 
     results.put(None)
 
 
-def run(seed: int, count: int, deadly: int = -1) -> Iterator[Told]:
+def run(seed: int, count: int, deadly: int = -1) -> Iterator[Outcome]:
     """What became of ``count`` files; a worker that dies is one file's fault, and another one goes on behind it."""
     first, context = 0, multiprocessing.get_context("spawn")
     kinds = list(KINDS)
@@ -223,13 +225,13 @@ def run(seed: int, count: int, deadly: int = -1) -> Iterator[Told]:
                 time.sleep(0.01)
             if results.empty():
                 number = at.value
-                yield Told(kinds[number % len(kinds)], number, "fault", f"the process died: {worker.exitcode}")
+                yield Outcome(kinds[number % len(kinds)], number, "fault", f"the process died: {worker.exitcode}")
                 first = number + 1
                 break
-            if (told := results.get()) is None:
+            if (outcome := results.get()) is None:
                 first = count
                 break
-            yield told
+            yield outcome
         worker.join()
 
 
@@ -240,13 +242,13 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where files that end in a fault are kept")
     args = parser.parse_args()
     start, ends = time.perf_counter(), Counter[tuple[str, str]]()
-    for told in run(args.seed, args.files):
-        ends[told.kind, told.end] += 1
-        if told.end == "fault":
-            print(f"{told.kind}, number {told.number}: {told.said}", flush=True)
+    for outcome in run(args.seed, args.files):
+        ends[outcome.kind, outcome.end] += 1
+        if outcome.end == "fault":
+            print(f"{outcome.kind}, number {outcome.number}: {outcome.said}", flush=True)
             if args.keep:
                 args.keep.mkdir(parents=True, exist_ok=True)
-                ((kind, number, data),) = files(args.seed, told.number, told.number + 1)
+                ((kind, number, data),) = files(args.seed, outcome.number, outcome.number + 1)
                 (args.keep / name_of(kind, number)).write_bytes(data)
     for kind in KINDS:
         print(f"{kind:<18} " + "  ".join(f"{end} {ends[kind, end]:>6}" for end in ("read", "refused", "fault")))

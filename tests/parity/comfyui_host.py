@@ -53,8 +53,8 @@ def golden_model(golden: Path, prediction: str) -> Any:
     model = comfy.model_base.SDXL(config, model_type=kind, device="cpu")
     model.embedder = Timestep(8)
     names = comfy.utils.unet_to_diffusers(config.unet_config)
-    theirs = load_file(golden / "tiny_sdxl" / "unet" / "diffusion_pytorch_model.safetensors")
-    state = {names[key]: value.float() for key, value in theirs.items()}
+    expected = load_file(golden / "tiny_sdxl" / "unet" / "diffusion_pytorch_model.safetensors")
+    state = {names[key]: value.float() for key, value in expected.items()}
     model.diffusion_model.load_state_dict(state, strict=True)
     return comfy.model_patcher.ModelPatcher(model, load_device=torch.device("cpu"), offload_device=torch.device("cpu"))
 
@@ -84,13 +84,13 @@ class ComfyUIHost:
         inversion = Run(adapted, adapter, *self.conditionings(case, "inv"))
         path = inversion.invert(x0, run_sigmas, noise)
         generation = Run(adapted, adapter, *self.conditionings(case, "gen"))
-        instead, who = (Identity(row[None]) for row in case.identity("gen"))
+        instead, identity = (Identity(row[None]) for row in case.identity("gen"))
         nobody = Identity(case.identity("inv")[1:])
         latent = {"samples": x0}
         return Outcome(
             init=path.state(0) * alpha(run_sigmas[0]),
             zs=torch.cat(list(noise_maps(path, recorded_guidance(settings["cfg"])))),
-            final=generation.sample(path, latent, who, settings["cfg"], REFERENCE, instead=instead) * scale,
+            final=generation.sample(path, latent, identity, settings["cfg"], REFERENCE, instead=instead) * scale,
             null_reset=inversion.sample(path, latent, nobody, settings["cfg"]) * scale,
         )
 

@@ -6,7 +6,7 @@
 from typing import Any
 
 import torch
-from kinds import GOLDEN, HERE, SIDE, TIMESTEP, file, latent, who, words
+from kinds import GOLDEN, HERE, SIDE, TIMESTEP, file, identity_fields, latent, words
 from sd15_files import randomised
 from torch import Tensor
 
@@ -19,8 +19,8 @@ def network(unet: Any) -> Any:
     from diffusers import ControlNetModel
 
     torch.manual_seed(1)
-    made = ControlNetModel.from_unet(unet, load_weights_from_unet=False)
-    return randomised(made, 8).half().float()
+    result = ControlNetModel.from_unet(unet, load_weights_from_unet=False)
+    return randomised(result, 8).half().float()
 
 
 def points() -> Tensor:
@@ -40,15 +40,15 @@ def results() -> dict[str, Tensor]:
 
     unet = UNet2DConditionModel.from_pretrained(GOLDEN / "tiny_sdxl" / "unet")
     control = Control(network(unet), five_points(points(), SIDE * 8), STRENGTH)
-    identity, levels = Identity(**who()), sdxl_sigmas()
+    identity, levels = Identity(**identity_fields()), sdxl_sigmas()
     adapted = Adapted.inject(unet, weights.from_state(file("instantid"), "instantid"))
     ids = torch.tensor([[SIDE * 8.0, SIDE * 8, 0, 0, SIDE * 8, SIDE * 8]] * 2)
-    told = Conditions(*words(), ids, (adapted.tokens(identity.null), adapted.tokens(identity)))
-    made = {
-        name: torch.cat(unet_branches(unet, told, levels, control=one)(latent(), levels[TIMESTEP])).float()
+    conditions = Conditions(*words(), ids, (adapted.tokens(identity.null), adapted.tokens(identity)))
+    result = {
+        name: torch.cat(unet_branches(unet, conditions, levels, control=one)(latent(), levels[TIMESTEP])).float()
         for name, one in {"with": control, "without": None}.items()
     }
-    return {**{f"net.{key}": value.half() for key, value in control.network.state_dict().items()}, **made}
+    return {**{f"net.{key}": value.half() for key, value in control.network.state_dict().items()}, **result}
 
 
 if __name__ == "__main__":

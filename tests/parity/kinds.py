@@ -31,7 +31,7 @@ def latent() -> Tensor:
     return random(1, 4, SIDE, SIDE, seed=4)
 
 
-def who() -> dict[str, Tensor]:
+def identity_fields() -> dict[str, Tensor]:
     """What an Identity is made of."""
     features = random(1, 512, seed=5)
     length = features.norm(dim=-1)
@@ -60,7 +60,7 @@ def predictions(kind: str) -> Tensor:
     from revpers_core.method.types import Identity
 
     unet = UNet2DConditionModel.from_pretrained(GOLDEN / "tiny_sdxl" / "unet")
-    identity, levels = Identity(**who()), sdxl_sigmas()
+    identity, levels = Identity(**identity_fields()), sdxl_sigmas()
     adapted = Adapted.inject(unet, weights.from_state(file(kind), kind), vision=FaceVision(see))
     ids = torch.tensor([[SIDE * 8.0, SIDE * 8, 0, 0, SIDE * 8, SIDE * 8]] * 2)
     tokens = adapted.tokens(identity.null), adapted.tokens(identity)

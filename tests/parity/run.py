@@ -70,9 +70,9 @@ def read_cases(golden: Path, folder: Path, kind: str) -> list[Case]:
     return [Case(json.loads(n.read_text()), load_file(n.with_suffix(".safetensors")), text, kind) for n in names]
 
 
-def relative(ours: Any, theirs: Any) -> float:
+def relative(ours: Any, expected: Any) -> float:
     """max |difference| / max |reference|; infinite where ours is not finite."""
-    difference = ((ours.double().cpu() - theirs.double()).abs().max() / theirs.double().abs().max()).item()
+    difference = ((ours.double().cpu() - expected.double()).abs().max() / expected.double().abs().max()).item()
     return difference if difference == difference else float("inf")
 
 
@@ -107,8 +107,8 @@ def run_instead(cases: list[Case], host: Host, file: Path, write: bool) -> int:
     from safetensors.torch import load_file, save_file
 
     if write:
-        made = {case.settings["name"]: host(with_stand_in(case)).final for case in cases}
-        save_file({name: one.float().contiguous() for name, one in made.items()}, file)
+        result = {case.settings["name"]: host(with_stand_in(case)).final for case in cases}
+        save_file({name: one.float().contiguous() for name, one in result.items()}, file)
     known, wrong = load_file(file), []
     for case in cases:
         row = measure_instead(case, host, known[case.settings["name"]])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from adapter_files import adapter
-from kinds import random, who
+from kinds import identity_fields, random
 from sd15_files import SMALL, WIDTHS, original_unet, randomised
 from torch import Tensor
 
@@ -51,7 +51,7 @@ def results() -> dict[str, Tensor]:
     state = {key: value.half() for key, value in original_unet(unet.state_dict()).items()}
     table, x0 = sdxl_sigmas(), latent()
     levels = sigmas(timesteps(STEPS, SKIP), table.__getitem__)
-    adapted, person = Adapted.inject(unet, weights.from_state(file())), Identity(**who())
+    adapted, person = Adapted.inject(unet, weights.from_state(file())), Identity(**identity_fields())
     for prediction in PREDICTIONS:
 
         def branches(identity: Identity, uncond: Tensor, v: bool = prediction == "v_prediction"):
@@ -65,8 +65,8 @@ def results() -> dict[str, Tensor]:
                 keep = latent_mask(without_parts(128), x0.shape)
                 mask = blended_late(levels, lambda sigma, keep=keep: keep)
             predict = network_guidance(branches(away.identity, said), away.guidance)
-            made = sample(predict, path, recorded_guidance(away.guidance), mask=mask)
-            state[f"{prediction}.{method.value}"] = made.float()
+            result = sample(predict, path, recorded_guidance(away.guidance), mask=mask)
+            state[f"{prediction}.{method.value}"] = result.float()
     return {key: value.contiguous() for key, value in state.items()}
 
 

@@ -31,7 +31,7 @@ PERSON = Identity(torch.eye(1, 512))
 ALPHAS_CUMPROD = np.cumprod(1 - np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)
 
 
-def told(identity: Identity) -> Tensor:
+def mean_under(identity: Identity) -> Tensor:
     """The mean under an identity: it moves along the embedding's first number, from NOBODY to SOMEBODY at 1."""
     return NOBODY + float(identity.embedding[0, 0]) * (SOMEBODY - NOBODY)
 
@@ -39,7 +39,7 @@ def told(identity: Identity) -> Tensor:
 def branches(identity: Identity, latents: Tensor, prompt: str = "", **_: Any) -> Any:
     def network(x: Tensor, sigma: float, need: Need = Need.BOTH) -> tuple[Tensor, Tensor]:
         a = SPREAD**2 / (SPREAD**2 + sigma**2)
-        return WORDS + a * (x - WORDS), told(identity) + a * (x - told(identity))
+        return WORDS + a * (x - WORDS), mean_under(identity) + a * (x - mean_under(identity))
 
     return network
 

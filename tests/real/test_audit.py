@@ -39,9 +39,9 @@ def audit(
 
     def run(change: Callable[[torch.Tensor, Face], torch.Tensor]) -> Report:
         pairs = [ImagePair(name, image, change(image, faces[name][0])) for name, image in photos.items()]
-        told = {id(pair.original): faces[pair.name] for pair in pairs}
+        known = {id(pair.original): faces[pair.name] for pair in pairs}
         judges = [fr_feature, dlib]
-        return report(compare(pairs, judges, lambda image: told.get(id(image), [])), judges)
+        return report(compare(pairs, judges, lambda image: known.get(id(image), [])), judges)
 
     return run
 

@@ -144,7 +144,7 @@ def test_our_alignment_is_as_good_as_insightfaces(
     insightface: ModuleType, fr_feature: ArcFaceJudge, photo: Photo, detectors: list[Detector]
 ) -> None:
     """Same-person similarity by our alignment is that by ``norm_crop``, to 0.02, on large and on small photos."""
-    ours, theirs = [], []
+    ours, expected = [], []
     for name in OBAMA:
         for side in (2000, 500, 250):
             image = full_view(photo(name), side).pixels
@@ -157,9 +157,9 @@ def test_our_alignment_is_as_good_as_insightfaces(
                 / 255
             )
             ours.append(fr_feature.model.features(face_for_recogniser(image, face)[None])[0])
-            theirs.append(fr_feature.model.features(plain[None])[0])
+            expected.append(fr_feature.model.features(plain[None])[0])
     pairs = list(combinations(range(len(ours)), 2))
-    mean = [sum(fr_feature.similarity(e[a], e[b]) for a, b in pairs) / len(pairs) for e in (ours, theirs)]
+    mean = [sum(fr_feature.similarity(e[a], e[b]) for a, b in pairs) / len(pairs) for e in (ours, expected)]
     print(f"same person, {len(pairs)} pairs: ours {mean[0]:.4f}, insightface's {mean[1]:.4f}")
     assert mean[0] >= mean[1] - 0.02
 

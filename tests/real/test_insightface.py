@@ -41,8 +41,8 @@ def test_the_same_faces_as_insightface(seed: int, insightface: ModuleType, tmp_p
     model = insightface.model_zoo.retinaface.RetinaFace(str(path))
     model.prepare(-1, det_thresh=0.3, input_size=(640, 640))
     image = torch.rand(3, 640, 640)
-    ours, theirs = detect.load(path, "cpu")(image), of_model(model)(image)
-    assert len(ours) == len(theirs) > 10
-    for a, b in zip(ours, theirs, strict=True):
+    ours, expected = detect.load(path, "cpu")(image), of_model(model)(image)
+    assert len(ours) == len(expected) > 10
+    for a, b in zip(ours, expected, strict=True):
         assert a.box == pytest.approx(b.box, abs=1e-3) and a.score == pytest.approx(b.score)
         assert torch.allclose(a.points, b.points, atol=1e-3)

@@ -42,9 +42,9 @@ def content_of(name: str, network_file: Callable[[str], Path]) -> bytes:
 
 @pytest.mark.parametrize("name", ["centerface", "fr_feature", *(f"fr_{other}" for other in OTHERS)])
 def test_the_same_as_onnxruntime(name: str, network_file: Callable[[str], Path], ort: Any) -> None:
-    ours, theirs = opened(content_of(name, network_file), ort)
-    given = feeds(name, theirs)
-    for a, b in zip(ours.run(None, given), theirs.run(None, given), strict=True):
+    ours, expected = opened(content_of(name, network_file), ort)
+    given = feeds(name, expected)
+    for a, b in zip(ours.run(None, given), expected.run(None, given), strict=True):
         assert a.shape == b.shape
         assert np.abs(a - b).max() <= 1e-4 * np.abs(b).max()
 
@@ -59,11 +59,11 @@ def test_speed_and_opening(name: str, network_file: Callable[[str], Path], ort: 
         opening = fastest(lambda: TorchGraph(read_graph(content)), 3)
         networks = opened(content, ort)
         given = feeds(name, networks[1])
-        ours, theirs = (fastest(lambda: network.run(None, given), 7) for network in networks)  # noqa: B023
+        ours, expected = (fastest(lambda: network.run(None, given), 7) for network in networks)  # noqa: B023
     finally:
         torch.set_num_threads(before)
     assert opening < 0.5
-    assert ours < 3.5 * theirs, f"{ours / theirs:.1f}"
+    assert ours < 3.5 * expected, f"{ours / expected:.1f}"
 
 
 def fastest(work: Callable[[], Any], times: int) -> float:

@@ -18,13 +18,13 @@ from revpers_core.method.types import Identity
 Photo = Callable[[str], torch.Tensor]
 
 
-def coarse(crop: torch.Tensor, who: Identity, index: int) -> FaceSampler:
+def coarse(crop: torch.Tensor, identity: Identity, index: int) -> FaceSampler:
     """The crop in 14 cells, 7 over the face: somebody's head, nobody's face."""
     small = interpolate(interpolate(crop, (14, 14), mode="area"), crop.shape[-2:], mode="bicubic").clamp(0, 1)
     return lambda guidance: small
 
 
-def as_is(crop: torch.Tensor, who: Identity, index: int) -> FaceSampler:
+def as_is(crop: torch.Tensor, identity: Identity, index: int) -> FaceSampler:
     return lambda guidance: crop
 
 
