@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 from onnx_graphs import iresnet, model, scrfd
+from timing import fastest
 
 from revpers_core import pocket
 from revpers_core.faces import detect, recognise
@@ -285,27 +285,18 @@ def test_speed_and_opening(name: str, ort: Any) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        opening = fastest(lambda: TorchGraph(read_graph(content)), 3)
+        (opening,) = fastest(lambda: TorchGraph(read_graph(content)), times=3)
         graph = read_graph(content)
         feed = graph.inputs[0]
         shape = [side if isinstance(side, int) else (1 if i == 0 else 320) for i, side in enumerate(feed.shape)]
         feeds = {feed.name: rand(*(shape or (1, 3, 320, 320)))}
         network = TorchNetwork(name, graph.inputs, graph.outputs, TorchGraph(graph), lambda: None)
         session = onnxruntime_network(ort, content)
-        times = [fastest(lambda: run(None, feeds), 9) for run in (network.run, session.run)]  # noqa: B023
+        ours, theirs = fastest(lambda: network.run(None, feeds), lambda: session.run(None, feeds), times=60)
     finally:
         torch.set_num_threads(before)
     assert opening < 0.5
-    assert times[0] < 3.5 * times[1], f"{times[0] / times[1]:.1f}"
-
-
-def fastest(work: Callable[[], Any], times: int) -> float:
-    found = []
-    for _ in range(times):
-        start = time.thread_time()
-        work()
-        found.append(time.thread_time() - start)
-    return min(found)
+    assert ours < 3.5 * theirs, f"{ours / theirs:.1f}"
 
 
 def test_constants_are_computed_once_and_norms_are_merged() -> None:

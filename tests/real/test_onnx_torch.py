@@ -1,6 +1,5 @@
 """Real face networks in torch against onnxruntime: CenterFace, fr_feature and the others of its package."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from timing import fastest
 
 from revpers_core.faces.centerface import free_sizes
 from revpers_core.faces.onnx_file import read_graph
@@ -56,20 +56,11 @@ def test_speed_and_opening(name: str, network_file: Callable[[str], Path], ort: 
     torch.set_num_threads(1)
     try:
         content = content_of(name, network_file)
-        opening = fastest(lambda: TorchGraph(read_graph(content)), 3)
+        (opening,) = fastest(lambda: TorchGraph(read_graph(content)), times=3)
         networks = opened(content, ort)
         given = feeds(name, networks[1])
-        ours, expected = (fastest(lambda: network.run(None, given), 7) for network in networks)  # noqa: B023
+        ours, expected = fastest(*(lambda n=n: n.run(None, given) for n in networks), times=20)
     finally:
         torch.set_num_threads(before)
     assert opening < 0.5
     assert ours < 3.5 * expected, f"{ours / expected:.1f}"
-
-
-def fastest(work: Callable[[], Any], times: int) -> float:
-    found = []
-    for _ in range(times):
-        start = time.thread_time()
-        work()
-        found.append(time.thread_time() - start)
-    return min(found)
