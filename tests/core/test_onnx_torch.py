@@ -292,11 +292,13 @@ def test_speed_and_opening(name: str, ort: Any) -> None:
         feeds = {feed.name: rand(*(shape or (1, 3, 320, 320)))}
         network = TorchNetwork(name, graph.inputs, graph.outputs, TorchGraph(graph), lambda: None)
         session = onnxruntime_network(ort, content)
-        ours, theirs = fastest(lambda: network.run(None, feeds), lambda: session.run(None, feeds), times=60)
+        torch_seconds, ort_seconds = fastest(
+            lambda: network.run(None, feeds), lambda: session.run(None, feeds), times=60
+        )
     finally:
         torch.set_num_threads(before)
     assert opening < 0.5
-    assert ours < 3.5 * theirs, f"{ours / theirs:.1f}"
+    assert torch_seconds < 3.5 * ort_seconds, f"{torch_seconds / ort_seconds:.1f}"
 
 
 def test_constants_are_computed_once_and_norms_are_merged() -> None:
