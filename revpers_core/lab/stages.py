@@ -26,6 +26,9 @@ MIN_SNR = 5.0
 VISITED, OFTEN = 400, 0.75
 """Most runs leave out 70% of the noise and visit no timestep from VISITED on; this share of the lessons is below it."""
 KNOWN, SAID_OF_KNOWN, SAID = 0.55, 0.15, 0.7  # shares: with an identity; of those, and of the others, with words
+BLUR = 0.75
+"""Most that is added to an identity, of its length: it keeps a cosine of .8. Without it nobody lies between those who
+were shown, and a person who was not is taken for the nearest."""
 
 
 M = TypeVar("M", bound=nn.Module)
@@ -163,6 +166,13 @@ class Captions:
         return line
 
 
+def blurred(identities: Tensor, generator: torch.Generator) -> Tensor:
+    """Unit identities (N, 512) moved in random directions, each by another length up to BLUR, and unit again."""
+    direction = F.normalize(torch.randn(identities.shape, generator=generator))
+    length = BLUR * torch.rand(len(identities), 1, generator=generator)
+    return F.normalize(identities + length * direction)
+
+
 def denoiser(
     photos: data.Photos, latents: Tensor, embeddings: Tensor, device: torch.device, fresh: bool = False
 ) -> Task:
@@ -189,7 +199,7 @@ def denoiser(
         has_identity = luck[:, 0] < KNOWN
         has_caption = luck[:, 1] < torch.where(has_identity, SAID_OF_KNOWN, SAID)
         rows, end = captions.draw(index.tolist(), has_caption.tolist(), generator)
-        identity = torch.where(has_identity[:, None], embeddings[other], 0.0).to(device)
+        identity = torch.where(has_identity[:, None], blurred(embeddings[other], generator), 0.0).to(device)
         reach = torch.where(torch.rand(count, generator=generator) < OFTEN, VISITED, STEPS)
         t = (torch.rand(count, generator=generator) * reach).long()
         noise = torch.randn(count, *latents.shape[1:], generator=generator).to(device)
