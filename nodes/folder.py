@@ -15,14 +15,13 @@ from ..revpers_core.faces.insightface import as_face_model
 from ..revpers_core.hosts import comfy as host
 from ..revpers_core.hosts import comfy_prompt
 from ..revpers_core.hosts.comfy_progress import Progress
-from ..revpers_core.media import images, photo
+from ..revpers_core.media import gallery, images, photo
 from ..revpers_core.media.marks import NO_MARK, encoded
 from ..revpers_core.media.strength import Target
 from ..revpers_core.media.whole_file import digest, write_whole
 from ..revpers_core.method import settings
 from ..revpers_core.method.population import SAME
 from ..revpers_core.method.settings import CUSTOM
-from ..revpers_core.pocket import held_out_face
 from . import sockets
 from .anonymize import AnonymizeFaces
 from .ports import finders, kept_people, photo_ports
@@ -197,7 +196,7 @@ def _make_example(folder) -> None:
     for person in (3, 8, 12):
         path = folder / f"person {person}.png"
         if not path.is_file():
-            images.write_png(images.to_pil(held_out_face(person, 0)), path)
+            images.write_png(images.to_pil(gallery.aligned_face(person, 0)), path)
 
 
 def _settings(hidden):

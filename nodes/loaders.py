@@ -16,6 +16,7 @@ from ..revpers_core.faces.insightface import as_detectors
 from ..revpers_core.faces.onnx_session import DEVICES
 from ..revpers_core.hosts.comfy_adapter import Adapter
 from ..revpers_core.hosts.comfy_networks import place
+from ..revpers_core.media import gallery
 from ..revpers_core.method import settings
 from . import sockets
 
@@ -257,11 +258,11 @@ class PocketFace(io.ComfyNode):
             "RevPersPocketFace",
             "Pocket Face (demo picture)",
             "loaders",
-            description="Renders a face of the pocket model's world: nobody real. For trying things out.",
+            description="A photo of somebody who was rendered: nobody real. For trying things out.",
             inputs=[
-                io.Int.Input("person", default=0, min=0, max=9999, tooltip="Whose face: 0 to 9999."),
+                io.Int.Input("person", default=0, min=0, max=9999, tooltip="Whose face: 0 to 63, then over again."),
                 io.Int.Input(
-                    "photo", default=0, min=0, max=9999, tooltip="Another photo of the same person: 0 to 9999."
+                    "photo", default=0, min=0, max=9999, tooltip="Which photo of them: 0 to 3, then over again."
                 ),
             ],
             outputs=[io.Image.Output("image", tooltip="128 x 128 pixels, an aligned crop.")],
@@ -269,9 +270,8 @@ class PocketFace(io.ComfyNode):
 
     @classmethod
     def execute(cls, person: int, photo: int) -> io.NodeOutput:
-        from ..revpers_core.pocket import held_out_face
 
-        return io.NodeOutput(rearrange(held_out_face(person, photo), "c h w -> 1 h w c"))
+        return io.NodeOutput(rearrange(gallery.aligned_face(person, photo), "c h w -> 1 h w c"))
 
 
 def _is_there(name: str, available: Iterable[str], source: str) -> bool | str:

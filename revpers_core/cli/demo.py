@@ -10,8 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from .. import pocket
-from ..media import images
+from ..media import gallery, images
 from ..method.identity import cosine, null_identity
 from ..method.trajectory import OnStep
 from ..method.types import NoFaceError, Plan
@@ -99,7 +98,7 @@ def _input(photo: Path | None, size: int) -> Tensor:
 
 
 def _face(person: int, shot: int, size: int) -> Tensor:
-    return pocket.held_out_face(person, shot, size)[None]
+    return gallery.aligned_face(person, shot, size)[None]
 
 
 def _likeness(model: "ReversePersonalizationPipeline", a: Tensor, b: Tensor) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..adapters.lora import Lora
-from ..faces import detect, recognise
+from ..faces import recognise
 from ..lab import steps
 from ..lab.attacks import (
     FAR,
@@ -27,13 +27,12 @@ from ..lab.attacks import (
 )
 from ..lab.check import WORDS
 from ..lab.compare_methods import compare_methods
-from ..lab.people import FIRST
 from ..lab.real_nets import find_detector
 from ..lab.tables import table, write
 from ..method.students import NONE
 from ..method.types import Plan
 from ..metrics.interval import Estimate
-from ..pocket import DETECTOR, FACE_MODEL
+from ..pocket import FACE_MODEL
 from . import lab_options
 from .model import pipeline
 from .options import student_options
@@ -93,7 +92,7 @@ def _attacks(args: argparse.Namespace) -> int:
     outputs = Outputs(lab_options.albums(args), ports, _plan(args))
     crowd, results = outputs.crowd, outputs.of(0, 1)
     command = _command("attacks", args)
-    text = f"# Attacks on the pocket world\n\n`{command}`\n\n{_about(args)}"
+    text = f"# Attacks of the pocket model\n\n`{command}`\n\n{_about(args)}"
     everything: list[dict[str, Any]] = []
     for name, judge in judges.items():
         rows: list[dict[str, Any]] = []
@@ -140,24 +139,22 @@ def _attack_tables(rows: list[dict[str, Any]], group_rows: list[Group], searched
 
 
 def _baselines(args: argparse.Namespace) -> int:
-    people, plan = lab_options.crowd(args, FIRST), _plan(args)
+    people, plan = lab_options.crowd(args), _plan(args)
     ports, rows = pipeline((None, None, None), torch.float32, "cpu"), list[dict[str, Any]]()
-    pocket_world = args.world == lab_options.POCKET
-    finder = detect.load(DETECTOR, "cpu") if pocket_world else find_detector()
+    finder = find_detector()
     if finder is None:
         raise ValueError("rendered people are looked for by CenterFace, which is not there: `make judges` fetches it")
     for name, row in compare_methods(people, ports, lab_options.judges(args), plan, detect=finder):
         rows.append({"method": name, **row})
         print(f"{row['judge']}: {name}: AUC {row['auc']}, yaw {row['r_yaw']}, smile {row['r_smile']}", flush=True)
     command = _command("baselines", args)
-    text = f"# Methods side by side on the pocket world\n\n`{command}`\n\n{_about(args)}\n"
+    text = f"# Methods side by side of the pocket model\n\n`{command}`\n\n{_about(args)}\n"
     heads = ["method", "judge", *(LABELS.get(name, name.replace("_", " ")) for name in SHOWN)]
     text += table(heads, [[row["method"], row["judge"], *(_cell(row[name]) for name in SHOWN)] for row in rows])
-    seen_by = "the pocket detector" if pocket_world else "CenterFace"
     text += (
         "\nAUC: the person's other photo against everyone else's (chance .50; lower is overshoot). Rank 1, found last: "
         f"the person's photo is the most, the least alike of {args.people} (chance {1 / args.people:.2f}). Face "
-        f"found: by {seen_by}; judges are shown the face's place in any case, so that none is missed. Yaw, "
+        "found: by CenterFace; judges are shown the face's place in any case, so that none is missed. Yaw, "
         "smile, mouth and gaze: correlation with the truth. SSIM outside the face; all but blur and pixelation pay the "
         "VAE. Frechet: of the judge's features against other photos', no FID.\n"
     )
@@ -168,7 +165,7 @@ def _baselines(args: argparse.Namespace) -> int:
 def _steps(args: argparse.Namespace) -> int:
     if bool(args.lora) is (args.student == NONE):
         raise ValueError("--lora and --student belong together: which levels was the LoRA taught?")
-    people, judges, rows = lab_options.crowd(args, 2 * FIRST), lab_options.judges(args), list[dict[str, Any]]()
+    people, judges, rows = lab_options.crowd(args), lab_options.judges(args), list[dict[str, Any]]()
     pupil = steps.Pupil(_network(args.lora, args.keep), args.student) if args.lora else None
     for row in steps.table(people, _network((), args.keep), judges, _plan(args), pupil):
         rows.append(row)

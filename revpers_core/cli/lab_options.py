@@ -4,20 +4,20 @@ import argparse
 from typing import Any
 
 from ..lab.check import Album
-from ..lab.evaluation import Crowd, Judges, People
-from ..lab.people import FIRST, Albums, DrawnAlbum, HeldOutPeople
+from ..lab.evaluation import Crowd, Judges
+from ..lab.people import Albums
 from ..lab.real_nets import USUAL, find_judges
 from ..lab.rendered import GalleryAlbum, GalleryPeople, RenderedAlbum, RenderedPeople
 
-POCKET, GALLERY, RENDERED = "pocket", "gallery", "rendered"
+GALLERY, RENDERED = "gallery", "rendered"
 JUDGES = "fr_feature|dlib|pocket|FILE"
 
 
 def add_world(parser: argparse.ArgumentParser, judge: bool = True) -> None:
     """Add the options --world and --judge."""
     parser.add_argument(
-        "--world", choices=(POCKET, GALLERY, RENDERED), default=POCKET,
-        help="whose faces: the pocket model's own, drawn by formulas; the rendered people that ship; or as many as "
+        "--world", choices=(GALLERY, RENDERED), default=GALLERY,
+        help="whose faces: the 64 rendered people that ship; or as many as "
         "`python -m revpers_core.lab.world held-out` has rendered here (default %(default)s)",
     )  # fmt: skip
     if judge:
@@ -35,21 +35,19 @@ def judges(args: argparse.Namespace) -> Judges:
     return real_judges.judges
 
 
-def crowd(args: argparse.Namespace, first: int = 0) -> Crowd:
-    """Two photos of each of ``args.people``; ``first`` keeps measurements in the pocket world apart."""
-    rendered = {GALLERY: GalleryPeople, RENDERED: RenderedPeople}.get(args.world)
-    return rendered(args.people) if rendered else People(args.people, first)
+def crowd(args: argparse.Namespace) -> Crowd:
+    """Two photos of each of ``args.people``."""
+    return {GALLERY: GalleryPeople, RENDERED: RenderedPeople}[args.world](args.people)
 
 
 def albums(args: argparse.Namespace) -> Albums:
     """Several photos of each of ``args.people``."""
-    rendered = {GALLERY: GalleryPeople, RENDERED: RenderedPeople}.get(args.world)
-    return rendered(args.people) if rendered else HeldOutPeople(args.people, FIRST)
+    return {GALLERY: GalleryPeople, RENDERED: RenderedPeople}[args.world](args.people)
 
 
 def album(args: argparse.Namespace) -> Album:
     """Many photographs for the gates."""
-    return {GALLERY: GalleryAlbum, RENDERED: RenderedAlbum, POCKET: DrawnAlbum}[args.world]()
+    return {GALLERY: GalleryAlbum, RENDERED: RenderedAlbum}[args.world]()
 
 
 def flags(args: argparse.Namespace) -> str:
@@ -59,7 +57,6 @@ def flags(args: argparse.Namespace) -> str:
 
 
 ABOUT = {
-    POCKET: "Drawn, held-out people of the pocket model's own world",
     GALLERY: "Rendered, held-out people of the gallery",
     RENDERED: "Rendered, held-out people",
 }

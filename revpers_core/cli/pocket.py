@@ -1,4 +1,4 @@
-"""``revpers pocket train|check|sheet|gallery`` and ``revpers curve``: the laboratory on the command line."""
+"""``revpers pocket train|check|gallery`` and ``revpers curve``: the laboratory on the command line."""
 
 import argparse
 import csv
@@ -32,9 +32,6 @@ def add(commands: Any) -> None:
     check.add_argument("--people", type=int, default=100, help="for the slow gates (default %(default)s)")
     lab_options.add_world(check)
     check.add_argument("-o", "--output", type=Path, metavar="DIR", help="where gates.json and gates.md go")
-    sheet = pocket.add_parser("sheet", help="a contact sheet of the pocket model's own world")
-    sheet.set_defaults(run=_sheet)
-    sheet.add_argument("-o", "--output", type=Path, default=Path("pocket_faces.jpg"), metavar="FILE")
     gallery_parser = pocket.add_parser(
         "gallery", help="the rendered people that ship: a contact sheet, and their photos"
     )
@@ -46,7 +43,7 @@ def add(commands: Any) -> None:
     curve = commands.add_parser("curve", help="privacy and preservation over guidance, as table and plot")
     curve.set_defaults(run=_curve)
     lab_options.add_world(curve, judge=False)  # which `cli.curve` adds, with the option of photos
-    curve.add_argument("--people", type=int, default=200, help="held-out people (default %(default)s)")
+    curve.add_argument("--people", type=int, default=64, help="held-out people (default %(default)s)")
     curve.add_argument("--steps", type=int, default=20, help="per phase (default %(default)s)")
     curve.add_argument("--skip", type=float, default=0.7, help="part of the noise left out (default %(default)s)")
     curve.add_argument("-o", "--output", type=Path, default=Path("curve"), metavar="DIR")
@@ -85,14 +82,6 @@ def _check(args: argparse.Namespace) -> int:
         text += table(("gate", "measured", "wanted", ""), rows)
         tables.write(args.output, "gates", command, [gate._asdict() for gate in measured], text)
     return bool(failed)
-
-
-def _sheet(args: argparse.Namespace) -> int:
-    from ..lab.sheet import sheet
-
-    sheet().save(args.output)
-    print(f"contact sheet: {args.output}")
-    return 0
 
 
 def _gallery(args: argparse.Namespace) -> int:
@@ -138,7 +127,7 @@ def write(rows: list[dict[str, Any]], folder: Path, args: argparse.Namespace) ->
         "-o docs/curve"
     )
     text = (
-        f"# Privacy and preservation over guidance on the pocket world\n\n`{command}`\n\n"
+        f"# Privacy and preservation over guidance of the pocket model\n\n`{command}`\n\n"
         f"{lab_options.ABOUT[args.world]}: {args.people}; no judge took part. 95% intervals: bootstrap by image, "
         "Wilson's for shares.\n\n![plot](curve.png)\n\n## Do the judges still know them, and do the factors stay?\n\n"
         f"AUC: the person's other photo against everyone else's, chance .50. Rank 1 in a gallery of all {args.people}, "

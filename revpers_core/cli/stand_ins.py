@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from ..faces import recognise
-from ..lab.people import FIRST
 from ..lab.stand_ins import CROWD, Releases, at_equal_preservation, clashes, known_stand_in, links, privacy, reroll
 from ..lab.tables import table, write
 from ..method.types import Plan
@@ -37,7 +36,7 @@ def _run(args: argparse.Namespace) -> int:
     judges, ports = lab_options.judges(args), pipeline((None, None, None), torch.float32, "cpu")
     steering, scratch = recognise.load(FACE_MODEL), args.output / "stand_ins.parts"
     plan = Plan(args.steps, args.skip, args.guidance)
-    releases = Releases(lab_options.crowd(args, 3 * FIRST), ports, plan, scratch)
+    releases = Releases(lab_options.crowd(args), ports, plan, scratch)
     parts: dict[str, list[dict[str, Any]]] = {}
     for name, rows in (
         ("clashes", ({"people": what, "share": rate} for what, rate in clashes(steering).items())),

@@ -19,6 +19,7 @@ from torch.nn.functional import avg_pool2d
 from .. import pocket
 from ..adapters import weights as faceid
 from ..faces import recognise
+from ..media import gallery
 from ..pocket.vae import GROUPS, VAE
 from ..pocket.vocabulary import expand_vocabulary
 from .comfy_adapter import Adapter
@@ -82,7 +83,7 @@ def load() -> tuple[Any, Any, Any, Adapter, recognise.FaceModel]:
 def _preview(vae: Any) -> tuple[list[list[float]], list[float]]:
     """ComfyUI's live preview of this VAE: the linear map (4 x 3 and a bias) of latents to colours in [-1, 1], fitted on
     four faces."""
-    faces = torch.stack([pocket.held_out_face(person, 0) for person in range(4)])
+    faces = torch.stack([gallery.aligned_face(person, 0) for person in range(4)])
     latents = vae.encode(rearrange(faces, "b c h w -> b h w c")) * comfy.latent_formats.SDXL.scale_factor
     colours = rearrange(avg_pool2d(faces, 8), "b c h w -> (b h w) c") * 2 - 1
     features = torch.cat([rearrange(latents.float().cpu(), "b c h w -> (b h w) c"), torch.ones(len(colours), 1)], dim=1)

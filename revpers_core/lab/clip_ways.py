@@ -1,4 +1,4 @@
-"""Ways to make a clip anonymous, from the same frames: ours, frames on their own, cheaper ones, blur and a swap."""
+"""Ways to make a clip anonymous, from the same frames: ours, frames on their own, cheaper ones, blur."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,12 +14,9 @@ from ..method.anonymize import invert_image, sample_image
 from ..method.identity import identity_of
 from ..method.types import Plan, Ports
 from ..metrics.steadiness import follow
-from ..pocket import world
 from . import baselines
-from .clips import clip, moving
+from .clips import clip
 
-STAND_IN = 900
-"""Of the clips' people, the one whom a swap puts in everybody's place."""
 KEY = 1
 """Of the strangers who come instead."""
 SOURCE, STILLS, OURS = "source", "each frame for itself", "one noise, one identity (ours)"
@@ -75,11 +72,9 @@ def made_every_way(person: int, frames: int, ports: Ports, plan: Plan) -> Iterat
     """Somebody's clip by every way. frames: a multiple of 4 and one more, so that it ends with a sampled frame."""
     source = clip(person, frames)
     decoded = ports.decode(ports.encode(source))
-    stand_in = world.Faces(moving(STAND_IN, frames).identity, moving(person, frames).scene)
     yield WayResult(SOURCE, source, source)
     yield WayResult("VAE alone", decoded, decoded)
     yield WayResult("blur", baselines.blur(source, ports, plan), source)
-    yield WayResult("swap of a fixed stand-in (rendered, ideal)", world.render(stand_in), source)
     identities = ports.embed(source)
     yield WayResult(STILLS, sample_image(invert_image(source, ports, plan), identities, ports, plan), decoded)
     path = invert_image(source, ports, plan, indices=[0] * frames)

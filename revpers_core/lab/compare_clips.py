@@ -1,4 +1,4 @@
-"""What one noise and one identity do for a clip, beside frames on their own, cheaper ways, blur and an ideal swap."""
+"""What one noise and one identity do for a clip, beside frames on their own, cheaper ways and blur."""
 
 import hashlib
 import json
@@ -16,15 +16,11 @@ from ..method.types import Plan, Ports
 from ..metrics.interval import Estimate, bootstrap
 from ..metrics.reidentification import auc
 from ..metrics.steadiness import correlation_in_time, farthest, flicker, neighbours, warp_error
-from ..pocket import world
 from .clip_ways import EVERY, FILLS, OURS, SOURCE, STILLS, WayResult, economy, made_every_way
-from .clips import MOVES, moving, other_photo
+from .clips import MOVES, factors, other_photos, strangers
 from .evaluation import Judges, judged, read_factors
+from .world.factors import FACTORS
 
-OTHERS = 4
-"""Other photos of the person whom a clip shows."""
-CROWD, CROWD_FIRST = 100, 1_000
-"""People whom no clip shows, and the first of them among the clips' people."""
 SEEN = ("worst frame", "mean", "AUC of a frame", "AUC of the mean", "neighbours", "farthest")
 """Figures by a judge."""
 MOVED = ("landmarks", "factor r", "flicker", "warp error")
@@ -40,15 +36,15 @@ def compare_clips(
 ) -> Iterator[list[Figures]]:
     """The figures of all clips so far, after each one. folder: where they are kept, so that a run that was stopped goes
     on."""
-    crowd = [other_photo(CROWD_FIRST + k) for k in range(CROWD)]
-    strangers = {name: judged(judge, torch.stack(crowd)) for name, judge in judges.items()}
+    crowd = strangers()
+    apart = {name: judged(judge, crowd) for name, judge in judges.items()}
     finished: list[Figures] = []
     for person in range(people):
         file = folder and folder / f"{_digest(person, frames, plan, judges)}.json"
         if file is not None and file.is_file():
             figures = json.loads(file.read_text(encoding="utf-8"))
         else:
-            figures = _measured(person, frames, ports, judges, strangers, plan)
+            figures = _measured(person, frames, ports, judges, apart, plan)
             if file is not None:
                 _keep(file, figures)
         finished.append(figures)
@@ -68,17 +64,17 @@ def _keep(file: Path, figures: Figures) -> None:
 
 
 def _measured(
-    person: int, frames: int, ports: Ports, judges: Judges, strangers: Mapping[str, Tensor], plan: Plan
+    person: int, frames: int, ports: Ports, judges: Judges, apart: Mapping[str, Tensor], plan: Plan
 ) -> Figures:
     ways = made_every_way(person, frames, ports, plan)
     first = next(ways)
     source = first.frames
-    photos = torch.stack([other_photo(person, k) for k in range(1, OTHERS + 1)])
+    photos = other_photos(person)
     own = {name: (judged(judge, source), judged(judge, photos)) for name, judge in judges.items()}
     find_points = _finder()
     points, figures = find_points(source), dict[str, Any]()
     for way in (first, *ways):
-        seen = {name: _seen(judged(judge, way.frames), *own[name], strangers[name]) for name, judge in judges.items()}
+        seen = {name: _seen(judged(judge, way.frames), *own[name], apart[name]) for name, judge in judges.items()}
         figures[way.name] = _moved(way, source, find_points(way.frames), points, person) | seen
     return figures
 
@@ -126,9 +122,8 @@ def _moved(way: WayResult, source: Tensor, points: Tensor, source_points: Tensor
 
 def _factor_r(result: Tensor, person: int) -> float:
     """Mean correlation over time of expression, pose and gaze, read in the clip, with the true ones."""
-    estimated, true = read_factors(result).factors.double(), world.factors(moving(person, len(result))).double()
-    columns = [world.FACTORS.index(name) for name in MOVES]
-    pairs = (torch.stack([estimated[:, k], true[:, k]]) for k in columns)
+    estimated = read_factors(result).factors.double()[:, [FACTORS.index(name) for name in MOVES]]
+    pairs = torch.stack([estimated, factors(person, len(result)).double()]).permute(2, 0, 1)
     return float(torch.stack([torch.corrcoef(pair)[0, 1] for pair in pairs]).nanmean())
 
 

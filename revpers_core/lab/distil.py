@@ -21,7 +21,8 @@ from ..faces import recognise
 from ..faces.geometry import face_of_aligned
 from ..method.settings import SKIP
 from ..method.students import known_within
-from ..pocket import FACE_MODEL, world
+from ..pocket import FACE_MODEL
+from .data import PHOTOS, Photos
 from .loop import Budget, Task, averaged, fit
 from .nets import Denoiser, Prompts, alphas_cumprod, shipped
 from .stages import KNOWN, MIN_SNR, SAID, placed
@@ -29,8 +30,8 @@ from .stages import KNOWN, MIN_SNR, SAID, placed
 KIND = "lcm"
 """Whose timesteps the student learns, as far as a run visits them."""
 RANK = 32
-PEOPLE, PHOTOS = 400, 4
-"""Training people of the pocket world, and photos of each."""
+PEOPLE = 500
+"""Training people at most."""
 COUNT = 32
 """Photos a step."""
 MINUTES = 40.0
@@ -88,18 +89,18 @@ class Lessons:
 
 
 @torch.no_grad()
-def lessons(folder: Path, people: int = PEOPLE) -> Lessons:
-    """Photos of ``people`` of the pocket world whom no measurement uses, as the shipped nets see them; kept in the
-    folder, since rendering takes minutes."""
+def lessons(folder: Path, photos: Photos, people: int = PEOPLE) -> Lessons:
+    """The first training ``people`` as the shipped nets see them; kept in the folder."""
     path = folder / f"lessons-{people}.pt"
     if not path.exists():
         model, vae = shipped()
         model, vae, recogniser = model.eval(), vae.eval(), recognise.load(FACE_MODEL)
         parts: list[tuple[Tensor, ...]] = []
-        for batch in tqdm(torch.arange(people * PHOTOS).split(4 * PHOTOS), desc="photographs", mininterval=10):
-            faces = world.sample([int(i) // PHOTOS for i in batch], [int(i) for i in batch])
-            text = model.prompts([", ".join(filter(None, words.values())) for words in world.words(faces)])
-            images = world.render(faces)
+        indices = torch.arange(min(people * PHOTOS, len(photos)))
+        for batch in tqdm(indices.split(4 * PHOTOS), desc="photographs", mininterval=10):
+            said = [photos.annotations.words[int(i)] for i in batch]
+            text = model.prompts([", ".join(filter(None, words.values())) for words in said])
+            images = photos[batch]
             features = recogniser.features(face_of_aligned(images))
             parts.append((vae.encode(images * 2 - 1), nn.functional.normalize(features), text.context, text.pooled))
         folder.mkdir(parents=True, exist_ok=True)
@@ -166,14 +167,14 @@ def _conditions(
 
 
 def distil(
-    folder: Path, output: Path, *, steps: int | None = None, minutes: float = MINUTES, people: int = PEOPLE,
-    device: str = "cpu",
+    folder: Path, photos: Photos, output: Path, *, steps: int | None = None, minutes: float = MINUTES,
+    people: int = PEOPLE, device: str = "cpu",
 ) -> int:  # fmt: skip
     """Distil, or go on; writes the LoRA to ``output`` and returns the step reached.
 
-    folder: holds photographs and checkpoints. steps, minutes: the whole budget, over all runs.
+    folder: holds checkpoints. photos: the training photographs. steps, minutes: the whole budget, over all runs.
     """
-    task = student(lessons(folder, people), torch.device(device))
+    task = student(lessons(folder, photos, people), torch.device(device))
     reached = fit(task, folder, Budget(steps) if steps else Budget(minutes=minutes))
     output.parent.mkdir(parents=True, exist_ok=True)
     save_file(kohya(averaged(folder, STAGE)["additions"]), output)
@@ -185,7 +186,11 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument(
         "--state", type=Path, default=Path.home() / ".cache/revpers/distil", metavar="DIR",
-        help="of photographs and checkpoints (default %(default)s)",
+        help="of checkpoints (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--photos", type=Path, default=Path.home() / ".cache/revpers/pocket/people", metavar="DIR",
+        help="of training photographs (default %(default)s)",
     )  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, default=Path("pocket_lcm.safetensors"), metavar="FILE")
     parser.add_argument("--minutes", type=float, default=MINUTES, help="over all runs (default %(default)s)")
@@ -197,4 +202,6 @@ def options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Distil as the options say; returns the step reached."""
     torch.set_num_threads(args.threads)
-    return distil(args.state, args.output, steps=args.steps, minutes=args.minutes, device=args.device)
+    return distil(
+        args.state, Photos(args.photos), args.output, steps=args.steps, minutes=args.minutes, device=args.device
+    )

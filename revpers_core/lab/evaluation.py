@@ -1,8 +1,7 @@
 """The method's claims, measured on people that no training has seen, where every factor is known."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -20,12 +19,11 @@ from ..method.anonymize import invert_image, sample_image
 from ..method.types import Attribute, Identity, Plan, Ports
 from ..metrics.interval import Estimate, bootstrap, wilson
 from ..metrics.reidentification import at_rank, ranks_among, verification
-from ..pocket import FACTORS, HELD_OUT, world
+from ..pocket import FACTORS as REGRESSORS
+from .world.factors import AGES, FACTORS, SEXES, SKINS
 
 PRESERVED = ("smile", "open", "gaze_x", "gaze_y", "yaw", "pitch", "light_x", "light_y")
 BATCH = 25
-SCENES = 5_000_000
-"""First scene seed of the held-out photos."""
 
 
 class Crowd(Protocol):
@@ -52,40 +50,6 @@ class Crowd(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class People:
-    """A crowd of the third model's own world, drawn by formulas."""
-
-    count: int
-    first: int = 0
-
-    def points(self, number: int) -> Tensor | None:
-        return None
-
-    @property
-    def photos(self) -> Tensor:
-        return _rendered(self, 0)
-
-    @property
-    def gallery(self) -> Tensor:
-        """Another photo of each, other expression, pose, hair, light and place."""
-        return _rendered(self, 1)
-
-    @property
-    def factors(self) -> Tensor:
-        return world.factors(_described(self, 0))
-
-
-def _described(people: People, photo: int) -> world.Faces:
-    numbers = range(people.first, people.first + people.count)
-    return world.sample([HELD_OUT + i for i in numbers], [SCENES + 2 * i + photo for i in numbers])
-
-
-@lru_cache(maxsize=4)
-def _rendered(people: People, photo: int) -> Tensor:
-    return world.render(_described(people, photo))
-
-
 class Reading(NamedTuple):
     """What the factor regressors see: factors (N, 11), and age, sex, skin as indices (N,)."""
 
@@ -97,7 +61,7 @@ class Reading(NamedTuple):
 
 def read_factors(images: Tensor, session: Any = None) -> Reading:
     """Regress factors and attributes from images (N, 3, 128, 128) in [0, 1]."""
-    session = session or open_network(FACTORS, "cpu")
+    session = session or open_network(REGRESSORS, "cpu")
     (feed,) = session.get_inputs()
     outputs = [session.run(None, {feed.name: image[None].numpy().astype(np.float32)}) for image in images.cpu()]
     factors, *logits = (torch.from_numpy(np.concatenate(arrays)) for arrays in zip(*outputs, strict=True))
@@ -167,13 +131,13 @@ def measured(people: Crowd, images: Tensor, judge: FaceModel | Judge) -> dict[st
         "distance": bootstrap(lambda i: float(distance[i].mean()), count),
     }
     for name in PRESERVED:
-        k = world.FACTORS.index(name)
+        k = FACTORS.index(name)
         pair = torch.stack([factors[:, k], people.factors[:, k]]).double()
         rows[f"r_{name}"] = bootstrap(lambda i, pair=pair: float(torch.corrcoef(pair[:, i])[0, 1]), count)
     return rows
 
 
-OBEYED = {"age": 1 / len(world.AGES), "sex": 1 / len(world.SEXES), "skin": 1 / len(world.SKINS)}
+OBEYED = {"age": 1 / len(AGES), "sex": 1 / len(SEXES), "skin": 1 / len(SKINS)}
 """What can be asked for in words, and how often chance obeys."""
 WISHES = 6
 """Groups of people, each with other words for age, sex and skin."""
@@ -218,8 +182,8 @@ def attribute_success(people: Crowd, ports: Ports, plans: Mapping[str, Plan]) ->
     """
     right: dict[str, list[Tensor]] = {name: [] for name in plans}
     for group in range(WISHES):
-        age, sex, skin = (group % len(values) for values in (world.AGES, world.SEXES, world.SKINS))
-        words = Attribute(world.AGES[age], world.SEXES[sex], f"{world.SKINS[skin]} skin")
+        age, sex, skin = (group % len(values) for values in (AGES, SEXES, SKINS))
+        words = Attribute(AGES[age], SEXES[sex], f"{SKINS[skin]} skin")
         wanted_plans = {name: replace(plan, attribute=words) for name, plan in plans.items()}
         for name, images in anonymized(ports, people.photos[group::WISHES], wanted_plans).items():
             reading = read_factors(images)

@@ -10,16 +10,7 @@ from ..faces import judge_spec, recognise
 from ..faces.geometry import face_of_aligned
 from ..faces.judge_spec import FAR, LEAST, JudgeSpec
 from ..metrics.reidentification import threshold_at_far
-from ..pocket import HELD_OUT, JUDGE, world
-
-STRANGERS = 64
-FIRST = HELD_OUT + 500_000
-
-
-def render_strangers(strangers: int = STRANGERS) -> Tensor:
-    """(N, 3, 128, 128): one photo each of people of the third model's own world; some seconds."""
-    seeds = range(FIRST, FIRST + strangers)
-    return world.render(world.sample(seeds, seeds))
+from ..pocket import JUDGE
 
 
 def description(photos: Tensor, judge: Path = JUDGE) -> JudgeSpec:

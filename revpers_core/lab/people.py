@@ -15,11 +15,8 @@ from ..method.trajectory import SeededNoise, Trajectory, invert
 from ..method.types import Identity, Plan, Ports
 from ..metrics.interval import Estimate
 from ..metrics.reidentification import at_rank, ranks_among, verification
-from ..pocket import HELD_OUT, world
 from .evaluation import BATCH
 
-FIRST = 3_000
-SCENES = 80_000_000
 DRAWS = 500
 
 
@@ -48,38 +45,6 @@ class Albums(Protocol):
     def strangers(self, count: int) -> "Albums":
         """Other people."""
         ...
-
-
-@dataclass(frozen=True)
-class HeldOutPeople:
-    """``count`` people of the third model's own world whom no other measurement uses, from the ``first``-th on."""
-
-    count: int
-    first: int = FIRST
-    photos_each: int = 100
-
-    def points(self, number: int) -> Tensor | None:
-        return None
-
-    def strangers(self, count: int) -> "HeldOutPeople":
-        """Others, whom no attack uses."""
-        return HeldOutPeople(count, FIRST + 1_000)
-
-    @property
-    def seeds(self) -> range:
-        return range(HELD_OUT + self.first, HELD_OUT + self.first + self.count)
-
-    def photo(self, number: int) -> Tensor:
-        """(N, 3, 128, 128): the same people, every one in a scene of its own for each number."""
-        return world.render(self._faces(number))
-
-    def _faces(self, number: int) -> world.Faces:
-        return world.sample(self.seeds, [SCENES + 100_000 * number + i for i in range(self.count)])
-
-    @property
-    def attributes(self) -> Tensor:
-        """(N, 3): indices of age, sex and skin, as world.attributes has them."""
-        return world.attributes(self._faces(0))
 
 
 def anonymize_people(ports: Ports, photos: Tensor, plan: Plan) -> Tensor:
@@ -125,28 +90,3 @@ def matching(similarity: Tensor) -> Matching:
     own = torch.eye(len(similarity), dtype=torch.bool)
     ranks = ranks_among(similarity, own)
     return Matching(verification(similarity, own, DRAWS), at_rank(ranks, 1), at_rank(ranks, 5), len(similarity))
-
-
-WORLD, ALBUM = 300, 4
-"""People, and photos of each, on which recognisers are checked."""
-
-
-@dataclass(frozen=True)
-class DrawnAlbum:
-    """Photographs of the third model's own world, for the gates."""
-
-    photos_each: int = ALBUM
-    count: int = WORLD
-    points: None = None
-
-    @property
-    def images(self) -> Tensor:
-        return world.render(self._faces())
-
-    @property
-    def attributes(self) -> Tensor:
-        return world.attributes(self._faces())
-
-    def _faces(self) -> world.Faces:
-        people = [HELD_OUT + i for i in range(self.count) for _ in range(self.photos_each)]
-        return world.sample(people, [HELD_OUT * 7 + k for k in range(len(people))])

@@ -16,7 +16,7 @@ HEAD = (
     (0.436, -1.034, 0.005),
 )
 """Eyes, nose tip and mouth corners of a level head, in eye distances, y up and z to the viewer: the mean of 400 heads
-of ``pocket.world`` without expression."""
+that were drawn by formulas, without expression."""
 
 
 def pose(points: Tensor) -> Tensor:

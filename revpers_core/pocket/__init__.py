@@ -1,10 +1,6 @@
 """The embedded default: SDXL in miniature with everything the method needs, trained on faces that we render."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 WEIGHTS = Path(__file__).parent / "weights"
 CHECKPOINT = WEIGHTS / "pocket_sdxl.safetensors"
@@ -17,13 +13,3 @@ GALLERY = Path(__file__).parent / "gallery"
 MIN_NORM = 8.5
 """Recogniser features shorter than this are no face (200 held-out faces: 11.0 and more, 99% above 13.1; 100 places,
 flat colours, ramps and noise: 6.3 at most)."""
-
-HELD_OUT = 1_000_000
-"""First identity seed of the people that no training has seen."""
-
-
-def held_out_face(person: int, photo: int, size: int = 128) -> "Tensor":
-    """A rendered photo (3, size, size) in [0, 1] of somebody unseen in training. person, photo: >= 0."""
-    from . import world
-
-    return world.render(world.sample([HELD_OUT + person], [HELD_OUT + 10_000 * person + photo]), size)[0]

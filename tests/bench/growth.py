@@ -8,12 +8,12 @@ from meter import cost, middle
 from models import Contest
 from torch import Tensor
 
-from revpers_core import pocket
 from revpers_core.faces.face import Face
+from revpers_core.faces.geometry import framing
+from revpers_core.media import gallery
 from revpers_core.media.anonymize_file import embedder
 from revpers_core.media.photo import PhotoOptions, PhotoPorts, anonymize_photo
 from revpers_core.method.types import Plan
-from revpers_core.pocket import world
 
 GAP = 20
 """Pixels between the people of a made-up photo."""
@@ -30,7 +30,7 @@ def faces(contest: Contest, plan: Plan, counts: Sequence[int], repeats: int) -> 
         return lambda: anonymize_photo(image, tools, PhotoOptions(plan.guidance))
 
     def crops(count: int) -> Callable[[], object]:
-        batch = torch.cat([pocket.held_out_face(20 + i, 0, ours.size)[None] for i in range(count)])
+        batch = torch.cat([gallery.aligned_face(20 + i, 0, ours.size)[None] for i in range(count)])
         return lambda: ours.anonymize(batch, plan)
 
     return {"photo": _rows(contest, counts, photo, repeats), "crops": _rows(contest, counts, crops, repeats)}
@@ -47,7 +47,7 @@ def sizes(contest: Contest, plan: Plan, sides: Sequence[int], repeats: int) -> l
     """Sides in pixels."""
 
     def run(side: int) -> Callable[[], object]:
-        image = pocket.held_out_face(20, 0, side)[None]
+        image = gallery.aligned_face(20, 0, side)[None]
         return lambda: contest.ours.anonymize(image, plan)
 
     return _rows(contest, sides, run, repeats)
@@ -55,13 +55,12 @@ def sizes(contest: Contest, plan: Plan, sides: Sequence[int], repeats: int) -> l
 
 def crowd(count: int, side: int) -> tuple[Tensor, list[Face]]:
     """A grey photo with so many rendered people in a row, and where they are."""
-    people = world.sample([pocket.HELD_OUT + 20 + i for i in range(count)], list(range(count)))
     photo = torch.full((3, side + 2 * GAP, count * (side + GAP) + GAP), 0.4)
     found: list[Face] = []
-    for i, (pixels, points) in enumerate(zip(world.render(people, side), world.keypoints(people), strict=True)):
+    for i in range(count):
         x, y = GAP + i * (side + GAP), GAP
-        photo[:, y : y + side, x : x + side] = pixels
-        points = points * side + torch.tensor([x, y])
+        photo[:, y : y + side, x : x + side] = gallery.aligned_face(20 + i, 0, side)
+        points = framing(side).float() + torch.tensor([x, y])
         margin = side / 6
         box = (*(points.amin(0) - margin).tolist(), *(points.amax(0) + margin).tolist())
         found.append(Face(box, points, 0.9))

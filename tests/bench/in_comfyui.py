@@ -35,8 +35,8 @@ def loaded(root: str, base: str) -> dict[str, Any]:
 
 def runs(nodes: dict[str, Any], steps: int) -> tuple[Any, dict[str, Callable[[], object]]]:
     """The network, and what to time by name; every run asks it ``4 * steps`` times but the last one."""
-    pocket_module = sys.modules[f"{nodes['RevPersLoadPocket'].__module__.rsplit('.nodes', 1)[0]}.revpers_core.pocket"]
-    face = pocket_module.held_out_face(20, 0).permute(1, 2, 0)[None]
+    pack = nodes["RevPersLoadPocket"].__module__.rsplit(".nodes", 1)[0]
+    face = sys.modules[f"{pack}.revpers_core.media.gallery"].aligned_face(20, 0).permute(1, 2, 0)[None]
     model, clip, vae, adapter, face_model = nodes["RevPersLoadPocket"].execute().args
     (identity,) = nodes["FaceIDEmbed"].execute(face_model, face, 1.0).args
     positive, attribute = nodes["AttributePrompt"].execute(clip, "any", "any", "", "").args

@@ -26,6 +26,7 @@ from revpers_core.adapters import weights as faceid
 from revpers_core.faces import recognise
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
 from revpers_core.hosts.diffusers_files import SDXL_CONFIG, pocket_sdxl, tokenizers
+from revpers_core.media import gallery
 
 RANK, TOKENS, HIDDEN = 128, 4, 1024
 Config = dict[str, Any]
@@ -65,7 +66,7 @@ def pocket_contest() -> Contest:
         with_adapter(pocket_sdxl().unet, adapter),
         with_adapter(pocket_sdxl().unet, adapter, merge_lora=True),
         ledits_of(pocket_sdxl()),
-        pocket.held_out_face(20, 0)[None],
+        gallery.aligned_face(20, 0)[None],
     )
 
 
@@ -87,7 +88,7 @@ def random_contest(configs: dict[str, Config], device: str, dtype: torch.dtype) 
     merged = with_adapter(unet(own), adapter, merge_lora=True)
     face_model = recognise.load(pocket.FACE_MODEL, min_norm=pocket.MIN_NORM)
     ours = ReversePersonalizationPipeline(sdxl, faceid.from_state(adapter), face_model)
-    image = pocket.held_out_face(20, 0, ours.size)[None]
+    image = gallery.aligned_face(20, 0, ours.size)[None]
     return Contest("SDXL", device, ours, loop, merged, ledits, image)
 
 

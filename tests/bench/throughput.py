@@ -18,9 +18,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from revpers_core import pocket
 from revpers_core.lab.tables import table
-from revpers_core.media import images
+from revpers_core.media import gallery, images
 from revpers_core.method.settings import PRESETS
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +39,7 @@ def cost(way: list[str], rows: int, folder: Path) -> dict[str, float]:
     if not source.is_dir():
         source.mkdir()
         for k in range(rows):
-            images.write_png(images.to_pil(pocket.held_out_face(k % 60, k // 60)), source / f"{k:03}.png")
+            images.write_png(images.to_pil(gallery.aligned_face(k % 60, k // 60)), source / f"{k:03}.png")
     out = Path(tempfile.mkdtemp(dir=folder)) / "out"
     call = [
         sys.executable,

@@ -9,16 +9,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from gallery_faces import pasted
 from PIL import Image, PngImagePlugin
 
 from revpers_core import pocket
 from revpers_core.cli import anonymize, options
 from revpers_core.cli.main import main
 from revpers_core.faces import detect, insightface, registry
-from revpers_core.faces.face import Face
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
-from revpers_core.media import images
-from revpers_core.pocket import world
+from revpers_core.media import gallery, images
 
 FAST = ["--steps", "3", "--skip", "0.5", "--guidance", "-10"]
 
@@ -275,10 +274,7 @@ def photo(name, faces):
     """A grey picture with rendered faces at places (x, y), and where their points are."""
     canvas, found = torch.full((3, 200, 320), 0.5), []
     for k, (x, y) in enumerate(faces):
-        described = world.sample([pocket.HELD_OUT + k], [k + 5])
-        canvas[:, y : y + 128, x : x + 128] = world.render(described)[0]
-        points = world.keypoints(described)[0] * 128 + torch.tensor([x, y])
-        found.append(Face((x + 20, y + 30, x + 108, y + 118), points, 0.9))
+        found.append(pasted(canvas, k, (x, y)))
     images.to_pil(canvas).save(name)
     return found
 
@@ -324,7 +320,7 @@ def test_nothing_is_written_but_the_result(tmp_path):
 
     (tmp_path / "in").mkdir()
     for k in range(2):
-        images.write_png(images.to_pil(pocket.held_out_face(k, 0)), tmp_path / f"in/me{k}.png")
+        images.write_png(images.to_pil(gallery.aligned_face(k, 0)), tmp_path / f"in/me{k}.png")
     watch = (
         "import os, sys\n"
         "def hook(event, args):\n"

@@ -13,9 +13,8 @@ from PIL import Image
 
 from revpers_core.cli import anonymize
 from revpers_core.cli.main import main
-from revpers_core.media import images
+from revpers_core.media import gallery, images
 from revpers_core.media.folder import scan
-from revpers_core.pocket import held_out_face
 
 FAST = ["--steps", "2", "--skip", "0.5", "--guidance", "-10"]
 
@@ -146,7 +145,7 @@ def command(*arguments) -> subprocess.CompletedProcess:
 def test_names_outside_the_terminals_encoding():
     for name in ("in/Ren\u00e9 \U0001f600.png", os.fsdecode(b"in/caf\xe9.png")):
         Path(name).parent.mkdir(exist_ok=True)
-        images.to_pil(held_out_face(3, 0)).save(name)  # the command's own pocket model sees it
+        images.to_pil(gallery.aligned_face(3, 0)).save(name)  # the command's own pocket model sees it
     Path("in/Zo\u00eb.jpg").write_text("no picture")
     Path("in/notes.txt").write_text("no picture")
     done = command("anonymize", "in", "-o", "out", *FAST)

@@ -7,10 +7,10 @@ import pytest
 from test_clip import moments, pictures, sound_of, write_clip
 
 from revpers_core.cli.main import main
-from revpers_core.lab.clips import moving, scene
+from revpers_core.lab.clips import clip as clip_frames
+from revpers_core.lab.clips import scene
 from revpers_core.media import images
 from revpers_core.media.marks import SOURCE_TYPE
-from revpers_core.pocket import world
 
 pytest.importorskip("diffusers")
 FAST = ["--steps", "2", "--guidance", "-5", "--seed", "1"]
@@ -37,7 +37,7 @@ def test_everyone_in_a_clip(clip, tmp_path, capsys):
 
 def test_who_is_on_a_photo_to_keep_stays(clip, tmp_path, capsys):
     photo, output = tmp_path / "keep.png", tmp_path / "b.mp4"
-    images.write_png(images.to_pil(world.render(moving(0, 1))[0]), photo)
+    images.write_png(images.to_pil(clip_frames(0, 1)[0]), photo)
     asked = [*FAST, "--keep", str(photo), "--likeness", "0.8", "--end", "0.1", "--no-sound", "--lossless"]
     assert main(["video", str(clip), "-o", str(output), *asked]) == 0
     assert "1 person changed, 1 left alone as asked" in capsys.readouterr().out

@@ -10,6 +10,7 @@ from revpers_core import pocket
 from revpers_core.adapters import weights
 from revpers_core.faces import recognise
 from revpers_core.faces.insightface import as_detectors, as_face_model
+from revpers_core.media import gallery
 
 
 def analysis(file="/models/buffalo_l/w600k_r50.onnx", **models):
@@ -29,7 +30,7 @@ def analysis(file="/models/buffalo_l/w600k_r50.onnx", **models):
 
 
 def test_the_recogniser_of_an_analysis_sees_what_ours_sees():
-    face = pocket.held_out_face(3, 0)[None]
+    face = gallery.aligned_face(3, 0)[None]
     ours = recognise.load(pocket.FACE_MODEL)
     expected = as_face_model(analysis())
     assert expected.name == "w600k_r50"

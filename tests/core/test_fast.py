@@ -6,8 +6,8 @@ import accelerate
 import pytest
 import torch
 
-from revpers_core import pocket
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline as Pipeline
+from revpers_core.media import gallery
 from revpers_core.method.guidance import Interval
 from revpers_core.method.settings import PRESETS, resolve_preset
 from revpers_core.method.types import Attribute, Identity, Plan
@@ -22,7 +22,7 @@ def pipe() -> Pipeline:
 
 @pytest.fixture(scope="module")
 def photos() -> torch.Tensor:
-    return torch.stack([pocket.held_out_face(person, 0) for person in (3, 8, 20)])
+    return torch.stack([gallery.aligned_face(person, 0) for person in (3, 8, 20)])
 
 
 def cost(pipe: Pipeline, run) -> int:

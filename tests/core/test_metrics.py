@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from gallery_faces import aligned
 
 from revpers_core.audit.feature_networks import feature_network, perceptual_network
+from revpers_core.media import gallery
 from revpers_core.metrics.change import change
 from revpers_core.metrics.frechet import frechet
 from revpers_core.metrics.gaze import gaze, gaze_distance
@@ -22,7 +24,6 @@ from revpers_core.metrics.reidentification import (
     verification,
 )
 from revpers_core.metrics.ssim import ssim
-from revpers_core.pocket import world
 
 
 def test_auc_counts_pairs() -> None:
@@ -164,18 +165,19 @@ def test_frechet_of_known_gaussians() -> None:
 
 
 def test_five_points_tell_the_pose_of_rendered_heads() -> None:
-    faces = world.sample(range(300), range(300))
-    seen, true = pose(world.keypoints(faces) * 128), world.factors(faces).double()
+    everyone = [gallery.photo(person, number) for person in range(gallery.people()) for number in range(2)]
+    seen = pose(torch.stack([photo.face.points for photo in everyone]))
     for k, (name, most) in enumerate([("yaw", 4.0), ("pitch", 13.0), ("roll", 2.5)]):
-        truth = true[:, world.FACTORS.index(name)]
+        truth = torch.tensor([photo.factors[name] for photo in everyone], dtype=torch.float64)
         assert (seen[:, k] - truth).square().mean().sqrt() < most
         assert torch.corrcoef(torch.stack([seen[:, k], truth]))[0, 1] > 0.5
 
 
 def test_dark_eyes_tell_where_rendered_faces_look() -> None:
-    faces = world.sample(range(300, 420), range(300, 420))
-    images, points = world.render(faces), world.keypoints(faces) * 128 - 0.5
-    true = world.factors(faces).double()[:, world.FACTORS.index("gaze_x")]
+    pairs = [aligned(person, number) for person in range(gallery.people()) for number in range(2)]
+    images, points = (torch.stack(part) for part in zip(*pairs, strict=True))
+    shown = (gallery.photo(person, number) for person in range(gallery.people()) for number in range(2))
+    true = torch.tensor([photo.factors["gaze_x"] for photo in shown], dtype=torch.float64)
     seen = gaze(images, points)
     assert torch.corrcoef(torch.stack([seen[:, 0].double(), true]))[0, 1] > 0.65
     mirrored = points * torch.tensor([-1.0, 1.0]) + torch.tensor([127.0, 0.0])

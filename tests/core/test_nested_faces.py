@@ -5,16 +5,16 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from gallery_faces import aligned, place
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from revpers_core import Plan, ReversePersonalizationPipeline, pocket
 from revpers_core.faces import detect, views
 from revpers_core.faces.detect import Search, find_faces
 from revpers_core.faces.face import Face
+from revpers_core.media import gallery
 from revpers_core.media.anonymize_file import embedder
 from revpers_core.media.photo import PhotoOptions, PhotoPorts, anonymize_photo
-from revpers_core.pocket import HELD_OUT, world
 
 HEIGHT, WIDTH = 400, 560
 PLACES = ((0.5, 0.95), (0.2, 0.75), (0.8, 0.75), (0.5, 0.2), (0.25, 0.35), (0.75, 0.5), (0.5, 0.8), (0.1, 0.5))
@@ -36,9 +36,7 @@ class Placed(NamedTuple):
 
 
 def person(number: int, side: int) -> tuple[Tensor, Tensor]:
-    scene = world.sample([HELD_OUT + 600 + number], [HELD_OUT + number])
-    picture = interpolate(world.render(scene, 128), (side, side), mode="bicubic", antialias=True)[0].clamp(0, 1)
-    return picture, world.keypoints(scene)[0] * side - 0.5
+    return aligned(number % gallery.people(), number // gallery.people(), side)
 
 
 def composition(number: int) -> tuple[Tensor, list[Placed]]:
@@ -47,7 +45,7 @@ def composition(number: int) -> tuple[Tensor, list[Placed]]:
     large = random.randint(150, 300)
     small = random.randint(60, min(200, large - 40))
     back, front = person(2 * number, large), person(2 * number + 1, small)
-    photo = interpolate(world.backgrounds([HELD_OUT + number]), (HEIGHT, WIDTH), mode="bicubic")[0].clamp(0, 1)
+    photo = place(number, HEIGHT, WIDTH)
     x, y = random.randint(60, 180), random.randint(20, 80)
     u, v = PLACES[number % len(PLACES)]
     left, top = max(0, int(x + u * large - small / 2)), max(0, min(int(y + v * large - small / 2), HEIGHT - small))
@@ -104,11 +102,9 @@ def test_everyone_is_found_changed_and_seen_by_the_second_look_once(number, dete
 
 @pytest.mark.parametrize("number", range(12))
 def test_one_head_is_one_face(number, detector):
-    """Heads that the pocket detector boxes twice from some distance."""
-    number = (5, 12, 27, 50, 83, 142, *range(200, 206))[number]
-    scene = world.sample([HELD_OUT + 800 + number], [HELD_OUT + number])
+    """Whatever its size."""
     side = Random(number).randint(100, 420)
-    photo = interpolate(world.backgrounds([HELD_OUT + number]), (480, 640), mode="bicubic")[0].clamp(0, 1)
+    photo = place(number, 480, 640)
     top = (480 - side) // 2
-    photo[:, top : top + side, 100 : 100 + side] = interpolate(world.render(scene, 128), (side, side), mode="bicubic")
+    photo[:, top : top + side, 100 : 100 + side] = aligned(number, 0, side)[0]
     assert len(find_faces(photo.clamp(0, 1), [detector], Search(turn="never"))) == 1

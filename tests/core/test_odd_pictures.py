@@ -8,8 +8,7 @@ import torch
 from PIL import Image
 
 from revpers_core.cli.main import main
-from revpers_core.media import images
-from revpers_core.pocket import held_out_face
+from revpers_core.media import gallery, images
 
 AT, SIDE = (20, 60), 197
 
@@ -18,7 +17,7 @@ AT, SIDE = (20, 60), 197
 def person() -> Image.Image:
     """A face in a picture of odd sizes."""
     canvas = Image.new("RGB", (251, 333), "grey")
-    canvas.paste(images.to_pil(held_out_face(3, 0)).resize((SIDE, SIDE)), AT)
+    canvas.paste(images.to_pil(gallery.aligned_face(3, 0)).resize((SIDE, SIDE)), AT)
     return canvas
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from revpers_core import Plan, ReversePersonalizationPipeline, images, pocket
 from revpers_core.faces import detect, geometry, paste, recognise
 from revpers_core.faces.geometry import face_in_aligned
+from revpers_core.media import gallery
 from revpers_core.media.photo import PhotoOptions, PhotoPorts, anonymize_or, anonymize_photo
 from revpers_core.method.identity import null_identity
 from revpers_core.method.pixels import as_image, as_images, check_pixels, grey, is_grey
@@ -25,7 +26,7 @@ BROKEN = {
 
 @pytest.fixture(scope="module")
 def face() -> torch.Tensor:
-    return pocket.held_out_face(3, 0)
+    return gallery.aligned_face(3, 0)
 
 
 @pytest.fixture(scope="module")

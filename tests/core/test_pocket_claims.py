@@ -4,23 +4,25 @@ from dataclasses import replace
 
 import pytest
 import torch
+from gallery_faces import place
 
 from revpers_core import pocket
 from revpers_core.faces import recognise
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
-from revpers_core.lab.evaluation import People, anonymized, judged, read_factors, somebody_else
+from revpers_core.lab.evaluation import anonymized, judged, read_factors, somebody_else
+from revpers_core.lab.rendered import GalleryPeople
+from revpers_core.lab.world.factors import FACTORS
 from revpers_core.method.anonymize import invert_image, sample_image
 from revpers_core.method.identity import null_identity
 from revpers_core.method.types import NoFaceError, Plan
 from revpers_core.metrics.interval import bootstrap
-from revpers_core.pocket import world
 
 PLAN = Plan(steps=10, skip=0.7, at_once=1, guidance=-10)
 
 
 @pytest.fixture(scope="module")
-def people() -> People:
-    return People(30, first=200)
+def people() -> GalleryPeople:
+    return GalleryPeople(30, first=20)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def test_likeness_falls_more_than_under_a_wrong_identity_and_pose_stays(people, 
     more = likeness(wrong["away"]) - likeness(ours["away"])
     assert bootstrap(lambda i: float(fall[i].mean()), len(fall)).low > 0
     assert bootstrap(lambda i: float(more[i].mean()), len(more)).low > 0
-    yaw = world.FACTORS.index("yaw")
+    yaw = FACTORS.index("yaw")
     seen = read_factors(ours["away"]).factors[:, yaw]
     assert torch.corrcoef(torch.stack([seen, people.factors[:, yaw]]))[0, 1] >= 0.8
 
@@ -61,7 +63,7 @@ def test_a_face_that_hardly_changed_is_an_error(people, pipeline):
 def test_the_recogniser_tells_a_face_from_none(people):
     model = recognise.load(pocket.FACE_MODEL, min_norm=pocket.MIN_NORM)
     model.embed(people.photos)
-    for picture in [*world.backgrounds(range(900_000, 900_010)), torch.full((3, 128, 128), 0.5)]:
+    for picture in [*(place(number) for number in range(10)), torch.full((3, 128, 128), 0.5)]:
         with pytest.raises(NoFaceError):
             model.embed(picture[None])
 

@@ -14,8 +14,7 @@ from revpers_core.faces import recognise
 from revpers_core.faces.geometry import framing
 from revpers_core.lab import attacks, check, evaluation, real_nets, rendered
 from revpers_core.lab.check import Gate
-from revpers_core.lab.evaluation import People, judged
-from revpers_core.lab.people import DrawnAlbum
+from revpers_core.lab.evaluation import judged
 from revpers_core.lab.world.shot import describe, held_out_shot
 from revpers_core.media import gallery
 from revpers_core.metrics.sharpness import sharpness
@@ -64,7 +63,7 @@ def test_missing_real_nets_are_said_loudly_and_their_gates_fail(monkeypatch, tmp
         real_nets.find_judges(["fr_feature"])
     pocket = found.judges["pocket"]
     by = check.Examiners({"pocket": pocket, "dlib": pocket}, None, recognise.load(FACE_MODEL))
-    gates = {gate.name: gate for gate in islice(check.photographs(DrawnAlbum(count=13), by), 5)}
+    gates = {gate.name: gate for gate in islice(check.photographs(rendered.GalleryAlbum(), by), 5)}
     for name in ("photographs, AUC (fr_feature)", "photographs, TAR@FAR 1e-3 (fr_feature)"):
         assert gates[name].value != gates[name].value and not gates[name].passed
     assert not next(gate for name, gate in gates.items() if "CenterFace" in name).passed
@@ -125,7 +124,7 @@ def test_rendered_people_are_measured_too(held_out, monkeypatch):
 
 def test_points_say_where_the_face_is_that_a_judge_sees():
     """A crop in which the face is not where it should be, and the same one framed right."""
-    judge, picture = recognise.load(FACE_MODEL), People(1).photos
+    judge, picture = recognise.load(FACE_MODEL), gallery.aligned_face(0)[None]
     points = framing(128).float()[None] / 128 + 0.5 / 128
     moved = torch.roll(picture, (9, -6), (2, 3))
     there = points + torch.tensor([-6, 9]) / 128

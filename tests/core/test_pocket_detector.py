@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from gallery_faces import aligned, place
 from torch.nn.functional import interpolate
 
 from revpers_core.faces import centerface, detect
@@ -11,10 +12,7 @@ from revpers_core.lab import data
 from revpers_core.lab import detector as pocket_detector
 from revpers_core.lab.detector import CANVAS, Detector, boxes, compose, detector, targets
 from revpers_core.lab.world.shot import training_shot
-from revpers_core.pocket import DETECTOR, HELD_OUT, world
-
-FIRST = HELD_OUT + 700_000
-"""First seed of the people and places of these tests: the threshold was not chosen on them."""
+from revpers_core.pocket import DETECTOR
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +23,12 @@ def shipped():
 @pytest.fixture(scope="module")
 def crowd():
     """(60, 3, 160, 160) portraits and their points in the unit square."""
-    people = world.sample(range(FIRST, FIRST + 60), range(FIRST, FIRST + 60))
-    return world.render(people, 160), world.keypoints(people)
+    pictures, points = zip(*(aligned(person, person % 4, 160) for person in range(60)), strict=True)
+    return torch.stack(pictures), (torch.stack(points) + 0.5) / 160
 
 
 def test_maps_are_read_back_as_the_faces_they_were_made_of():
-    points = world.keypoints(world.sample([1, 2, 3], [1, 2, 3])) * torch.tensor([60.0, 90.0, 120.0])[:, None, None]
+    points = torch.stack([aligned(k, 0, side)[1] for k, side in enumerate((60, 90, 120))])
     points += torch.tensor([[100.0, 90.0], [10.0, 110.0], [5.0, 3.0]])[:, None]
     heat, rest = targets(points)
     found = centerface.decode([heat, rest[:2], rest[2:4], rest[4:14]], floor=0.99)
@@ -44,7 +42,7 @@ def test_maps_are_read_back_as_the_faces_they_were_made_of():
 @pytest.mark.parametrize("seed", range(8))
 def test_points_lie_where_the_faces_are_put(seed):
     """Photographs that are dark but for a light spot at each of the five points."""
-    points = world.keypoints(world.sample(range(6), range(6)))
+    points = torch.stack([(aligned(k)[1] + 0.5) / 128 for k in range(6)])
     at = (torch.arange(128) + 0.5) / 128
     gap = ((at[:, None] - points[..., 1, None, None]) ** 2 + (at - points[..., 0, None, None]) ** 2).sqrt()
     photos = (gap.amin(1) < 0.025).float()[:, None].expand(-1, 3, -1, -1)
@@ -63,7 +61,7 @@ def test_a_step_down_the_gradient_is_a_step_down(tmp_path, monkeypatch):
         path = tmp_path / f"{name}.npz"
         path.parent.mkdir()
         images = random.integers(256, size=(count, 160, 160, 3), dtype=np.uint8)
-        points = np.tile(world.keypoints(world.sample([1], [1])).numpy(), (count, 1, 1))
+        points = np.tile((aligned(1)[1].numpy() + 0.5) / 128, (count, 1, 1))
         np.savez(path, images=images, points=points, person=np.full(count, person), shot=np.full(count, taken))
     task = detector(data.Photos(tmp_path / "people"), torch.device("cpu"))
 
@@ -108,6 +106,6 @@ def test_it_finds_unseen_people_side_by_side(size, shipped, crowd):
 
 
 def test_it_finds_nobody_where_nobody_is(shipped):
-    places = world.backgrounds(range(FIRST, FIRST + 60))
+    places = torch.stack([place(number) for number in range(60)])
     strips = [torch.cat(list(part), -1) for part in places.split(3)]
     assert [len(find_faces(strip, [shipped], Search(turn="never"))) for strip in strips] == [0] * len(strips)

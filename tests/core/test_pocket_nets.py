@@ -9,6 +9,7 @@ from diffusers.loaders.single_file_utils import (
     convert_ldm_vae_checkpoint,
     convert_open_clip_checkpoint,
 )
+from revpers_core.pocket.world import FACTORS
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -17,7 +18,6 @@ from revpers_core.lab.augment import face_input
 from revpers_core.lab.nets import Denoiser, Prompts, load_denoiser, sdxl_state
 from revpers_core.pocket.vae import SCALING, VAE, bake
 from revpers_core.pocket.vocabulary import TABLES, TEXT_G, TOKEN_IDS, expand_vocabulary
-from revpers_core.pocket.world import FACTORS
 
 PROMPTS = ["", "old woman, dark skin, blond hair, smiling", "young man with a hat, bald"]
 TEXT = dict(

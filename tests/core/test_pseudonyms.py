@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 from revpers_core import pocket
 from revpers_core.adapters.clip import MEAN
 from revpers_core.faces import population, recognise
-from revpers_core.media import keys, roster, vault
+from revpers_core.media import gallery, keys, roster, vault
 from revpers_core.media.pseudonyms import (
     Pictured,
     Pseudonyms,
@@ -57,7 +57,7 @@ def test_people_made_up_lie_where_the_recognisers_people_do():
         result = torch.cat([made_up(b"secret", str(i), drawn).embedding for i in range(200)])
         return float((result @ result.T)[upper].std())
 
-    identity = recognise.load(pocket.FACE_MODEL).embed(pocket.held_out_face(3, 0)[None])
+    identity = recognise.load(pocket.FACE_MODEL).embed(gallery.aligned_face(3, 0)[None])
     (drawn,) = Pseudonyms(Strangers(0)).cast([identity])
     expected = made_up(b"0", f'["", 0] {drawn.number}', people).embedding
     assert torch.equal(drawn.identity.embedding, expected), (

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from revpers_core import pocket
-
 ROOT = Path(__file__).parents[2]
 LAST_RELEASE = """
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
@@ -30,10 +28,10 @@ def of_today() -> str:
 @pytest.mark.parametrize("code", [LAST_RELEASE, of_today()], ids=["last release", "today"])
 def test_the_readmes_python_runs(code, random_pocket, tmp_path, monkeypatch):
     from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
-    from revpers_core.media import images
+    from revpers_core.media import gallery, images
 
     monkeypatch.chdir(tmp_path)
-    images.write_png(images.to_pil(pocket.held_out_face(2, 0)), tmp_path / "face.png")
+    images.write_png(images.to_pil(gallery.aligned_face(2, 0)), tmp_path / "face.png")
     asked = []
     pipe = ReversePersonalizationPipeline.from_pocket()
     monkeypatch.setattr(

@@ -109,7 +109,7 @@ def test_finished_parts_are_there_to_read_when_a_run_is_stopped(tmp_path, monkey
     monkeypatch.setattr(command, "privacy", lambda *_: iter(PRIVACY))
     monkeypatch.setattr(command, "links", stopped)
     (tmp_path / "attacks.md").write_text("# Attacks\n\n## Others\n\nstay\n\n## Who comes instead\n\nold\n")
-    args = Namespace(world="pocket", judge=None, people=3, steps=4, skip=0.5, guidance=-4.0, output=tmp_path)
+    args = Namespace(world="gallery", judge=None, people=3, steps=4, skip=0.5, guidance=-4.0, output=tmp_path)
     with pytest.raises(KeyboardInterrupt):
         command._run(args)
     page = (tmp_path / "attacks.md").read_text()

@@ -15,14 +15,15 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn.utils import parametrize
 
-from revpers_core import pocket
 from revpers_core.adapters.lora import Lora
 from revpers_core.cli.main import main
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline as Pipeline
 from revpers_core.hosts.diffusers_files import pocket_sdxl
 from revpers_core.hosts.diffusers_lora import add_lora
-from revpers_core.lab import distil, loop, steps
+from revpers_core.lab import data, distil, loop, steps
 from revpers_core.lab.nets import shipped
+from revpers_core.lab.world.shot import training_shot
+from revpers_core.media import gallery
 from revpers_core.method.identity import null_identity
 from revpers_core.method.schedule import Spacing, sdxl_sigmas, sigmas, timesteps
 from revpers_core.method.settings import PRESETS, resolve_preset
@@ -121,7 +122,7 @@ def pipe() -> Pipeline:
 def test_the_network_is_asked_at_the_students_timesteps_alone_and_nobody_comes_back(pipe, kind):
     asked: list[int] = []
     hook = pipe.sdxl.unet.register_forward_pre_hook(lambda module, given: asked.extend(given[1].tolist()))
-    photo = pocket.held_out_face(3, 0)[None]
+    photo = gallery.aligned_face(3, 0)[None]
     plan = Plan(3, guidance=-5.0, student=kind, at_once=1)
     path = pipe.anonymize(photo, plan).trajectory
     hook.remove()
@@ -254,15 +255,32 @@ def test_the_command_refuses_a_student_that_knows_too_little_before_it_reads_any
     assert "lightning-4 knows 1 of the timesteps" in capsys.readouterr().err
 
 
+def photographs(folder: Path) -> data.Photos:
+    """Two people of the gallery as if they had been rendered for training."""
+    folder.mkdir()
+    seeds = [training_shot(person, number) for person in range(2) for number in range(4)]
+    pictures = [gallery.aligned_face(k // 4, k % 4).permute(1, 2, 0) for k in range(8)]
+    np.savez(
+        folder / "people-00000.npz",
+        images=np.stack([(255 * picture).round().byte().numpy() for picture in pictures]),
+        points=np.zeros((8, 5, 2), np.float32),
+        person=np.array([person for person, _ in seeds]),
+        shot=np.array([shot for _, shot in seeds]),
+    )
+    return data.Photos(folder)
+
+
 def test_a_student_is_distilled_and_goes_on_to_the_same_numbers(tmp_path):
+    photos = photographs(tmp_path / "people")
+
     def taught(folder: Path, *steps: int) -> dict[str, torch.Tensor]:
         for count in steps:
-            assert distil.distil(folder, folder / "l.safetensors", steps=count, people=2) == count
+            assert distil.distil(folder, photos, folder / "l.safetensors", steps=count, people=2) == count
         return loop.averaged(folder, distil.STAGE)["additions"]
 
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    distil.lessons(tmp_path / "a", 2)
+    distil.lessons(tmp_path / "a", photos, 2)
     shutil.copy(tmp_path / "a/lessons-2.pt", tmp_path / "b/lessons-2.pt")
     whole, parts = taught(tmp_path / "a", 2), taught(tmp_path / "b", 1, 2)
     assert all(torch.equal(value, parts[name]) for name, value in whole.items())
@@ -275,7 +293,7 @@ def test_a_student_is_distilled_and_goes_on_to_the_same_numbers(tmp_path):
 def test_the_lesson_is_where_the_ordinary_models_path_ends(tmp_path, monkeypatch):
     """A model whose noise is the same wherever it looks has straight paths: it is its own student, loss 0. One that
     sees more of it at higher levels is not."""
-    task = distil.student(distil.lessons(tmp_path, 2), torch.device("cpu"))
+    task = distil.student(distil.lessons(tmp_path, photographs(tmp_path / "people"), 2), torch.device("cpu"))
 
     def loss(noise) -> float:
         monkeypatch.setattr("revpers_core.lab.nets.Denoiser.forward", noise)

@@ -9,13 +9,13 @@ from diffusers import UNet2DConditionModel
 from revpers_core.adapters import weights as faceid
 from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
 from revpers_core.hosts.diffusers_unet import Adapted, Conditions, unet_branches
+from revpers_core.media import gallery
 from revpers_core.method.anonymize import invert_image, sample_image
 from revpers_core.method.guidance import network_guidance
 from revpers_core.method.identity import identity_of, null_identity, scaled
 from revpers_core.method.schedule import sdxl_sigmas
 from revpers_core.method.trajectory import Need
 from revpers_core.method.types import Identity, Plan
-from revpers_core.pocket import held_out_face
 
 GOLDEN = Path(__file__).parents[1] / "parity" / "golden"
 PLAN = Plan(steps=3, skip=0.7, guidance=-4.0)
@@ -28,7 +28,7 @@ def pocket() -> ReversePersonalizationPipeline:
 
 @pytest.fixture(scope="module")
 def path(pocket):
-    return invert_image(held_out_face(3, 0)[None], pocket, PLAN)
+    return invert_image(gallery.aligned_face(3, 0)[None], pocket, PLAN)
 
 
 def somebody(seed: int) -> Identity:
@@ -60,7 +60,7 @@ def test_the_inversion_knows_nothing_of_it_and_a_null_replay_stays_exact(pocket,
 
 
 def test_one_for_all_or_one_an_image(pocket):
-    photos = torch.stack([held_out_face(3, 0), held_out_face(8, 0)])
+    photos = torch.stack([gallery.aligned_face(3, 0), gallery.aligned_face(8, 0)])
     path, identity = invert_image(photos, pocket, PLAN), pocket.embed(photos)
     each = Identity(torch.cat([somebody(1).embedding, somebody(2).embedding]))
     both = sample_image(path, identity, pocket, PLAN, instead=each)
@@ -97,7 +97,7 @@ def test_guidance_weighs_it_one_minus_g():
 
 def test_a_re_roll_along_one_trajectory_only_samples_and_equals_a_fresh_run(pocket):
     """What `anonymize` hands back is enough to have somebody else come, at half the evaluations."""
-    photo = held_out_face(3, 0)[None]
+    photo = gallery.aligned_face(3, 0)[None]
     start = pocket.unet_evaluations
     first = pocket.anonymize(photo, PLAN, instead=somebody(1))
     whole = pocket.unet_evaluations - start

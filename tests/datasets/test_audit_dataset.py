@@ -8,17 +8,16 @@ import torch
 from dataset_fakes import table
 from PIL import Image
 
-from revpers_core import pocket
 from revpers_core.cli.main import main
 from revpers_core.datasets.audit_faces import faces_file, read_pairs
 from revpers_core.datasets.audit_task import write_faces
-from revpers_core.media import images
+from revpers_core.media import gallery, images
 
 PEOPLE, PHOTOS = 6, 2
 
 
 def face(person: int, photo: int) -> Image.Image:
-    return images.to_pil(pocket.held_out_face(person, photo))
+    return images.to_pil(gallery.aligned_face(person, photo))
 
 
 @pytest.fixture(scope="module")

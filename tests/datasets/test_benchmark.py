@@ -5,13 +5,12 @@ import json
 import pytest
 import torch
 
-from revpers_core import pocket
 from revpers_core.audit.protocol import JudgeFaces
 from revpers_core.audit.published import PUBLISHED, published_table
 from revpers_core.cli.benchmark import first_of
 from revpers_core.cli.main import main
 from revpers_core.lab import onnx_files
-from revpers_core.media import images
+from revpers_core.media import gallery, images
 
 
 class Means(torch.nn.Module):
@@ -43,7 +42,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
         monkeypatch.setenv(name, "1")
     (tmp_path / "in").mkdir()
     for k in range(3):
-        images.write_png(images.to_pil(pocket.held_out_face(k, 0)), tmp_path / f"in/{k}.png")
+        images.write_png(images.to_pil(gallery.aligned_face(k, 0)), tmp_path / f"in/{k}.png")
     onnx_files.write(Means(), torch.zeros(1, 3, 16, 16), tmp_path / "fid.onnx", "image", ["features"])
     (tmp_path / "secret").write_bytes(bytes(32))  # a drawn one may draw strangers that the judge takes for the source
     call = ["benchmark", "celebahq", str(tmp_path / "in"), "--judge", "pocket", "--secret", str(tmp_path / "secret")]

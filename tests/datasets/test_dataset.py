@@ -23,6 +23,7 @@ from revpers_core.datasets.records import Columns, blocks_of
 from revpers_core.datasets.run import open_sink, open_source, run_blocks, summary
 from revpers_core.datasets.task import AnonymizeTask
 from revpers_core.datasets.worker import face_of_box, row_seed
+from revpers_core.media import gallery
 
 SECRET = bytes(range(32))
 LABELS = {"settings_hash": "abc", "version": "1"}
@@ -381,14 +382,13 @@ def test_a_summary_in_numbers(kinds, tmp_path):
 
 def test_the_command(tmp_path, capsys, monkeypatch):
     """Whole, on the pocket model: pixels as the library makes them from the row's seed, the secret gone at the end."""
-    from revpers_core import pocket
     from revpers_core.hosts.diffusers import ReversePersonalizationPipeline
     from revpers_core.media import images
     from revpers_core.method.types import Plan
 
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):
         monkeypatch.setenv(name, "1")
-    face = images.to_pil(pocket.held_out_face(0, 0))
+    face = images.to_pil(gallery.aligned_face(0, 0))
     (tmp_path / "in").mkdir()
     images.write_png(face, tmp_path / "in/a.png")
     (tmp_path / "in/b.png").write_bytes(as_bytes(GREY))

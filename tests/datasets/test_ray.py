@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from dataset_fakes import picture, table
 
+from revpers_core.media import gallery
+
 pytest.importorskip("ray.data", reason="RAY IS NOT INSTALLED: its engine is not tested (make test-ray)")
 ROOT = Path(__file__).parents[2]
 ROWS, SIZE, PATIENCE = 24, 2, 300
@@ -168,12 +170,11 @@ def test_a_model_that_cannot_be_loaded_is_told(cluster, data, tmp_path):
 
 def test_the_command_on_ray(cluster, tmp_path):
     """As a user calls it, with the pocket model, in another folder than the cluster's."""
-    import revpers_core.pocket as pocket
     from revpers_core.media import images
 
     for k in range(3):
         (tmp_path / "in").mkdir(exist_ok=True)
-        images.write_png(images.to_pil(pocket.held_out_face(k, 0)), tmp_path / f"in/{k}.png")
+        images.write_png(images.to_pil(gallery.aligned_face(k, 0)), tmp_path / f"in/{k}.png")
     (tmp_path / "k").write_bytes(bytes(range(32)))
     call = [sys.executable, "-m", "revpers_core.cli", "dataset", "in", "--crops", "--steps", "2", "--json"]
     alike = {"env": ENV, "cwd": tmp_path, "capture_output": True, "text": True, "timeout": PATIENCE}
@@ -187,13 +188,12 @@ def test_the_command_on_ray(cluster, tmp_path):
 
 def test_an_audit_on_ray(cluster, tmp_path):
     """Says what an audit in one process says, and leaves no embedding."""
-    import revpers_core.pocket as pocket
     from revpers_core.media import images
 
     for folder, other in (("originals", 0), ("results", 1)):
         (tmp_path / folder).mkdir()
         for k in range(3):
-            images.write_png(images.to_pil(pocket.held_out_face(k + other, 0)), tmp_path / f"{folder}/{k}.png")
+            images.write_png(images.to_pil(gallery.aligned_face(k + other, 0)), tmp_path / f"{folder}/{k}.png")
     call = [sys.executable, "-m", "revpers_core.cli", "audit", "originals", "results", "--stream", "--crops"]
     call += ["--judge", "pocket", "--json", "--block-rows", "1"]
     alike = {"env": ENV, "cwd": tmp_path, "capture_output": True, "text": True, "timeout": PATIENCE}

@@ -61,12 +61,13 @@ def likeness() -> Callable[[Any, int], float]:
     sys.path.append(str(REPO))  # last, or our folder of nodes would stand for ComfyUI's module
     from revpers_core import pocket
     from revpers_core.faces import recognise
+    from revpers_core.media import gallery
 
     model = recognise.load(pocket.FACE_MODEL, min_norm=pocket.MIN_NORM)
 
     def seen(picture: Any, person: int) -> float:
         result = torch.from_numpy(picture / 255).float().permute(2, 0, 1)[None]
-        photo = pocket.held_out_face(person, 0)[None]
+        photo = gallery.aligned_face(person, 0)[None]
         result = torch.nn.functional.interpolate(result, photo.shape[-2:], mode="bilinear", antialias=True)
         if (result - photo).abs().mean() < 3 / 255:
             return 1.0

@@ -341,9 +341,9 @@ def test_save_sees_a_photo_behind_sockets_of_any_type(server: Server) -> None:
 
 
 def test_the_pocket_marks_what_it_made_of_a_photo(server: Server, likeness: Any) -> None:
-    from revpers_core import images, pocket
+    from revpers_core.media import gallery, images
 
-    images.write_png(images.to_pil(pocket.held_out_face(20, 0)), server.base / "input" / PHOTO_FILE)
+    images.write_png(images.to_pil(gallery.aligned_face(20, 0)), server.base / "input" / PHOTO_FILE)
     plain, marked = prompt(), prompt()
     marked[PHOTO] = {"class_type": "LoadImage", "inputs": {"image": PHOTO_FILE}}
     shown = []

@@ -17,16 +17,15 @@ def scene(comfy: SimpleNamespace) -> SimpleNamespace:
     node = comfy.nodes["RevPersLoadPocket"]
     with torch.inference_mode():
         model, clip, vae, adapter, face_model = node.execute().args
-    types, world = comfy.core("revpers_core.faces.face"), comfy.core("revpers_core.pocket.world")
-    held_out = comfy.core("revpers_core.pocket").HELD_OUT
-    people = world.sample([held_out + 3, held_out + 8], [1, 2])
+    types, gallery = comfy.core("revpers_core.faces.face"), comfy.core("revpers_core.media.gallery")
+    points = comfy.core("revpers_core.faces.geometry").framing(SIDE).float()
     photo = torch.full((1, 224, 380, 3), 0.4)
     faces: list[Any] = []
-    for (x, y), pixels, points in zip(AT, world.render(people), world.keypoints(people), strict=True):
-        photo[0, y : y + SIDE, x : x + SIDE] = pixels.permute(1, 2, 0)
-        points = points * SIDE + torch.tensor([x, y])
-        box = (*(points.amin(0) - 20).tolist(), *(points.amax(0) + 20).tolist())
-        faces.append(types.Face(box, points, 0.9))
+    for (x, y), person in zip(AT, (3, 8), strict=True):
+        photo[0, y : y + SIDE, x : x + SIDE] = gallery.aligned_face(person, 1).permute(1, 2, 0)
+        there = points + torch.tensor([x, y])
+        box = (*(there.amin(0) - 20).tolist(), *(there.amax(0) + 20).tolist())
+        faces.append(types.Face(box, there, 0.9))
     return SimpleNamespace(
         photo=photo, faces=faces, model=model, clip=clip, vae=vae, adapter=adapter, face_model=face_model,
         detector=(lambda image: list(faces),), nodes=comfy.nodes, core=comfy.core,
@@ -151,14 +150,13 @@ def test_squares_of_another_picture_are_refused_and_edited_ones_of_the_same_are_
 
 def test_people_on_the_keep_list_are_left_alone(scene: SimpleNamespace) -> None:
     faces = [scene.faces]
-    world, held_out = scene.core("revpers_core.pocket.world"), scene.core("revpers_core.pocket").HELD_OUT
-    reference = world.sample([held_out + 8], [79])
-    points = world.keypoints(reference)[0] * SIDE
+    reference = scene.core("revpers_core.media.gallery").aligned_face(8, 2)
+    points = scene.core("revpers_core.faces.geometry").framing(SIDE).float()
     found = scene.core("revpers_core.faces.face").Face((30.0, 30.0, 100.0, 110.0), points, 0.9)
     chosen, others = run(
         scene, "RevPersSelectFaces", faces=faces, which="all but these people", numbers="", size=1.0, likeness=0.2,
         image=scene.photo, face_model=scene.face_model,
-        references=world.render(reference).permute(0, 2, 3, 1), references_faces=[[found]],
+        references=reference.permute(1, 2, 0)[None], references_faces=[[found]],
     )  # fmt: skip
     assert [len(one) for one in (others[0], chosen[0])] == [1, 1]
     assert others[0][0] is scene.faces[1] and chosen[0][0] is scene.faces[0]

@@ -17,7 +17,6 @@ from revpers_core.faces.paste import footprint, paste
 from revpers_core.faces.views import full_view, roll
 from revpers_core.faces.warp import inverted, warp
 from revpers_core.metrics.seam import seam
-from revpers_core.pocket import world
 
 Photo = Callable[[str], torch.Tensor]
 OBAMA = ("obama", "obama2", "obama3")
@@ -50,15 +49,6 @@ def test_one_person(name: str, photo: Photo, detectors: list[Detector]) -> None:
 @pytest.mark.parametrize("name", ["coffee", "chelsea", "brick", "coins", "page", "text"])
 def test_nobody(name: str, photo: Photo, detectors: list[Detector]) -> None:
     assert find_faces(photo(name), detectors) == []
-
-
-@pytest.mark.parametrize("size", [128, 256])
-def test_drawn_faces_are_faces(size: int, detectors: list[Detector]) -> None:
-    """The pocket world's people, who were never photographed: each found once, with points where they were drawn."""
-    people = world.sample(range(24), range(100, 124))
-    for image, points in zip(world.render(people, size), world.keypoints(people), strict=True):
-        (face,) = find_faces(image, detectors)
-        assert (face.points - points * size).norm(dim=-1).mean() < 0.06 * size
 
 
 @pytest.mark.parametrize("margin", [-0.1, 0, 0.1])
