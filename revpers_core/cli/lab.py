@@ -51,7 +51,7 @@ SHOWN = (
     "frechet",
 )
 SEARCHED = (
-    f"Among another photo of everyone; thresholds from {STRANGERS} people who are not in that gallery. FNIR: the "
+    "Among another photo of everyone; thresholds from photos of {strangers} people who are not in it. FNIR: the "
     "person is not the first above the threshold.\n"
 )
 ABOUT = (
@@ -64,7 +64,7 @@ def add(commands: Any) -> None:
     """Register the commands with the parser's subcommands."""
     attack = commands.add_parser("attacks", help="what attackers get out of the results, as a table")
     attack.set_defaults(run=_attacks)
-    _options(attack, 60)
+    _options(attack, 36)
     compared = commands.add_parser("baselines", help="blur, inpainting and other methods beside this one, as a table")
     compared.set_defaults(run=_baselines)
     _options(compared, 60)
@@ -103,7 +103,8 @@ def _attacks(args: argparse.Namespace) -> int:
                 flush=True,
             )
         group_rows, searched = groups(crowd, results, judge, WORDS), searches(crowd, results, judge)
-        text += f"\n## To the judge {name}\n\n{_attack_tables(rows, group_rows, searched)}"
+        tables = _attack_tables(rows, group_rows, searched, crowd.strangers(STRANGERS).count)
+        text += f"\n## To the judge {name}\n\n{tables}"
         everything += [*rows, *({"judge": name, **row._asdict()} for row in (*searched, *group_rows))]
     rates = {
         "confirmation": ("photo, settings and seed", confirmed(outputs)),
@@ -118,7 +119,7 @@ def _attacks(args: argparse.Namespace) -> int:
     return _print_files(args, "attacks")
 
 
-def _attack_tables(rows: list[dict[str, Any]], group_rows: list[Group], searched: list[Search]) -> str:
+def _attack_tables(rows: list[dict[str, Any]], group_rows: list[Group], searched: list[Search], strangers: int) -> str:
     """One judge's part of attacks.md."""
     text = table(
         ("attack", "the attacker has", "AUC (chance 0.50)", "rank 1", "rank 5", "rank 1 by chance"),
@@ -126,7 +127,7 @@ def _attack_tables(rows: list[dict[str, Any]], group_rows: list[Group], searched
     )
     text += (
         "\nAn AUC well below .50 is no privacy either: ranking by the least alike (anti-match) then finds the person.\n"
-        f"\n### Verification and open-set search\n\n{SEARCHED}\n"
+        f"\n### Verification and open-set search\n\n{SEARCHED.format(strangers=strangers)}\n"
     )
     text += table(
         ("searched for", f"TAR at FAR {FAR:g} (chance {FAR:g})", f"FNIR at FPIR {FPIR:g} (1 is privacy)"), searched

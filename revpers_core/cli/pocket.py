@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
     distil.options(student)
     check = pocket.add_parser("check", help="measure its gates on held-out people; exit code 1 where one fails")
     check.set_defaults(run=_check)
-    check.add_argument("--people", type=int, default=100, help="for the slow gates (default %(default)s)")
+    check.add_argument("--people", type=int, default=64, help="for the slow gates (default %(default)s)")
     lab_options.add_world(check)
     check.add_argument("-o", "--output", type=Path, metavar="DIR", help="where gates.json and gates.md go")
     gallery_parser = pocket.add_parser(

@@ -26,8 +26,8 @@ AVERAGED = 4
 UNDONE = 30
 """People whose outputs are run backwards: every round costs as much as an anonymization."""
 WRITTEN = 20
-STRANGERS, FAR, FPIR = 100, 1e-3, 1e-2
-"""People without an entry in a search, and the rates of false accepts and false finds among them."""
+STRANGERS, PHOTOS, FAR, FPIR = 100, 4, 1e-3, 1e-2
+"""People without an entry in a search at most, photos of each, and the rates of false accepts and false finds."""
 
 
 class Row(NamedTuple):
@@ -125,7 +125,7 @@ class Search(NamedTuple):
     """How well a gallery search finds people.
 
     tar: share above the threshold that ``FAR`` of the pairs of strangers exceed. fnir: share that is not found first
-    above the threshold at which ``FPIR`` of ``STRANGERS`` people without an entry find somebody."""
+    above the threshold at which ``FPIR`` of the photos of people without an entry find somebody."""
 
     probes: str
     tar: Estimate
@@ -136,10 +136,11 @@ def searches(crowd: Albums, results: Tensor, judge: FaceModel | Judge) -> list[S
     """Photos, and ``results`` made of them, searched for among other photos of everyone."""
     entries = judged(judge, crowd.photo(1), crowd.points(1))
     strangers = crowd.strangers(STRANGERS)
-    others = judged(judge, strangers.photo(2), strangers.points(2))
+    each = range(min(PHOTOS, strangers.photos_each))
+    others = torch.cat([judged(judge, strangers.photo(k), strangers.points(k)) for k in each])
     own = torch.eye(len(entries), dtype=torch.bool)
     result_rows: list[Search] = []
-    apart = torch.cat([pairs(others), (others @ entries.T).flatten()])
+    apart = torch.cat([pairs(others[: strangers.count]), (others @ entries.T).flatten()])
     for name, probes in (("photos (control)", crowd.photo(0)), ("results", results)):
         likeness = judged(judge, probes, crowd.points(0)) @ entries.T
         accepted = tar_at_far(likeness.diag(), apart, FAR)

@@ -71,8 +71,9 @@ class GalleryPeople:
         return torch.tensor([_attributes(person) for person in self._people])
 
     def strangers(self, count: int) -> GalleryPeople:
-        """The next people."""
-        return replace(self, first=self.first + self.count, count=count)
+        """The next people, as many of them as there are."""
+        left = len(_twice()) - self.first - self.count
+        return replace(self, first=self.first + self.count, count=min(count, max(left, 1)))
 
 
 @dataclass(frozen=True)

