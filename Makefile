@@ -17,6 +17,9 @@ RENDER := $(HOME)/.cache/revpers/render
 
 .PHONY: demo test host test-host test-ray workflows pictures bench mutations judges render people gallery lint clean
 
+# Two threads of torch stall each other where a server or a browser works beside them.
+test test-host test-ray workflows pictures: export OMP_NUM_THREADS ?= 1
+
 demo: .venv/ready
 	$(BIN)/revpers demo -o demo $(if $(IMAGE),--image "$(IMAGE)")
 

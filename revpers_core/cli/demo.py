@@ -3,6 +3,8 @@
 import argparse
 import secrets
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +15,7 @@ from torch import Tensor
 from ..media import gallery, images
 from ..method.identity import cosine, null_identity
 from ..method.trajectory import OnStep
-from ..method.types import NoFaceError, Plan
+from ..method.types import Attribute, NoFaceError, Plan
 from .model import pipeline
 from .options import run_options, settle_preset
 from .terminal import progress
@@ -21,15 +23,17 @@ from .terminal import progress
 if TYPE_CHECKING:
     from ..hosts.diffusers import ReversePersonalizationPipeline
 
-PANEL, MARGIN, HEAD = 384, 12, 40  # pixels
-PERSON = 9  # of the held-out people, unless a photo is given
-GUIDANCE = -5.0
-"""Half the paper's: the pocket's pictures break sooner than SDXL's."""
-LABELS = ("input", "null-identity reconstruction", "anonymized")
+PANEL, MARGIN, HEAD = 256, 12, 40  # pixels
+PEOPLE = (14, 9, 30, 22)
+"""Of the gallery, unless a photo is given."""
+GUIDANCE = -4.0
+"""Less than half the paper's: the pocket's pictures break sooner than SDXL's."""
+ASKED = Attribute(age="old", sex="woman")
+LABELS = ("input", "null-identity reconstruction", "anonymized", "anonymized as old woman")
 
 
 class Demo(NamedTuple):
-    """A picture of three panels, and what to print."""
+    """A picture with a row of panels a person, and what to print."""
 
     picture: Image.Image
     lines: list[str]
@@ -49,7 +53,7 @@ def _run(args: argparse.Namespace) -> int:
     seed = secrets.randbits(62) if args.seed is None else args.seed
     plan = Plan(args.steps, args.skip, args.guidance, seed, at_once=args.at_once or 1)  # a null replay is exact then
     model = pipeline((None, None, None), torch.float32, "cpu")
-    with progress(3 * plan.steps, "demo") as on_step:
+    with progress(4 * plan.steps, "demo") as on_step:
         demo = demonstrate(model, plan, args.image, on_step)
     args.output.mkdir(parents=True, exist_ok=True)
     images.write_png(demo.picture, args.output / "demo.png")
@@ -60,62 +64,65 @@ def _run(args: argparse.Namespace) -> int:
 def demonstrate(
     model: "ReversePersonalizationPipeline", plan: Plan, photo: Path | None = None, on_step: OnStep | None = None
 ) -> Demo:
-    """A rendered held-out face, or the middle square of a photo (its result is marked), through the whole chain."""
+    """Rendered held-out faces, or the middle square of a photo (its results are marked), through the whole chain."""
     start = time.perf_counter()
-    image = _input(photo, model.size)[None]
+    inputs = _faces(PEOPLE, 0, model.size) if photo is None else _square(photo, model.size)
     try:
-        result = model.anonymize(image, plan, on_step)
+        result = model.anonymize(inputs, plan, on_step)
     except NoFaceError:
         raise NoFaceError(f"no face is seen in the middle of {photo or 'the rendered picture'}") from None
-    null = model.sample(result.trajectory, null_identity(1), plan, on_step)
+    null = model.sample(result.trajectory, null_identity(len(inputs)), plan, on_step)
+    asked = model.sample(result.trajectory, model.embed(inputs), replace(plan, attribute=ASKED), on_step)
     lines = [
         f"{plan.steps} steps, guidance {plan.guidance:g}: {model.unet_evaluations} network evaluations, "
         f"{time.perf_counter() - start:.0f} s",
         f"null replay: {(null - result.reconstruction).abs().max():.1e} from the VAE's own picture at most",
         "likeness to the input, as the conditioning recogniser sees it (1 the same, 0 unrelated):",
-        f"  null-identity reconstruction {_likeness(model, image, null)}",
-        f"  anonymized                   {_likeness(model, image, result.image)}",
+        f"  null-identity reconstruction {_likeness(model, inputs, null)}",
+        f"  anonymized                   {_likeness(model, inputs, result.image)}",
+        f"  anonymized as old woman      {_likeness(model, inputs, asked)}",
     ]
     if photo is None:
+        others = _faces([person + 1 for person in PEOPLE], 0, model.size)
         lines += [
-            f"  another photo of the person  {_likeness(model, image, _face(PERSON, 1, model.size))}",
-            f"  a photo of somebody else     {_likeness(model, image, _face(PERSON + 1, 0, model.size))}",
+            f"  another photo of the person  {_likeness(model, inputs, _faces(PEOPLE, 1, model.size))}",
+            f"  a photo of somebody else     {_likeness(model, inputs, others)}",
         ]
     lines.append("The pocket model shows the machinery; it proves no anonymity.")
-    anonymous = images.to_pil(result.image[0])
-    panels = [
-        images.to_pil(image[0]),
-        images.to_pil(null[0]),
-        anonymous if photo is None else images.watermarked(anonymous),
-    ]
-    return Demo(_sheet(panels), lines)
+    mark = images.to_pil if photo is None else lambda image: images.watermarked(images.to_pil(image))
+    columns = zip(inputs, null, result.image, asked, strict=True)
+    return Demo(_sheet([[images.to_pil(a), images.to_pil(b), mark(c), mark(d)] for a, b, c, d in columns]), lines)
 
 
-def _input(photo: Path | None, size: int) -> Tensor:
-    if photo is None:
-        return _face(PERSON, 0, size)[0]
-    return images.resized(images.centre_square(images.read(photo)), size)
+def _square(photo: Path, size: int) -> Tensor:
+    return images.resized(images.centre_square(images.read(photo)), size)[None]
 
 
-def _face(person: int, shot: int, size: int) -> Tensor:
-    return gallery.aligned_face(person, shot, size)[None]
+def _faces(people: Sequence[int], shot: int, size: int) -> Tensor:
+    return torch.stack([gallery.aligned_face(person, shot, size) for person in people])
 
 
-def _likeness(model: "ReversePersonalizationPipeline", a: Tensor, b: Tensor) -> str:
-    try:
-        with torch.inference_mode():
-            return f"{float(cosine(model.embed(a), model.embed(b))):.2f}"
-    except NoFaceError:
-        return "no face seen"
+def _likeness(model: "ReversePersonalizationPipeline", before: Tensor, after: Tensor) -> str:
+    """Of each picture (B, 3, S, S) to its input."""
+
+    def one(a: Tensor, b: Tensor) -> str:
+        try:
+            with torch.inference_mode():
+                return f"{float(cosine(model.embed(a[None]), model.embed(b[None]))):.2f}"
+        except NoFaceError:
+            return "no face seen"
+
+    return ", ".join(one(a, b) for a, b in zip(before, after, strict=True))
 
 
-def _sheet(panels: list[Image.Image]) -> Image.Image:
-    """The panels side by side under their labels."""
-    width = len(panels) * (PANEL + MARGIN) + MARGIN
-    sheet = Image.new("RGB", (width, HEAD + PANEL + MARGIN), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=20)
-    for i, (panel, label) in enumerate(zip(panels, LABELS, strict=True)):
-        left = MARGIN + i * (PANEL + MARGIN)
-        sheet.paste(panel.resize((PANEL, PANEL), Image.Resampling.BICUBIC), (left, HEAD))
-        draw.text((left + PANEL / 2, HEAD / 2), label, font=font, fill="black", anchor="mm")
+def _sheet(rows: list[list[Image.Image]]) -> Image.Image:
+    """The panels of a row side by side, under their labels."""
+    step = PANEL + MARGIN
+    sheet = Image.new("RGB", (len(LABELS) * step + MARGIN, HEAD + len(rows) * step), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=17)
+    for i, label in enumerate(LABELS):
+        draw.text((MARGIN + i * step + PANEL / 2, HEAD / 2), label, font=font, fill="black", anchor="mm")
+    for k, panels in enumerate(rows):
+        for i, panel in enumerate(panels):
+            sheet.paste(panel.resize((PANEL, PANEL), Image.Resampling.BICUBIC), (MARGIN + i * step, HEAD + k * step))
     return sheet

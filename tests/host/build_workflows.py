@@ -20,7 +20,8 @@ def widgets(info: dict[str, Any]) -> list[tuple[str, Any]]:
 
 APPS = {
     "0_start_here": ([("2", "image"), ("3", "strength"), ("3", "person")], ["4"]),
-    "0_start_here.pocket": ([("2", "person"), ("3", "strength"), ("3", "person")], ["4"]),
+    "0_start_here.pocket": ([("2", "person"), ("3", "strength"), ("3", "who")], ["4"]),
+    "anonymize_everyone": ([("2", "image"), ("7", "strength"), ("7", "person")], ["9"]),
     "anonymize_clip": ([("2", "file"), ("7", "strength"), ("7", "preset")], ["8"]),
 }
 """Workflows that ComfyUI's app mode shows as a form: (box, widget) of what is asked for, boxes whose results show."""

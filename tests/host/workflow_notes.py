@@ -33,9 +33,9 @@ NOTES = {
     ),
     "anonymize_aligned_face.pocket": (
         "## A face becomes somebody else\n\n" + POCKET + "\n\n"
-        "Then change **person** of *Pocket Face* for another face, **person** of *Become Somebody Else* for who comes "
-        "instead, **strength** for how far from the person, **age** or **sex** for how they look; draw the slider of "
-        "*Before and After*."
+        "Then change **person** of *Pocket Face* for another face, **strength** in *Become Somebody Else* for how far "
+        "from the person, **age** or **sex** for how the new face looks; draw the slider of *Before and After*. "
+        "**who** says who comes instead: a stranger is too much for so small a model at this strength, try .15."
     ),
     "anonymize_everyone": (
         "## Everyone in a photo\n\n"
