@@ -14,7 +14,7 @@ from .options import JUDGES, check_model_files, load_judges, load_model, load_se
 
 
 def add(commands: Any) -> None:
-    """Give ``curve``, which draws people of the pocket world, the option of photos."""
+    """Give ``curve``, which draws people of the face world, the option of photos."""
     parser: argparse.ArgumentParser = commands.choices["curve"]
     of_world: Callable[[argparse.Namespace], int] = parser.get_default("run")
 

@@ -1,4 +1,4 @@
-"""The attacks and baselines: each on a case where the answer is known. Figures on the pocket world are in docs/."""
+"""The attacks and baselines: each on a case where the answer is known. Figures of the pocket model are in docs/."""
 
 import json
 from pathlib import Path

@@ -9,13 +9,13 @@ from diffusers.loaders.single_file_utils import (
     convert_ldm_vae_checkpoint,
     convert_open_clip_checkpoint,
 )
-from revpers_core.pocket.world import FACTORS
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from revpers_core.adapters.weights import AdapterWeights
 from revpers_core.lab.augment import face_input
 from revpers_core.lab.nets import Denoiser, Prompts, load_denoiser, sdxl_state
+from revpers_core.lab.world.factors import FACTORS
 from revpers_core.pocket.vae import SCALING, VAE, bake
 from revpers_core.pocket.vocabulary import TABLES, TEXT_G, TOKEN_IDS, expand_vocabulary
 
