@@ -14,7 +14,6 @@ from ..lab import steps
 from ..lab.attacks import (
     FAR,
     FPIR,
-    STRANGERS,
     Group,
     Outputs,
     Recognisers,
@@ -51,7 +50,7 @@ SHOWN = (
     "frechet",
 )
 SEARCHED = (
-    "Among another photo of everyone; thresholds from photos of {strangers} people who are not in it. FNIR: the "
+    "Among another photo of everyone; thresholds from photos of strangers who are not in it. FNIR: the "
     "person is not the first above the threshold.\n"
 )
 ABOUT = (
@@ -103,8 +102,7 @@ def _attacks(args: argparse.Namespace) -> int:
                 flush=True,
             )
         group_rows, searched = groups(crowd, results, judge, WORDS), searches(crowd, results, judge)
-        tables = _attack_tables(rows, group_rows, searched, crowd.strangers(STRANGERS).count)
-        text += f"\n## To the judge {name}\n\n{tables}"
+        text += f"\n## To the judge {name}\n\n{_attack_tables(rows, group_rows, searched)}"
         everything += [*rows, *({"judge": name, **row._asdict()} for row in (*searched, *group_rows))]
     rates = {
         "confirmation": ("photo, settings and seed", confirmed(outputs)),
@@ -119,7 +117,7 @@ def _attacks(args: argparse.Namespace) -> int:
     return _print_files(args, "attacks")
 
 
-def _attack_tables(rows: list[dict[str, Any]], group_rows: list[Group], searched: list[Search], strangers: int) -> str:
+def _attack_tables(rows: list[dict[str, Any]], group_rows: list[Group], searched: list[Search]) -> str:
     """One judge's part of attacks.md."""
     text = table(
         ("attack", "the attacker has", "AUC (chance 0.50)", "rank 1", "rank 5", "rank 1 by chance"),
@@ -127,10 +125,11 @@ def _attack_tables(rows: list[dict[str, Any]], group_rows: list[Group], searched
     )
     text += (
         "\nAn AUC well below .50 is no privacy either: ranking by the least alike (anti-match) then finds the person.\n"
-        f"\n### Verification and open-set search\n\n{SEARCHED.format(strangers=strangers)}\n"
+        f"\n### Verification and open-set search\n\n{SEARCHED}\n"
     )
     text += table(
-        ("searched for", f"TAR at FAR {FAR:g} (chance {FAR:g})", f"FNIR at FPIR {FPIR:g} (1 is privacy)"), searched
+        ("searched for", f"TAR at FAR {FAR:g} (chance {FAR:g})", f"FNIR at FPIR {FPIR:g} (1 is privacy)", "strangers"),
+        searched,
     )
     text += (
         "\n### By attribute group\n\nAUC among people of one attribute value only, so that it cannot help; photos and "

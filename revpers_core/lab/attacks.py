@@ -125,11 +125,12 @@ class Search(NamedTuple):
     """How well a gallery search finds people.
 
     tar: share above the threshold that ``FAR`` of the pairs of strangers exceed. fnir: share that is not found first
-    above the threshold at which ``FPIR`` of the photos of people without an entry find somebody."""
+    above the threshold at which ``FPIR`` of the photos of ``strangers``, who have no entry, find somebody."""
 
     probes: str
     tar: Estimate
     fnir: Estimate
+    strangers: int
 
 
 def searches(crowd: Albums, results: Tensor, judge: FaceModel | Judge) -> list[Search]:
@@ -144,7 +145,9 @@ def searches(crowd: Albums, results: Tensor, judge: FaceModel | Judge) -> list[S
     for name, probes in (("photos (control)", crowd.photo(0)), ("results", results)):
         likeness = judged(judge, probes, crowd.points(0)) @ entries.T
         accepted = tar_at_far(likeness.diag(), apart, FAR)
-        result_rows.append(Search(name, accepted, fnir_at_fpir(likeness, own, others @ entries.T, FPIR)))
+        result_rows.append(
+            Search(name, accepted, fnir_at_fpir(likeness, own, others @ entries.T, FPIR), strangers.count)
+        )
     return result_rows
 
 
