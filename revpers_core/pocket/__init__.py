@@ -11,5 +11,5 @@ DETECTOR = WEIGHTS / "pocket_detector.onnx"
 FACTORS = WEIGHTS / "pocket_factors.onnx"
 GALLERY = Path(__file__).parent / "gallery"
 MIN_NORM = 8.5
-"""Recogniser features shorter than this are no face (256 photos of the gallery: 11.0 and more, 99% above 12.3; 300 places,
-flat colours, ramps and noise: 4.9 at most)."""
+"""Recogniser features shorter than this are no face (256 photos of the gallery: 11.0 and more, 99% above 12.3; 300
+places, flat colours, ramps and noise: 4.9 at most)."""
