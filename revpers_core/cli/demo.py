@@ -89,9 +89,16 @@ def demonstrate(
             f"  a photo of somebody else     {_likeness(model, inputs, others)}",
         ]
     lines.append("The pocket model shows the machinery; it proves no anonymity.")
-    mark = images.to_pil if photo is None else lambda image: images.watermarked(images.to_pil(image))
-    columns = zip(inputs, null, result.image, asked, strict=True)
-    return Demo(_sheet([[images.to_pil(a), images.to_pil(b), mark(c), mark(d)] for a, b, c, d in columns]), lines)
+    return Demo(
+        _sheet([_row(panels, photo is not None) for panels in zip(inputs, null, result.image, asked, strict=True)]),
+        lines,
+    )
+
+
+def _row(panels: Sequence[Tensor], real: bool) -> list[Image.Image]:
+    """A person's panels; what was made of somebody real is marked."""
+    before, after = [images.to_pil(panel) for panel in panels[:2]], [images.to_pil(panel) for panel in panels[2:]]
+    return before + ([images.watermarked(panel) for panel in after] if real else after)
 
 
 def _square(photo: Path, size: int) -> Tensor:
