@@ -260,9 +260,15 @@ class PocketFace(io.ComfyNode):
             "loaders",
             description="A photo of somebody who was rendered: nobody real. For trying things out.",
             inputs=[
-                io.Int.Input("person", default=0, min=0, max=9999, tooltip="Whose face: 0 to 63, then over again."),
                 io.Int.Input(
-                    "photo", default=0, min=0, max=9999, tooltip="Which photo of them: 0 to 3, then over again."
+                    "person",
+                    default=0,
+                    min=0,
+                    max=9999,
+                    tooltip="Whose face, 0 to 9999: 64 people, then over again.",
+                ),
+                io.Int.Input(
+                    "photo", default=0, min=0, max=9999, tooltip="Which photo of them, 0 to 9999: 4, then over again."
                 ),
             ],
             outputs=[io.Image.Output("image", tooltip="128 x 128 pixels, an aligned crop.")],

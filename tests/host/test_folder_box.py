@@ -28,7 +28,7 @@ def test_a_bad_photo_is_named_the_others_are_made_and_what_is_there_stays(server
     assert "3 of 3 photos are in example" in example, "the template makes its folder"
     folder, out = server.base / "input" / "holiday", server.base / "output" / "away"
     folder.mkdir()
-    for name, person in (("a.png", 3), ("c.png", 8)):
+    for name, person in (("a.png", 14), ("c.png", 8)):
         shutil.copy(server.base / "input" / "revpers example" / f"person {person}.png", folder / name)
     (folder / "b.jpg").write_bytes(b"no picture")
     prompt = workflow("folder.pocket", folder="holiday", save_to="away", **FEW)

@@ -43,7 +43,7 @@ def test_previews_have_the_pictures_colours(scene: Any, ticks: list[Any]) -> Non
 
     alone = (lambda image: scene.faces[:1],)
     with pytest.raises(ValueError, match="still recognised by the recogniser that steered the run"):
-        everyone(scene, detector=alone, strength=0.05)
+        everyone(scene, detector=alone, strength=0.01)
     shown = to_tensor(ticks[-1][2][1])
     cut = scene.core("revpers_core.faces.geometry").crop_face
     truth = avg_pool2d(cut(scene.photo[0].permute(2, 0, 1), scene.faces[0], 128).pixels, 8)
