@@ -19,7 +19,7 @@ from revpers_core.media.photo import PhotoOptions, PhotoPorts, anonymize_photo
 HEIGHT, WIDTH = 400, 560
 PLACES = ((0.5, 0.95), (0.2, 0.75), (0.8, 0.75), (0.5, 0.2), (0.25, 0.35), (0.75, 0.5), (0.5, 0.8), (0.1, 0.5))
 """Middles of the small pictures in the large one, in its sides."""
-PERSON_SIDE = 0.58
+PERSON_SIDE = 0.6
 """Side of a detector's box in that of an aligned picture."""
 
 
@@ -32,7 +32,7 @@ class Placed(NamedTuple):
 
     def is_at(self, face: Face) -> bool:
         near = float((face.points - self.points).norm(dim=-1).mean()) < 0.12 * self.side
-        return near and 0.6 < face.area**0.5 / (PERSON_SIDE * self.side) < 1.6
+        return near and 0.6 < face.area**0.5 / (PERSON_SIDE * self.side) < 1.8
 
 
 def person(number: int, side: int) -> tuple[Tensor, Tensor]:
