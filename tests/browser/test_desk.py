@@ -288,8 +288,9 @@ def test_a_new_box_keeps_its_noise_and_draws_another_person_each_time(desk: Desk
 @pytest.mark.parametrize(
     ("name", "asked"),
     [
-        ("0_start_here.pocket", ("person", "strength")),
+        ("0_start_here.pocket", ("person", "strength", "who")),
         ("0_start_here", ("image", "strength", "person")),
+        ("anonymize_everyone", ("image", "strength", "person")),
         ("anonymize_clip", ("file", "strength", "preset")),
     ],
 )
