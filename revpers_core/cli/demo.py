@@ -50,7 +50,8 @@ def add(commands: Any) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     if args.preset is None:
-        args.steps, args.skip = args.steps or STEPS, SKIP if args.skip is None else args.skip
+        args.steps = STEPS if args.steps is None else args.steps
+        args.skip = SKIP if args.skip is None else args.skip
     settle_preset(args)
     seed = secrets.randbits(62) if args.seed is None else args.seed
     plan = Plan(args.steps, args.skip, args.guidance, seed, at_once=args.at_once or 1)  # a null replay is exact then

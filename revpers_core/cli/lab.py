@@ -91,7 +91,7 @@ def _attacks(args: argparse.Namespace) -> int:
     outputs = Outputs(lab_options.albums(args), ports, _plan(args))
     crowd, results = outputs.crowd, outputs.of(0, 1)
     command = _command("attacks", args)
-    text = f"# Attacks of the pocket model\n\n`{command}`\n\n{_about(args)}"
+    text = f"# Attacks, on the pocket model\n\n`{command}`\n\n{_about(args)}"
     everything: list[dict[str, Any]] = []
     for name, judge in judges.items():
         rows: list[dict[str, Any]] = []
@@ -148,7 +148,7 @@ def _baselines(args: argparse.Namespace) -> int:
         rows.append({"method": name, **row})
         print(f"{row['judge']}: {name}: AUC {row['auc']}, yaw {row['r_yaw']}, smile {row['r_smile']}", flush=True)
     command = _command("baselines", args)
-    text = f"# Methods side by side of the pocket model\n\n`{command}`\n\n{_about(args)}\n"
+    text = f"# Methods side by side, on the pocket model\n\n`{command}`\n\n{_about(args)}\n"
     heads = ["method", "judge", *(LABELS.get(name, name.replace("_", " ")) for name in SHOWN)]
     text += table(heads, [[row["method"], row["judge"], *(_cell(row[name]) for name in SHOWN)] for row in rows])
     text += (

@@ -127,7 +127,7 @@ def write(rows: list[dict[str, Any]], folder: Path, args: argparse.Namespace) ->
         "-o docs/curve"
     )
     text = (
-        f"# Privacy and preservation over guidance of the pocket model\n\n`{command}`\n\n"
+        f"# Privacy and preservation over guidance, on the pocket model\n\n`{command}`\n\n"
         f"{lab_options.ABOUT[args.world]}: {args.people}; no judge took part. 95% intervals: bootstrap by image, "
         "Wilson's for shares.\n\n![plot](curve.png)\n\n## Do the judges still know them, and do the factors stay?\n\n"
         f"AUC: the person's other photo against everyone else's, chance .50. Rank 1 in a gallery of all {args.people}, "

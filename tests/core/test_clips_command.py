@@ -8,10 +8,11 @@ import torch
 
 from revpers_core.cli.main import main
 from revpers_core.lab.clip_ways import OURS, SOURCE, STILLS, STRANGER, blended, changed_alike, economy, flowed
-from revpers_core.lab.clips import MOVES, clip, factors
+from revpers_core.lab.clips import MOVES, SHOWN, clip, factors
 from revpers_core.lab.compare_clips import economies, flicker_ratio
 from revpers_core.lab.evaluation import read_factors
 from revpers_core.lab.world.factors import FACTORS
+from revpers_core.media import gallery
 
 TINY = ["clips", "--people", "2", "--frames", "5", "--steps", "2", "--judge", "pocket"]
 
@@ -41,6 +42,8 @@ def test_the_truth_is_that_of_the_frames(number):
     turned = read_factors(clip(number, 45)).factors[:, FACTORS.index("yaw")]
     pair = torch.stack([turned, factors(number, 45)[:, MOVES.index("yaw")]])
     assert torch.corrcoef(pair)[0, 1] > 0.85
+    person = gallery.photo(SHOWN[number])
+    assert all(person.words[key] == word for key, word in gallery.clip(number).words.items())
     with pytest.raises(ValueError, match="have 48 frames, 49 are asked for"):
         clip(number, 49)
 
