@@ -114,7 +114,7 @@ def test_wheel_and_right_click_on_the_slider_are_the_canvas_s(desk: Desk) -> Non
 
 def test_steps_and_skip_are_there_for_the_preset_custom_only(desk: Desk) -> None:
     kind = "NullIDInvertDPMPP"
-    desk.load(pocket())
+    desk.load(pocket(strength=0.8))
     for preset, there in (("custom", True), ("fast", False), ("custom", True), ("balanced", False)):
         desk.choose(kind, "preset", preset)
         for widget in () if desk.modern else ("steps", "skip"):  # Nodes 2.0 follows only when it draws the box anew
