@@ -56,7 +56,7 @@ def _run(args: argparse.Namespace) -> int:
     seed = secrets.randbits(62) if args.seed is None else args.seed
     plan = Plan(args.steps, args.skip, args.guidance, seed, at_once=args.at_once or 1)  # a null replay is exact then
     model = pipeline((None, None, None), torch.float32, "cpu")
-    with progress(4 * plan.steps, "demo") as on_step:
+    with progress(5 * plan.steps, "demo") as on_step:
         demo = demonstrate(model, plan, args.image, on_step)
     args.output.mkdir(parents=True, exist_ok=True)
     images.write_png(demo.picture, args.output / "demo.png")
@@ -72,10 +72,10 @@ def demonstrate(
     inputs = _faces(PEOPLE, 0, model.size) if photo is None else _square(photo, model.size)
     try:
         result = model.anonymize(inputs, plan, on_step)
+        asked = model.anonymize(inputs, replace(plan, attribute=ASKED), on_step).image  # which looks whether it changed
     except NoFaceError:
         raise NoFaceError(f"no face is seen in the middle of {photo or 'the rendered picture'}") from None
     null = model.sample(result.trajectory, null_identity(len(inputs)), plan, on_step)
-    asked = model.sample(result.trajectory, model.embed(inputs), replace(plan, attribute=ASKED), on_step)
     lines = [
         f"{plan.steps} steps, guidance {plan.guidance:g}: {model.unet_evaluations} network evaluations, "
         f"{time.perf_counter() - start:.0f} s",

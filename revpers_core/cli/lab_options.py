@@ -10,6 +10,7 @@ from ..lab.real_nets import USUAL, find_judges
 from ..lab.rendered import GalleryAlbum, GalleryPeople, RenderedAlbum, RenderedPeople
 
 GALLERY, RENDERED = "gallery", "rendered"
+PEOPLE = {GALLERY: GalleryPeople, RENDERED: RenderedPeople}
 JUDGES = "fr_feature|dlib|pocket|FILE"
 
 
@@ -37,12 +38,12 @@ def judges(args: argparse.Namespace) -> Judges:
 
 def crowd(args: argparse.Namespace) -> Crowd:
     """Two photos of each of ``args.people``."""
-    return {GALLERY: GalleryPeople, RENDERED: RenderedPeople}[args.world](args.people)
+    return PEOPLE[args.world](args.people)
 
 
 def albums(args: argparse.Namespace) -> Albums:
     """Several photos of each of ``args.people``."""
-    return {GALLERY: GalleryPeople, RENDERED: RenderedPeople}[args.world](args.people)
+    return PEOPLE[args.world](args.people)
 
 
 def album(args: argparse.Namespace) -> Album:
